@@ -1,0 +1,350 @@
+/**
+ * The shapes of the API as zod schemas: validation of what comes in, OpenAPI of what goes out, and the types of
+ * `views.ts` are all made from them.
+ *
+ * Owns:    the words of the HTTP API. Times are Unix ms (`…AtMs`); absent values are null, never missing.
+ * Readers: `api/routes/`, `api/openapi.ts`; `app/` through the types of `views.ts`.
+ * Never:   looks at an engine's types; `app/` translates.
+ * @module
+ */
+import { z } from "zod";
+import { EVENT_KINDS } from "#state/events.ts";
+
+const text = z.string();
+const atMs = z.number().describe("Unix time in ms");
+const atMsOrNull = atMs.nullable();
+const generation = z
+  .string()
+  .describe("Generation of the configuration: epoch and sequence, such as 1.42")
+  .meta({ examples: ["1.42"] });
+
+export const SEVERITIES = ["info", "warning", "alarm", "resolved"] as const;
+export const eventSchema = z
+  .object({
+    kind: z.enum(EVENT_KINDS),
+    atMs,
+    severity: z.enum(SEVERITIES),
+    subject: text,
+    says: text,
+    data: z.record(text, z.union([z.string(), z.number(), z.boolean(), z.null()])).optional(),
+  })
+  .meta({ id: "Event" });
+
+export const OVERRIDE_VERBS = ["up", "down", "drain", "ignore-health"] as const;
+export const overrideSchema = z
+  .object({
+    id: text.describe("Stable id; DELETE /overrides/{id} takes it"),
+    target: text.describe("Target or glob: region/eu-west, region/eu-*, backend/web/10.0.0.1:80"),
+    verb: z.enum(OVERRIDE_VERBS),
+    weightPercent: z.number().describe("Share that a draining target keeps, in percent"),
+    reason: text,
+    owner: text,
+    createdAtMs: atMs,
+    untilMs: atMs,
+    origin: z.enum(["file", "api"]),
+    matches: z.array(text).describe("Ids of the targets that it applies to now"),
+  })
+  .meta({ id: "Override" });
+
+export const newOverrideSchema = z
+  .strictObject({
+    target: z.string().min(1).max(253).describe("A target id or glob; a bare name is a region"),
+    verb: z.enum(OVERRIDE_VERBS),
+    weightPercent: z
+      .number()
+      .int()
+      .min(0)
+      .max(100)
+      .default(0)
+      .describe("With drain: the share that is left, in percent"),
+    reason: z.string().trim().min(1).max(500),
+    owner: z.string().trim().min(1).max(100).optional().describe("Defaults to the name of the token"),
+    forMs: z.number().int().min(1_000).max(31_536_000_000).optional().describe("Duration in ms; default 4 h"),
+    untilMs: z.number().int().optional().describe("End as Unix ms, instead of forMs"),
+    force: z
+      .boolean()
+      .default(false)
+      .describe("Also when no region would be left up, or when the glob matches no target yet"),
+  })
+  .meta({ id: "NewOverride" });
+
+export const targetHealthSchema = z
+  .object({
+    target: text.describe("region/eu-west, or region/eu-west/192.0.2.1 for one of its addresses"),
+    verdict: z.enum(["up", "down", "held", "unknown"]).describe("What the quorum of probes says"),
+    serving: z.enum(["up", "down", "drain"]).describe("What steering acts on: the verdict with override and ramp"),
+    state: text.describe("State of the state machine"),
+    sinceMs: atMsOrNull.describe("Since when the verdict holds"),
+    nextFlipAtMs: atMsOrNull.describe("Earliest time at which the verdict may change; null while quiet"),
+    cause: text.nullable().describe("Why the verdict is what it is, for people"),
+    rttMs: z.number().nullable().describe("Smoothed round trip of the probes"),
+    excessRttMs: z.number().nullable().describe("How far the round trip lies above its own 24 h baseline"),
+    loadPercent: z.number().nullable().describe("Load in percent of capacity"),
+    rampPercent: z.number().describe("Share that a returning target gets; 100 outside a ramp"),
+    weightPercent: z.number().describe("Share left by drain; 100 without an override"),
+    isStale: z.boolean(),
+    isLowConfidence: z.boolean(),
+    awaitsApproval: z.boolean().describe("Failback is manual and waits for POST /regions/{id}/failback"),
+    check: text.nullable(),
+    lastProbe: z.object({ atMs, isPass: z.boolean(), durationMs: z.number(), says: text }).nullable(),
+    override: overrideSchema.nullable().describe("The override in force, if any"),
+  })
+  .meta({ id: "TargetHealth" });
+
+export const regionSchema = z
+  .object({
+    id: text,
+    at: z.array(z.number()).describe("Latitude and longitude in degrees"),
+    continent: text,
+    country: text,
+    v4: z.array(text),
+    v6: z.array(text),
+    capacityRps: z.number().nullable(),
+    balancerUrl: text.nullable(),
+    services: z.array(text).describe("Services that steer to it"),
+    sharePercent: z
+      .number()
+      .nullable()
+      .describe("Share of steered answers that named it lately; null when not measured"),
+    health: targetHealthSchema,
+    addresses: z.array(targetHealthSchema),
+  })
+  .meta({ id: "Region" });
+
+export const serviceSchema = z
+  .object({
+    name: text,
+    names: z.array(text).describe("Domain names whose STEER record refers to it"),
+    regions: z.array(
+      z.object({
+        id: text,
+        weight: z.number(),
+        priority: z.number(),
+        verdict: z.enum(["up", "down", "held", "unknown"]),
+        serving: z.enum(["up", "down", "drain"]),
+      }),
+    ),
+    chain: z.array(z.looseObject({ name: text })).describe("The filters with all defaults filled in"),
+    ttl: z.object({ minSeconds: z.number(), maxSeconds: z.number() }),
+    fallback: text.nullable(),
+    allowEmpty: z.boolean(),
+    weightedBy: z.enum(["auto", "prefix", "resolver"]),
+    mapId: text.nullable(),
+  })
+  .meta({ id: "Service" });
+
+export const explainQuerySchema = z.strictObject({
+  name: z.string().min(1).max(1004).describe("Domain name"),
+  type: z.string().min(1).max(16).default("A").describe("Record type"),
+  from: z.string().min(1).max(64).describe("The client's network as ECS would carry it, or its address"),
+  resolver: z.string().max(64).optional().describe("The resolver's address; without it, `from` asks directly"),
+  at: z.string().max(64).optional().describe("Time of the answer, RFC 3339 or Unix ms; default now"),
+});
+
+/** Loose where engines may say more: people read it, and `--json` hands it on. */
+export const explainSchema = z
+  .looseObject({
+    name: text,
+    type: text,
+    from: text,
+    atMs,
+    generation,
+    rcode: text,
+    says: text.describe("The outcome in one sentence"),
+    service: text.nullable().describe("Null: the name is static"),
+    client: z
+      .looseObject({
+        label: text.describe("What geography knows of the client, such as EU/DE"),
+        network: text.nullable().describe("The leaf of the client map that matched"),
+        class: z.number().nullable(),
+        database: text.nullable(),
+        override: text.nullable(),
+      })
+      .nullable(),
+    regions: z.array(z.looseObject({ id: text })).describe("What the chain knew of each region"),
+    steps: z
+      .array(
+        z.looseObject({
+          filter: text,
+          before: z.array(text).describe("Candidates that went in, in order"),
+          after: z.array(text).describe("Candidates that came out, in order"),
+          says: text,
+        }),
+      )
+      .describe("The chain, filter by filter"),
+    ttl: z.object({ seconds: z.number(), says: text }).nullable(),
+    scope: z.object({ bits: z.number(), says: text }).nullable(),
+    slot: z.number().nullable().describe("Time slot of the selection hash; null where no filter hashes"),
+    isFailOpen: z.boolean(),
+    answer: z.array(text).describe("Records as text"),
+    authority: z.array(text),
+    additional: z.array(text),
+  })
+  .meta({ id: "Explanation" });
+
+export const alarmSchema = z
+  .object({ kind: text, subject: text, severity: z.enum(["warning", "alarm"]), says: text, sinceMs: atMs })
+  .meta({ id: "Alarm" });
+
+export const geoDatabaseSchema = z
+  .object({
+    file: text,
+    type: text.nullable().describe("Database type as the file names it"),
+    builtAtMs: atMsOrNull,
+    loadedAtMs: atMsOrNull,
+    problem: text.nullable().describe("Why the newest file was refused; null when all is well"),
+  })
+  .meta({ id: "GeoDatabase" });
+
+export const statusSchema = z
+  .object({
+    node: text,
+    version: text,
+    generation,
+    startedAtMs: atMs,
+    uptimeSeconds: z.number(),
+    roles: z.array(text),
+    engine: z.object({ name: text, why: text }).nullable().describe("The UDP engine in use, and why this one"),
+    listen: z.array(z.object({ address: text, port: z.number(), transport: z.enum(["udp", "tcp"]) })),
+    workers: z.array(
+      z.object({
+        id: text,
+        kind: z.enum(["udp", "tcp"]),
+        state: text,
+        generation: text.nullable(),
+        restarts: z.number(),
+      }),
+    ),
+    zones: z.array(
+      z.object({
+        apex: text,
+        serial: z.number().nullable(),
+        records: z.number(),
+        file: text,
+        problem: text.nullable().describe("Why it could not be loaded; null when it is served"),
+      }),
+    ),
+    geo: z
+      .object({
+        database: geoDatabaseSchema.nullable(),
+        asnDatabase: geoDatabaseSchema.nullable(),
+        maps: z.array(
+          z.object({
+            mapId: text,
+            generation: z.number(),
+            classes: z.number(),
+            leaves: z.number(),
+            octets: z.number(),
+            services: z.array(text),
+          }),
+        ),
+      })
+      .nullable(),
+    config: z.object({
+      file: text.nullable(),
+      appliedAtMs: atMs,
+      hasOverlay: z.boolean().describe("Changes made through the API lie over the files"),
+      lastReload: z.object({ atMs, isOk: z.boolean(), says: text }).nullable(),
+    }),
+    counts: z.object({
+      regions: z.number(),
+      regionsUp: z.number(),
+      services: z.number(),
+      targets: z.number(),
+      overrides: z.number(),
+    }),
+    queries: z.object({ total: z.number(), perSecond: z.number().nullable() }).nullable(),
+    alarms: z.array(alarmSchema),
+  })
+  .meta({ id: "Status" });
+
+export const problemSchema = z
+  .object({
+    file: text,
+    line: z.number(),
+    column: z.number(),
+    path: text,
+    severity: z.enum(["error", "warning"]),
+    says: text,
+    fix: text,
+  })
+  .meta({ id: "ConfigProblem" });
+
+export const configSchema = z
+  .object({
+    generation,
+    appliedAtMs: atMs,
+    files: z.array(text),
+    document: z.record(text, z.unknown()).describe("The effective configuration with defaults; secrets are masked"),
+    overlay: z.record(text, z.unknown()).nullable().describe("What the API changed; null: nothing"),
+  })
+  .meta({ id: "Config" });
+
+export const configChangeSchema = z
+  .object({
+    isApplied: z.boolean(),
+    isDryRun: z.boolean(),
+    generation: generation.nullable().describe("The generation that now serves; null for a dry run or a refusal"),
+    problems: z.array(problemSchema),
+    changes: z.array(text).describe("What differs, one line each"),
+  })
+  .meta({ id: "ConfigChange" });
+
+export const latencyEntrySchema = z
+  .strictObject({
+    network: z.string().max(64).describe("Client network, such as 198.51.100.0/24"),
+    rttMs: z.record(z.string().max(63), z.number().min(0).max(60_000)).describe("Measured round trip per region id"),
+  })
+  .meta({ id: "LatencyEntry" });
+export const newLatencySchema = z
+  .strictObject({
+    entries: z.array(latencyEntrySchema).max(20_000),
+    replace: z.boolean().default(false).describe("True: the table becomes these entries; false: they are merged in"),
+  })
+  .meta({ id: "NewLatency" });
+export const latencySchema = z
+  .object({ generation: z.number(), networks: z.number(), entries: z.array(latencyEntrySchema) })
+  .meta({ id: "Latency" });
+
+export const newProbeSchema = z
+  .strictObject({
+    address: z.string().max(64).describe("IP address to query"),
+    port: z.number().int().min(1).max(65_535).default(53).describe("53, or a port that this node itself listens on"),
+    name: z.string().min(1).max(1004).describe("Domain name to ask for"),
+    type: z.string().max(16).default("SOA"),
+  })
+  .meta({ id: "NewProbe" });
+const probeOutcome = z.object({
+  isAnswered: z.boolean(),
+  rcode: text.nullable(),
+  isAuthoritative: z.boolean(),
+  isTruncated: z.boolean(),
+  answer: z.array(text),
+  rttMs: z.number().nullable(),
+  says: text,
+});
+export const probeSchema = z
+  .object({ node: text, address: text, port: z.number(), udp: probeOutcome, tcp: probeOutcome })
+  .meta({ id: "Probe" });
+
+export const auditEntrySchema = z
+  .object({
+    atMs,
+    name: text.describe("Name of the token, or of the user of the Unix socket"),
+    role: z.enum(["read", "operate", "admin"]).nullable(),
+    remote: text,
+    action: text.describe("Method and route"),
+    subject: text,
+    status: z.number().describe("HTTP status of the outcome"),
+    says: text,
+  })
+  .meta({ id: "AuditEntry" });
+
+export const readinessSchema = z
+  .object({ isReady: z.boolean(), reasons: z.array(text).describe("What is missing; empty when ready") })
+  .meta({ id: "Readiness" });
+
+export const failbackSchema = z
+  .object({ region: text, isApproved: z.boolean(), says: text })
+  .meta({ id: "FailbackApproval" });
+export const demoSchema = z.object({ region: text, isRunning: z.boolean(), says: text }).meta({ id: "DemoChange" });

@@ -1,0 +1,112 @@
+/**
+ * What `app/` hands in to the API: views to read and commands to give. The API never sees an engine.
+ *
+ * Owns:    the two types `Views` and `Commands`, and the plain JSON shapes that they speak (schemas: `schemas.ts`).
+ * Writer:  `app/` implements them. Readers: `api/routes/`.
+ * Rules:   a view answers from memory, does not block, and returns a fresh plain JSON object each time. A command
+ *          throws `RhumbError` for what the caller did wrong; the API answers with its code, sentence and fix. Who
+ *          asked stands in `Actor`; the API writes the audit log, commands need not.
+ * @module
+ */
+import type { z } from "zod";
+import type * as schemas from "#api/schemas.ts";
+import type { TokenRole } from "#state/snapshot.ts";
+
+type Frozen<T> = T extends readonly (infer Item)[]
+  ? readonly Frozen<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
+    : T;
+type Shape<Schema extends z.ZodType> = Frozen<z.output<Schema>>;
+type Maybe<T> = T | Promise<T>;
+
+export type StatusView = Shape<typeof schemas.statusSchema>;
+export type TargetHealthView = Shape<typeof schemas.targetHealthSchema>;
+export type RegionView = Shape<typeof schemas.regionSchema>;
+export type ServiceView = Shape<typeof schemas.serviceSchema>;
+export type OverrideView = Shape<typeof schemas.overrideSchema>;
+export type ExplainView = Shape<typeof schemas.explainSchema>;
+export type AlarmView = Shape<typeof schemas.alarmSchema>;
+export type ConfigView = Shape<typeof schemas.configSchema>;
+export type ConfigChangeView = Shape<typeof schemas.configChangeSchema>;
+export type LatencyEntry = Shape<typeof schemas.latencyEntrySchema>;
+export type LatencyView = Shape<typeof schemas.latencySchema>;
+export type ProbeView = Shape<typeof schemas.probeSchema>;
+export type ReadinessView = Shape<typeof schemas.readinessSchema>;
+export type FailbackView = Shape<typeof schemas.failbackSchema>;
+export type DemoView = Shape<typeof schemas.demoSchema>;
+export type AuditEntry = Shape<typeof schemas.auditEntrySchema>;
+
+/** `from` is the text that the caller gave (address or network); `atMs` is filled in. */
+export type ExplainRequest = {
+  readonly name: string;
+  readonly type: string;
+  readonly from: string;
+  readonly resolver: string | undefined;
+  readonly atMs: number;
+};
+/** The target is not yet expanded: a bare name is a region. Exactly one end, already counted: `untilMs`. */
+export type OverrideRequest = Omit<Shape<typeof schemas.newOverrideSchema>, "forMs" | "untilMs" | "owner"> & {
+  readonly owner: string;
+  readonly untilMs: number;
+};
+export type LatencyRequest = Shape<typeof schemas.newLatencySchema>;
+export type ProbeRequest = Shape<typeof schemas.newProbeSchema>;
+/**
+ * `overlay` is the body of PUT /config as it came: a JSON object that becomes the stored overlay (ruling 23), checked
+ * by `propose()` alone. An empty object removes the overlay.
+ */
+export type ConfigRequest = { readonly overlay: Readonly<Record<string, unknown>>; readonly isDryRun: boolean };
+
+/** Who gives a command. */
+export type Actor = {
+  readonly name: string;
+  readonly role: TokenRole;
+  readonly via: "token" | "session" | "socket";
+  /** The peer's address, or `unix`. */
+  readonly remote: string;
+};
+
+export type Views = {
+  status(): Maybe<StatusView>;
+  readiness(): Maybe<ReadinessView>;
+  regions(): Maybe<readonly RegionView[]>;
+  services(): Maybe<readonly ServiceView[]>;
+  /** Every target, regions and addresses. */
+  health(): Maybe<readonly TargetHealthView[]>;
+  /** In the order in which they apply: files first, then the API's. */
+  overrides(): Maybe<readonly OverrideView[]>;
+  explain(request: ExplainRequest): Maybe<ExplainView>;
+  config(): Maybe<ConfigView>;
+  /** The configuration with its overlay merged in, as YAML text; secrets stay `env:` and `file:` references. */
+  configExport(): Maybe<string>;
+  latency(): Maybe<LatencyView>;
+  /** Prometheus text and its content type (`metrics/`). */
+  metrics(): Maybe<{ readonly contentType: string; readonly text: string }>;
+};
+
+export type Commands = {
+  /** @throws RhumbError when nothing matches the target, or no region would be left and `force` is not given */
+  setOverride(request: OverrideRequest, actor: Actor): Maybe<OverrideView>;
+  /** @returns the override that was cleared, or undefined when no override of the API has this id */
+  clearOverride(id: string, actor: Actor): Maybe<OverrideView | undefined>;
+  /** The region exists. @throws RhumbError when it does not wait for approval */
+  approveFailback(region: string, actor: Actor): Maybe<FailbackView>;
+  /** Does not throw for a bad configuration: it returns the problems and `isApplied: false`. */
+  proposeConfig(request: ConfigRequest, actor: Actor): Maybe<ConfigChangeView>;
+  /** Reads the files again, as SIGHUP does. */
+  reloadConfig(actor: Actor): Maybe<ConfigChangeView>;
+  setLatency(request: LatencyRequest, actor: Actor): Maybe<LatencyView>;
+  /** Asks over UDP and TCP; address and port have passed the API's checks. Does not throw for what it sees. */
+  probe(request: ProbeRequest): Maybe<ProbeView>;
+  /** Sends a test message; undefined name: to every notifier. @returns one line per notifier */
+  testNotify(
+    name: string | undefined,
+    actor: Actor,
+  ): Maybe<readonly { name: string; isDelivered: boolean; says: string }[]>;
+  /** Only in the demo world; undefined elsewhere, and the routes answer 404. */
+  readonly demo?: {
+    kill(region: string, actor: Actor): Maybe<DemoView>;
+    heal(region: string, actor: Actor): Maybe<DemoView>;
+  };
+};
