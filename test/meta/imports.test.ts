@@ -55,6 +55,7 @@ const ROOMS: Record<string, { rooms: readonly string[]; packages: readonly strin
   "geo/config.ts": { rooms: ["base", "state"], packages: ["zod"] },
   balance: { rooms: ["base"], packages: [] },
   state: { rooms: ["base"], packages: [] },
+  "base/field.ts": { rooms: ["base"], packages: ["zod"] },
   base: { rooms: [], packages: [] },
 };
 
