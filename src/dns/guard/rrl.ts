@@ -1,0 +1,108 @@
+/**
+ * Response rate limiting: what one network may be sent per second, so that we are no good as a mirror for spoofed
+ * queries. Prefix lengths and growth of the limits are those of Knot DNS's `mod-rrl`.
+ *
+ * Owns:    one fixed table of buckets. Nothing is allocated after it is made.
+ * Never:   looks at names. A limit per name multiplies what an attacker gets by the number of names that he knows;
+ *          what is told apart instead is the kind of response, so that a flood of NXDOMAIN, or of errors, with a
+ *          resolver's address as its source does not use up the answers of that resolver.
+ * Units:   times in ms; rates in responses per second.
+ *
+ * A bucket is one number: the time at which it will have drained (the "theoretical arrival time" of GCRA, ITU-T I.371).
+ * It is over its limit when that lies more than `BURST_MS` ahead. A bucket whose time has passed says nothing and may be
+ * overwritten without loss, which is why random spoofed sources hardly pollute the table: each lives for
+ * `1 s / rate`, that is 2 ms at the default, in the narrowest bucket and for µs in the wider ones. Where a set is full
+ * of living buckets, the one that is nearest to drained goes, so that heavy hitters stay.
+ * @module
+ */
+import { mix32 } from "#base/hash.ts";
+import type { Client } from "#state/respond.ts";
+
+/** Knot DNS 3.4 and Knot Resolver 6, `rrl`: the wider the prefix, the more hosts share it, and the more it may get. */
+const IPV4_PREFIX_BITS = [18, 20, 24, 32];
+const IPV4_RATE_FACTORS = [768, 256, 32, 1];
+const IPV6_PREFIX_BITS = [32, 48, 56, 64, 128];
+const IPV6_RATE_FACTORS = [64, 4, 3, 2, 1];
+const MAX_PREFIXES = 5;
+
+/** A bucket holds this much of its rate, so that a resolver that restarts with an empty cache gets its answers. */
+const BURST_MS = 2_500;
+/** Buckets that one hash may fall into. */
+const WAYS = 8;
+
+export type RateLimit = {
+  /**
+   * Counts one response and says whether it is too much. A response that is too much is not counted, so a bucket that
+   * is full passes exactly its rate.
+   * @param kind any small number: buckets of different kinds are apart
+   */
+  isOver(client: Client, kind: number, nowMs: number): boolean;
+};
+
+/**
+ * @param options.ratePerSecond responses to one address, at least 1; a wider prefix gets a multiple of it
+ * @param options.tableSize buckets, rounded up to a power of two
+ * @param options.seed random per process, so that nobody can choose addresses whose buckets collide
+ */
+export function createRateLimit(options: { ratePerSecond: number; tableSize: number; seed: number }): RateLimit {
+  const sets = 2 ** Math.ceil(Math.log2(Math.max(1, options.tableSize / WAYS)));
+  const setMask = sets - 1;
+  const tags = new Uint32Array(sets * WAYS);
+  const drainedAtMs = new Float64Array(sets * WAYS);
+  const intervalMs = (factor: number) => 1_000 / (options.ratePerSecond * factor);
+  const ipv4IntervalsMs = Float64Array.from(IPV4_RATE_FACTORS, intervalMs);
+  const ipv6IntervalsMs = Float64Array.from(IPV6_RATE_FACTORS, intervalMs);
+  const ipv4Bits = Uint8Array.from(IPV4_PREFIX_BITS);
+  const ipv6Bits = Uint8Array.from(IPV6_PREFIX_BITS);
+  const slots = new Int32Array(MAX_PREFIXES);
+  const { seed } = options;
+  /** Times are kept relative to the first one: ms since 1970 leave a double too few bits for intervals of a few µs. */
+  let startMs = Number.NaN;
+
+  /** @returns the slot of the bucket with this hash; a fresh one where there was none */
+  function slotOf(hash: number, nowMs: number): number {
+    const tag = hash === 0 ? 1 : hash;
+    const first = (mix32(hash ^ seed) & setMask) * WAYS;
+    let victim = first;
+    for (let slot = first; slot < first + WAYS; slot++) {
+      if (tags[slot] === tag) {
+        // Further ahead than any bucket gets: the clock was set back. Start again rather than limit for that long.
+        if (drainedAtMs[slot]! > nowMs + 2 * BURST_MS) drainedAtMs[slot] = nowMs;
+        return slot;
+      }
+      if (drainedAtMs[slot]! < drainedAtMs[victim]!) victim = slot;
+    }
+    tags[victim] = tag;
+    drainedAtMs[victim] = nowMs;
+    return victim;
+  }
+
+  function isOver(client: Client, kind: number, unixMs: number): boolean {
+    if (Number.isNaN(startMs)) startMs = unixMs;
+    const nowMs = unixMs - startMs;
+    const { address } = client;
+    const prefixBits = client.isIpv6 ? ipv6Bits : ipv4Bits;
+    const intervalsMs = client.isIpv6 ? ipv6IntervalsMs : ipv4IntervalsMs;
+    const count = prefixBits.length;
+    let hash = mix32(seed + kind * 2 + (client.isIpv6 ? 1 : 0));
+    let octet = 0;
+    let isFull = false;
+    for (let index = 0; index < count; index++) {
+      const bits = prefixBits[index]!;
+      for (; octet < bits >>> 3; octet++) hash = Math.imul(hash ^ address[octet]!, 0x01000193);
+      const rest = bits & 7;
+      const partial = rest === 0 ? 0 : (address[octet]! >>> (8 - rest)) + 1;
+      const slot = slotOf(mix32(Math.imul(hash ^ partial, 0x01000193) + bits), nowMs);
+      slots[index] = slot;
+      if (Math.max(drainedAtMs[slot]!, nowMs) + intervalsMs[index]! > nowMs + BURST_MS) isFull = true;
+    }
+    if (isFull) return true;
+    for (let index = 0; index < count; index++) {
+      const slot = slots[index]!;
+      drainedAtMs[slot] = Math.max(drainedAtMs[slot]!, nowMs) + intervalsMs[index]!;
+    }
+    return false;
+  }
+
+  return { isOver };
+}
