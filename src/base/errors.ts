@@ -10,6 +10,57 @@ export const ERRORS = {
   },
   RHUMB_CONFIG_UNREADABLE: { says: "Cannot read %", fix: "Check that the file exists and that this user may read it" },
   RHUMB_NOT_SUPPORTED: { says: "% is not supported yet", fix: "Remove it from the configuration" },
+  RHUMB_API_TOKEN: {
+    says: "Cannot tell who asks: %",
+    fix: "Send `Authorization: Bearer TOKEN` with a token of `control.tokens`; `rhumb` finds it in run/token or RHUMB_TOKEN",
+  },
+  RHUMB_API_ROLE: { says: "This token may not do that: %", fix: "Use a token whose role is high enough" },
+  RHUMB_API_LOCKED: {
+    says: "Too many wrong tokens came from %",
+    fix: "Wait for the time that Retry-After names, then send the right token",
+  },
+  RHUMB_API_BUSY: { says: "Too many requests: %", fix: "Wait for the time that Retry-After names" },
+  RHUMB_API_HOST: {
+    says: "The Host header names %, which is not this server",
+    fix: "Use the server's IP address, localhost, or a name of its certificate",
+  },
+  RHUMB_API_ORIGIN: { says: "A page of % may not call this API", fix: "Use the dashboard that this server serves" },
+  RHUMB_API_CSRF: {
+    says: "The session's request % lacks its CSRF token",
+    fix: "Send the token of GET /session as X-CSRF-Token, or use a bearer token",
+  },
+  RHUMB_API_INPUT: { says: "Cannot take this request: %", fix: "Compare it with /openapi.json" },
+  RHUMB_API_MEDIA_TYPE: {
+    says: "Cannot take a body of type %",
+    fix: "Send JSON with `Content-Type: application/json`",
+  },
+  RHUMB_API_TOO_LARGE: { says: "The body is too large: %", fix: "Send it in parts" },
+  RHUMB_API_NOT_FOUND: {
+    says: "There is no %",
+    fix: "GET /openapi.json lists the routes; GET the collection lists its items",
+  },
+  RHUMB_API_METHOD: { says: "Cannot do that here: %", fix: "Use one of the methods that the Allow header names" },
+  RHUMB_API_NOT_SUPPORTED: { says: "% is not supported yet", fix: "See CHANGELOG.md for what this release can do" },
+  RHUMB_API_FAULT: {
+    says: "The server failed at %",
+    fix: "Look into its log at this time, and report what you find there",
+  },
+  RHUMB_API_LISTEN: {
+    says: "Cannot listen on % for the control API",
+    fix: "Check `control.listen`: the address must be this machine's, and the port free",
+  },
+  RHUMB_API_INSECURE: {
+    says: "Will not serve the control API on % without TLS",
+    fix: "Set `control.tls`, or listen on a loopback address or a Unix socket",
+  },
+  RHUMB_API_TLS: {
+    says: "Cannot use the TLS certificate or key of %",
+    fix: "Check `control.tls`: both PEM files, and that the key fits",
+  },
+  RHUMB_NOTIFY_UNKNOWN: {
+    says: "There is no notifier %",
+    fix: "Use a name that `notify:` defines, or none for all of them",
+  },
 } as const satisfies Record<string, { says: string; fix: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -1,0 +1,62 @@
+/**
+ * The `control:` section of rhumb.yaml: where the control API listens, and who may use it.
+ *
+ * Reader:  `config/`, which turns it into `ControlSnapshot`.
+ * @module
+ */
+
+import { z } from "zod";
+import { doc, name, parseHostPort, path, refuse, secret } from "#base/field.ts";
+
+const live = { reload: "live" } as const;
+const restart = { reload: "restart" } as const;
+
+const listen = z
+  .string()
+  .transform((value, context) => {
+    if (value.startsWith("unix:") && value.length > 5) return { socket: value.slice(5) };
+    const parsed = parseHostPort(value);
+    if (parsed) return parsed;
+    return refuse(
+      context,
+      `Must be address:port or unix:PATH; is ${JSON.stringify(value)}`,
+      'Write "127.0.0.1:8053" or "unix:run/rhumb.sock"',
+    );
+  })
+  .meta({ expects: "address:port or unix:PATH", unit: "address:port" });
+
+export const controlSchema = z.strictObject({
+  listen: doc(
+    listen.prefault("127.0.0.1:8053"),
+    "Where the API, the dashboard and the metrics are served. Beyond loopback it needs `tls`.",
+    restart,
+  ),
+  tokens: doc(
+    z
+      .record(
+        name("a token's name"),
+        z.strictObject({
+          token: doc(secret(), "The bearer token, at least 16 characters.", live),
+          role: doc(
+            z.enum(["read", "operate", "admin"]),
+            "`read` looks, `operate` also overrides, `admin` also changes the configuration.",
+            live,
+          ),
+        }),
+      )
+      .default({}),
+    "Who may use the API. The name goes into the audit log. Required unless `listen` is a Unix socket.",
+    live,
+  ),
+  tls: doc(
+    z
+      .strictObject({
+        cert: doc(path(), "Certificate chain, PEM.", { ...restart, unit: "path" }),
+        key: doc(path(), "Private key, PEM; `file:PATH` or a plain path.", { ...restart, unit: "path" }),
+      })
+      .optional(),
+    "TLS of the API.",
+    restart,
+  ),
+});
+export type ControlConfig = z.output<typeof controlSchema>;
