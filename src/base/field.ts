@@ -6,9 +6,10 @@
  * Units:   durations become ms, sizes octets, percentages numbers from 0 to 100, rates numbers per second.
  * @module
  */
+
+import { z } from "zod";
 import { formatCidr, formatIp, parseCidr, parseIp, parseIpv4, parseIpv6 } from "#base/ip.ts";
 import { formatDurationMs, parseDurationMs, parseSizeOctets } from "#base/units.ts";
-import { z } from "zod";
 
 /** `live`: a reload applies it. `restart`: it is read at start; a reload that changes it says so. */
 export type Reload = "live" | "restart";
@@ -50,7 +51,8 @@ function measured(
     .string()
     .transform((text, context): number => {
       const value = read(text);
-      if (value === undefined) return refuse(context, `Must be ${expects}; is ${JSON.stringify(text)}`, `Write ${expects}`);
+      if (value === undefined)
+        return refuse(context, `Must be ${expects}; is ${JSON.stringify(text)}`, `Write ${expects}`);
       if (value < range.min || value > range.max)
         return refuse(context, `Must be ${limits}; is ${text}`, `Choose a value from ${limits}`);
       return value;
@@ -105,13 +107,13 @@ export const kilometres = (min: number, max: number) =>
   measured("a distance such as 50km", "kilometres", { min, max }, suffixed("km"), (value) => `${value}km`);
 
 export const integer = (min: number, max: number) =>
-  z.int().min(min).max(max).meta({ expects: `a whole number from ${min} to ${max}` });
-export const flag = () => z.boolean().meta({ expects: "true or false" });
-export const text = (expects = "text") =>
   z
-    .string()
-    .min(1, { error: "Must not be empty" })
-    .meta({ expects });
+    .int()
+    .min(min)
+    .max(max)
+    .meta({ expects: `a whole number from ${min} to ${max}` });
+export const flag = () => z.boolean().meta({ expects: "true or false" });
+export const text = (expects = "text") => z.string().min(1, { error: "Must not be empty" }).meta({ expects });
 
 /** Lower-case names of regions, services, checks, tokens and vantages. */
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9._-]{0,62}$/;
@@ -129,7 +131,8 @@ export const name = (of: string) =>
     .meta({ expects: of });
 
 /** A path; relative ones start at the folder of rhumb.yaml. */
-export const path = () => text("a path, relative to the folder of rhumb.yaml").meta({ unit: "path", expects: "a path" });
+export const path = () =>
+  text("a path, relative to the folder of rhumb.yaml").meta({ unit: "path", expects: "a path" });
 
 /** An address in its canonical text (RFC 5952); `family` narrows it. */
 export const ipAddress = (family?: 4 | 6) => {
@@ -222,6 +225,10 @@ export const url = (...schemes: readonly string[]) =>
     .string()
     .superRefine((value, context) => {
       if (!URL.canParse(value) || !schemes.includes(new URL(value).protocol.slice(0, -1)))
-        refuse(context, `Must be a URL; is ${JSON.stringify(value)}`, `Start it with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`);
+        refuse(
+          context,
+          `Must be a URL; is ${JSON.stringify(value)}`,
+          `Start it with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`,
+        );
     })
     .meta({ expects: "a URL", unit: "URL" });
