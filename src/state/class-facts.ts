@@ -19,4 +19,6 @@ export type ClassFacts = {
   readonly insideFence: readonly boolean[];
   /** Whether the client lies within 1,000 km of the vantage that probes (ruling 6). */
   readonly isNearVantage: boolean;
+  /** Regions that an override prefers for the client, best first, as positions in the specification's regions. */
+  readonly preferred: readonly number[];
 };

@@ -14,6 +14,9 @@ export type SteerClient = {
   /** The query carried a valid ECS option that counts (also with a source prefix of 0: then `address` is the source's). */
   hasEcs: boolean;
   ecsBits: number;
+  /** The source address of the query, whatever ECS says: `weightedBy: resolver` hashes it. May be the same array as `address`. */
+  source: Uint8Array;
+  isSourceIpv6: boolean;
 };
 
 /** Filled in by `Steering.resolve`; one object per worker. */
