@@ -38,6 +38,8 @@ export const geoSchema = z.strictObject({
   ),
 });
 
+export type GeoConfig = z.output<typeof geoSchema>;
+
 /** One region of geo-data/regions.yaml; its name is the key. */
 export const regionSchema = z.strictObject({
   at: doc(coordinates(), "Where the region is: latitude, then longitude.", live),

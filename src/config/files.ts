@@ -1,0 +1,45 @@
+/**
+ * What the loader reads from disk, and the pure rest of `config/` works on.
+ *
+ * Owns:    the types. Writer: `config/load.ts`; tests write them by hand.
+ * @module
+ */
+import type { Path } from "#config/yaml.ts";
+
+export type TextFile = {
+  /** As it stands in messages: the way the operator wrote the path of rhumb.yaml, plus what follows. */
+  readonly file: string;
+  readonly text: string;
+};
+/** What could not be read, and which setting named it. */
+export type UnreadableFile = { readonly path: Path; readonly says: string; readonly fix: string };
+export type IncludeResult = { readonly file: string; readonly text: string } | { readonly fault: string };
+export type Secret = { readonly value: string } | { readonly fault: string };
+export type ScriptFile = { readonly path: string } | { readonly fault: string; readonly fix: string };
+
+export type ConfigFiles = {
+  readonly root: TextFile;
+  /** Absolute folder of rhumb.yaml: relative paths start here. */
+  readonly folder: string;
+  readonly regions: TextFile | undefined;
+  readonly services: TextFile | undefined;
+  readonly geoOverrides: TextFile | undefined;
+  readonly healthOverrides: (TextFile & { readonly changedAtMs: number }) | undefined;
+  /** One check a file; the file's name without `.yaml` is the check's name. */
+  readonly checks: readonly (TextFile & { readonly name: string })[];
+  /** `origin` is the file's name without `.zone`, with the root dot. */
+  readonly zones: readonly (TextFile & { readonly origin: string })[];
+  /** Opens what a zone file includes; stays within the folder of the zones. */
+  readonly include: (path: string, from: string) => IncludeResult;
+  /** By reference (`env:NAME`, `file:PATH`). */
+  readonly secrets: ReadonlyMap<string, Secret>;
+  /** Programs of script checks, by the name that the check gives. */
+  readonly scripts: ReadonlyMap<string, ScriptFile>;
+  /** Databases that are named and missing: an alarm, never a refusal. */
+  readonly missingDatabases: readonly { readonly path: Path; readonly file: string }[];
+  readonly unreadable: readonly UnreadableFile[];
+  /** Absolute paths of all that was read, and of the folders that were listed. */
+  readonly watched: { readonly files: readonly string[]; readonly folders: readonly string[] };
+  /** SHA-256 over all that was read: equal digest, equal configuration. */
+  readonly digest: string;
+};

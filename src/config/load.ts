@@ -1,0 +1,255 @@
+/**
+ * Reads everything that a configuration is made of: the only file of the path to a snapshot that touches the disk.
+ *
+ * Never:   judges what it reads. What cannot be read becomes an entry of `unreadable`, and compile reports it.
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, extname, isAbsolute, join, normalize, relative, resolve, sep } from "node:path";
+import { RhumbError } from "#base/errors.ts";
+import type { Problem } from "#base/problem.ts";
+import type { ConfigFiles, IncludeResult, ScriptFile, Secret, TextFile, UnreadableFile } from "#config/files.ts";
+import { parseRoot, type RootConfig } from "#config/parse.ts";
+import { type Path, parseYaml } from "#config/yaml.ts";
+
+export type LoadOptions = {
+  /** Where `env:NAME` is looked up. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+};
+
+/** Deeper chains of $INCLUDE are loops. */
+const MAX_INCLUDE_DEPTH = 16;
+const MAX_FILE_OCTETS = 256 * 1_048_576;
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const isInside = (folder: string, file: string): boolean => {
+  const rest = relative(folder, file);
+  return rest !== "" && rest !== ".." && !rest.startsWith(`..${sep}`) && !isAbsolute(rest);
+};
+
+/** Whether rhumb.yaml itself says it, rather than a default. */
+function isWritten(root: RootConfig, path: Path): boolean {
+  let value: unknown = root.source.value;
+  for (const step of path) value = (value as Record<string, unknown> | null | undefined)?.[step];
+  return value !== undefined;
+}
+
+/** The name and the file of each secret that the configuration refers to. */
+export function secretsOf(root: RootConfig): string[] {
+  const references = new Set<string>();
+  for (const { token } of Object.values(root.control?.tokens ?? {})) references.add(token);
+  for (const reference of root.dns?.cookies.secrets ?? []) references.add(reference);
+  for (const sink of root.notify.values()) {
+    if ("url" in sink && /^(env|file):/.test(sink.url)) references.add(sink.url);
+    if (sink.kind === "webhook") for (const value of Object.values(sink.headers)) references.add(value);
+  }
+  return [...references];
+}
+
+/**
+ * @param configPath path of rhumb.yaml; messages show files the way this is written
+ * @throws RhumbError RHUMB_CONFIG_UNREADABLE when rhumb.yaml itself cannot be read
+ */
+export function loadConfig(configPath: string, options: LoadOptions = {}): ConfigFiles {
+  const env = options.env ?? process.env;
+  const folder = dirname(resolve(configPath));
+  const shownFolder = dirname(configPath);
+  const hash = createHash("sha256");
+  const files: string[] = [];
+  const folders = new Set<string>([folder]);
+  const unreadable: UnreadableFile[] = [];
+  const absolute = (path: string): string => resolve(folder, path);
+  const shown = (path: string): string => (isAbsolute(path) ? path : normalize(join(shownFolder, path)));
+
+  const readText = (path: string): string => {
+    const full = absolute(path);
+    files.push(full);
+    folders.add(dirname(full));
+    if (statSync(full).size > MAX_FILE_OCTETS) throw new Error(`the file is larger than ${MAX_FILE_OCTETS} octets`);
+    const text = readFileSync(full, "utf8");
+    hash.update(`${full}\0${text.length}\0${text}`);
+    return text;
+  };
+  /** @param isOptional a missing file is no problem */
+  const read = (path: string, setting: Path, isOptional: boolean): TextFile | undefined => {
+    try {
+      return { file: shown(path), text: readText(path) };
+    } catch (error) {
+      const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+      if (!(isMissing && isOptional))
+        unreadable.push({
+          path: setting,
+          says: isMissing ? `There is no file ${shown(path)}` : `Cannot read ${shown(path)}: ${messageOf(error)}`,
+          fix: isMissing ? "Create it, or correct the path" : "Check that this user may read it",
+        });
+      return undefined;
+    }
+  };
+  const list = (path: string, extension: string, setting: Path): string[] => {
+    try {
+      folders.add(absolute(path));
+      return readdirSync(absolute(path))
+        .filter((name) => extname(name) === extension && !name.startsWith("."))
+        .sort();
+    } catch (error) {
+      const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+      unreadable.push({
+        path: setting,
+        says: isMissing ? `There is no folder ${shown(path)}` : `Cannot list ${shown(path)}: ${messageOf(error)}`,
+        fix: isMissing ? "Create it, or correct the path" : "Check that it is a folder, and that this user may read it",
+      });
+      return [];
+    }
+  };
+
+  let rootText: string;
+  try {
+    rootText = readText(basename(configPath));
+  } catch (error) {
+    throw new RhumbError("RHUMB_CONFIG_UNREADABLE", configPath, { cause: error });
+  }
+  const rootFile: TextFile = { file: normalize(configPath), text: rootText };
+  // Its problems are reported by `parseConfig`; here only its paths are needed.
+  const root = parseRoot(rootFile, []);
+
+  const zones = root.hasDns
+    ? list(root.zones, ".zone", ["zones"]).flatMap((name) => {
+        const file = read(join(root.zones, name), ["zones"], false);
+        return file ? [{ ...file, origin: `${basename(name, ".zone").replace(/\.+$/, "")}.` }] : [];
+      })
+    : [];
+  const checkFolder = root.health?.checks ?? "health/";
+  const hasCheckFolder = existsSync(absolute(checkFolder));
+  const checks = (hasCheckFolder ? list(checkFolder, ".yaml", ["health", "checks"]) : [])
+    .filter((name) => name !== "overrides.yaml")
+    .flatMap((name) => {
+      const file = read(join(checkFolder, name), ["health", "checks"], false);
+      return file ? [{ ...file, name: basename(name, ".yaml") }] : [];
+    });
+  if (!hasCheckFolder && isWritten(root, ["health", "checks"]))
+    unreadable.push({
+      path: ["health", "checks"],
+      says: `There is no folder ${shown(checkFolder)}`,
+      fix: "Create it, or correct the path",
+    });
+  const overridesPath = join(checkFolder, "overrides.yaml");
+  const overrides = read(overridesPath, ["health", "checks"], true);
+
+  // What zone files include is read ahead, so that parsing them stays pure and the digest covers all of it.
+  const zonesFolder = absolute(root.zones);
+  const included = new Map<string, IncludeResult>();
+  const includeKey = (path: string, from: string): string =>
+    resolve(dirname(isAbsolute(from) ? from : resolve(folder, relative(shownFolder, from))), path);
+  const readIncludes = (zone: TextFile, depth: number): void => {
+    for (const match of zone.text.matchAll(/^[ \t]*\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;]+))/gim)) {
+      const path = match[1] ?? match[2]!;
+      const key = includeKey(path, zone.file);
+      if (included.has(key) || depth > MAX_INCLUDE_DEPTH) continue;
+      let result: IncludeResult;
+      try {
+        const full = realpathSync(key);
+        const jail = realpathSync(zonesFolder);
+        result = isInside(jail, full)
+          ? { file: shown(join(root.zones, relative(zonesFolder, key))), text: readText(full) }
+          : { fault: `${path} lies outside of the folder of the zones` };
+      } catch (error) {
+        const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+        result = { fault: isMissing ? `there is no file ${path}` : messageOf(error) };
+      }
+      included.set(key, result);
+      if ("text" in result) readIncludes(result, depth + 1);
+    }
+  };
+  for (const zone of zones) readIncludes(zone, 0);
+  const include = (path: string, from: string): IncludeResult =>
+    included.get(includeKey(path, from)) ?? { fault: `there is no file ${path}` };
+
+  const secrets = new Map<string, Secret>();
+  for (const reference of secretsOf(root)) {
+    const secret = readSecret(reference, env, absolute);
+    secrets.set(reference, secret);
+    hash.update(`${reference}\0${"value" in secret ? secret.value : ""}`);
+    if (reference.startsWith("file:")) folders.add(dirname(absolute(reference.slice(5))));
+  }
+
+  const scripts = new Map<string, ScriptFile>();
+  for (const check of checks) {
+    const name = scriptName(check);
+    if (name !== undefined) scripts.set(name, findScript(absolute(checkFolder), name));
+  }
+
+  const missingDatabases = (["database", "asn"] as const).flatMap((key) => {
+    const file = root.geo?.[key];
+    if (file) folders.add(dirname(absolute(file)));
+    return file && !existsSync(absolute(file)) ? [{ path: ["geo", key], file: shown(file) }] : [];
+  });
+
+  const changedAtMs = overrides ? statSync(absolute(overridesPath)).mtimeMs : 0;
+  const regionsPath = root.geo?.regions ?? "geo-data/regions.yaml";
+  return {
+    root: rootFile,
+    folder,
+    regions: read(regionsPath, ["geo", "regions"], !isWritten(root, ["geo", "regions"])),
+    services: read(join(root.zones, "services.yaml"), ["zones"], true),
+    geoOverrides: read(root.geo?.overrides ?? "geo-data/overrides.yaml", ["geo", "overrides"], true),
+    healthOverrides: overrides ? { ...overrides, changedAtMs } : undefined,
+    checks,
+    zones,
+    include,
+    secrets,
+    scripts,
+    missingDatabases,
+    unreadable,
+    watched: { files, folders: [...folders].filter((path) => existsSync(path)) },
+    digest: hash.digest("hex"),
+  };
+}
+
+const MAX_SECRET_OCTETS = 65_536;
+function readSecret(reference: string, env: LoadOptions["env"] & {}, absolute: (path: string) => string): Secret {
+  if (reference.startsWith("env:")) {
+    const value = env[reference.slice(4)];
+    return value ? { value } : { fault: `the environment variable ${reference.slice(4)} is not set` };
+  }
+  const path = reference.slice(5);
+  try {
+    const full = absolute(path);
+    if (statSync(full).size > MAX_SECRET_OCTETS) return { fault: `${path} is larger than ${MAX_SECRET_OCTETS} octets` };
+    const value = readFileSync(full, "utf8").trim();
+    return value === "" ? { fault: `${path} is empty` } : { value };
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    return { fault: isMissing ? `there is no file ${path}` : `cannot read ${path}: ${messageOf(error)}` };
+  }
+}
+
+function scriptName(check: TextFile): string | undefined {
+  const value = parseYaml(check.file, check.text, [] as Problem[]).value as Record<string, unknown> | null | undefined;
+  return value?.["kind"] === "script" && typeof value["file"] === "string" ? value["file"] : undefined;
+}
+
+/** Ruling of script checks: only files that really lie in the checks folder, executable, and not everybody's to change. */
+function findScript(checkFolder: string, name: string): ScriptFile {
+  try {
+    const path = realpathSync(resolve(checkFolder, name));
+    if (!isInside(realpathSync(checkFolder), path))
+      return {
+        fault: `${name} lies outside of the folder of the checks`,
+        fix: "Put the program into the folder of the checks",
+      };
+    const status = statSync(path);
+    if (!status.isFile()) return { fault: `${name} is not a file`, fix: "Name a program in the folder of the checks" };
+    if ((status.mode & 0o111) === 0) return { fault: `${name} is not executable`, fix: `Run chmod +x on it` };
+    if ((status.mode & 0o002) !== 0)
+      return { fault: `${name} may be changed by everybody`, fix: "Run chmod o-w on it" };
+    if ((statSync(dirname(path)).mode & 0o1002) === 0o002)
+      return { fault: `the folder of ${name} may be changed by everybody`, fix: "Run chmod o-w on the folder" };
+    return { path };
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    return {
+      fault: isMissing ? `there is no program ${name} in the folder of the checks` : messageOf(error),
+      fix: "Put the program into the folder of the checks",
+    };
+  }
+}
