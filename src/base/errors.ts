@@ -9,6 +9,30 @@ export const ERRORS = {
     fix: "Run `rhumb check`: it prints each problem with file, line and fix",
   },
   RHUMB_CONFIG_UNREADABLE: { says: "Cannot read %", fix: "Check that the file exists and that this user may read it" },
+  RHUMB_GEO_BROKEN: {
+    says: "Cannot use the geo database %",
+    fix: "Download the file again and compare its checksum; until then the database loaded before stays in use",
+  },
+  RHUMB_GEO_EMPTIER: {
+    says: "Will not replace the geo database in use by %",
+    fix: "Check where the file came from; if it is right, name it differently in `geo.database`, or restart",
+  },
+  RHUMB_GEO_EMPTY: {
+    says: "Cannot use the geo database %",
+    fix: "Download the file again; an empty database would make every client unknown",
+  },
+  RHUMB_GEO_SOURCE_INVALID: {
+    says: "Cannot build a geo database from %",
+    fix: "Correct the lines named; the header of geo-data/demo.txt explains the format",
+  },
+  RHUMB_GEO_UNREADABLE: {
+    says: "Cannot read the geo database %",
+    fix: "Check the path under `geo:` in the configuration, and that this user may read the file",
+  },
+  RHUMB_GEO_WRONG_KIND: {
+    says: "Cannot use the geo database %",
+    fix: "Give a City or Country database as `geo.database` and an ASN database as `geo.asn`",
+  },
   RHUMB_NOT_SUPPORTED: { says: "% is not supported yet", fix: "Remove it from the configuration" },
   RHUMB_API_TOKEN: {
     says: "Cannot tell who asks: %",
