@@ -1,0 +1,209 @@
+/** Routes that change something: overrides, failback, configuration, latency, probes, notifiers, the demo. @module */
+import { isIP } from "node:net";
+import { z } from "zod";
+import { ApiError } from "#api/problem-details.ts";
+import { defineRoute, type Route, type RouteContext } from "#api/route.ts";
+import * as schemas from "#api/schemas.ts";
+import type { ConfigChangeView } from "#api/views.ts";
+
+const byId = z.object({ id: z.string().max(253) });
+const byRegion = z.object({ region: z.string().max(63) });
+const DEFAULT_OVERRIDE_MS = 4 * 3_600_000; // ruling 22
+
+function answerChange(change: ConfigChangeView): ConfigChangeView {
+  const errors = change.problems.filter(({ severity }) => severity === "error");
+  if (errors.length === 0) return change;
+  throw new ApiError("RHUMB_CONFIG_INVALID", `with ${errors.length} error${errors.length === 1 ? "" : "s"}`, {
+    problems: change.problems,
+  });
+}
+
+export function commandRoutes(context: RouteContext): Route[] {
+  const { views, commands, clock, probes } = context;
+
+  async function mustBeRegion(id: string): Promise<void> {
+    if (!(await views.regions()).some((region) => region.id === id))
+      throw new ApiError("RHUMB_API_NOT_FOUND", `region ${id}`);
+  }
+
+  const overrides = [
+    defineRoute({
+      method: "GET",
+      url: "/overrides",
+      role: "read",
+      tag: "Overrides",
+      summary: "Overrides in the order in which they apply; the last match wins",
+      response: z.array(schemas.overrideSchema),
+      handle: () => views.overrides(),
+    }),
+    defineRoute({
+      method: "POST",
+      url: "/overrides",
+      role: "operate",
+      tag: "Overrides",
+      summary: "Say that a target is up, down or draining, whatever the probes say",
+      body: schemas.newOverrideSchema,
+      status: 201,
+      response: schemas.overrideSchema,
+      subject: ({ body }) => `${body.verb} ${body.target}`,
+      handle: ({ body, actor }) => {
+        const { forMs, untilMs, owner, ...rest } = body;
+        if (forMs !== undefined && untilMs !== undefined)
+          throw new ApiError("RHUMB_API_INPUT", "give forMs or untilMs, not both");
+        const endMs = untilMs ?? clock.nowMs() + (forMs ?? DEFAULT_OVERRIDE_MS);
+        if (endMs <= clock.nowMs()) throw new ApiError("RHUMB_API_INPUT", `untilMs: ${endMs} is in the past`);
+        return commands.setOverride({ ...rest, owner: owner ?? actor!.name, untilMs: endMs }, actor!);
+      },
+    }),
+    defineRoute({
+      method: "DELETE",
+      url: "/overrides/:id",
+      role: "operate",
+      tag: "Overrides",
+      summary: "End an override of the API; those of files end in the file",
+      params: byId,
+      response: schemas.overrideSchema,
+      subject: ({ params }) => params.id,
+      handle: async ({ params, actor }) => {
+        const cleared = await commands.clearOverride(params.id, actor!);
+        if (!cleared) throw new ApiError("RHUMB_API_NOT_FOUND", `override ${params.id} that was set through the API`);
+        return cleared;
+      },
+    }),
+    defineRoute({
+      method: "POST",
+      url: "/regions/:id/failback",
+      role: "operate",
+      tag: "Overrides",
+      summary: "Approve the return of a region whose failback is manual",
+      params: byId,
+      response: schemas.failbackSchema,
+      subject: ({ params }) => `region/${params.id}`,
+      handle: async ({ params, actor }) => {
+        await mustBeRegion(params.id);
+        return commands.approveFailback(params.id, actor!);
+      },
+    }),
+  ];
+
+  const config = [
+    defineRoute({
+      method: "GET",
+      url: "/config",
+      role: "read",
+      tag: "Configuration",
+      summary: "The effective configuration; secrets are masked",
+      response: schemas.configSchema,
+      handle: () => views.config(),
+    }),
+    defineRoute({
+      method: "PUT",
+      url: "/config",
+      role: "admin",
+      tag: "Configuration",
+      summary: "Replace the overlay that lies over the files; an empty object removes it",
+      query: z.strictObject({ dryRun: z.enum(["true", "false"]).default("false") }),
+      body: z.record(z.string(), z.unknown()),
+      response: schemas.configChangeSchema,
+      bodyLimitOctets: 4 * 1_048_576,
+      subject: ({ query, body }) =>
+        `${query.dryRun === "true" ? "dry run of " : ""}${Object.keys(body).join(", ") || "nothing"}`,
+      handle: async ({ body, query, actor }) =>
+        answerChange(await commands.proposeConfig({ overlay: body, isDryRun: query.dryRun === "true" }, actor!)),
+    }),
+    defineRoute({
+      method: "POST",
+      url: "/config/reload",
+      role: "operate",
+      tag: "Configuration",
+      summary: "Read the files again, as SIGHUP does",
+      response: schemas.configChangeSchema,
+      subject: () => "files",
+      handle: async ({ actor }) => answerChange(await commands.reloadConfig(actor!)),
+    }),
+    defineRoute({
+      method: "GET",
+      url: "/config/export",
+      role: "read",
+      tag: "Configuration",
+      summary: "Files and overlay in one, as YAML",
+      response: "application/yaml",
+      handle: async ({ reply }) => {
+        reply.header("content-type", "application/yaml; charset=utf-8");
+        return views.configExport();
+      },
+    }),
+  ];
+
+  const others = [
+    defineRoute({
+      method: "PUT",
+      url: "/latency",
+      role: "operate",
+      tag: "Measurements",
+      summary: "Feed measured round trips per client network",
+      body: schemas.newLatencySchema,
+      response: schemas.latencySchema,
+      bodyLimitOctets: 8 * 1_048_576,
+      subject: ({ body }) => `${body.entries.length} networks`,
+      handle: ({ body, actor }) => commands.setLatency(body, actor!),
+    }),
+    defineRoute({
+      method: "POST",
+      url: "/probe",
+      role: "operate",
+      tag: "Measurements",
+      summary: "Ask a name server over UDP and TCP from here, and say what came back",
+      body: schemas.newProbeSchema,
+      response: schemas.probeSchema,
+      subject: ({ body }) => `${body.address}:${body.port}`,
+      handle: async ({ body, actor }) => {
+        if (isIP(body.address) === 0)
+          throw new ApiError("RHUMB_API_INPUT", `address: ${body.address} is not an IP address`);
+        // Not a port scanner on somebody's behalf: DNS alone, and a few a minute.
+        const ownPorts = (await views.status()).listen.map(({ port }) => port);
+        if (body.port !== 53 && !ownPorts.includes(body.port)) {
+          throw new ApiError("RHUMB_API_INPUT", `port: ${body.port} is neither 53 nor one that this node listens on`);
+        }
+        const waitMs = probes.waitMs(actor!.name);
+        if (waitMs > 0) {
+          const headers = { "retry-after": String(Math.ceil(waitMs / 1_000)) };
+          throw new ApiError("RHUMB_API_BUSY", "probes", { headers });
+        }
+        probes.take(actor!.name);
+        return commands.probe(body);
+      },
+    }),
+    defineRoute({
+      method: "POST",
+      url: "/notify/test",
+      role: "operate",
+      tag: "Measurements",
+      summary: "Send a test message to one notifier, or to all",
+      body: z.strictObject({ name: z.string().max(63).optional() }),
+      response: z.array(z.object({ name: z.string(), isDelivered: z.boolean(), says: z.string() })),
+      subject: ({ body }) => body.name ?? "all",
+      handle: ({ body, actor }) => commands.testNotify(body.name, actor!),
+    }),
+    ...(["kill", "heal"] as const).map((verb) =>
+      defineRoute({
+        method: "POST",
+        url: `/demo/:region/${verb}`,
+        role: "operate",
+        tag: "Demo",
+        summary: verb === "kill" ? "Kill the responder of a demo region" : "Start the responder of a demo region again",
+        params: byRegion,
+        response: schemas.demoSchema,
+        subject: ({ params }) => `region/${params.region}`,
+        handle: async ({ params, actor }) => {
+          if (!commands.demo)
+            throw new ApiError("RHUMB_API_NOT_FOUND", "demo here: this node runs a real configuration");
+          await mustBeRegion(params.region);
+          return commands.demo[verb](params.region, actor!);
+        },
+      }),
+    ),
+  ];
+
+  return [...overrides, ...config, ...others];
+}
