@@ -85,6 +85,14 @@ export const ERRORS = {
     says: "There is no notifier %",
     fix: "Use a name that `notify:` defines, or none for all of them",
   },
+  RHUMB_ZONE_UNSOUND: {
+    says: "Cannot build zone %",
+    fix: "Check the zone before it is built: it needs one SOA at its apex, and all of its names below that",
+  },
+  RHUMB_DNS_MIXED_SEEDS: {
+    says: "Cannot serve zone %: its name table has another hash seed than the other zones",
+    fix: "Build all zones of one process with the same seed",
+  },
 } as const satisfies Record<string, { says: string; fix: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -7,14 +7,8 @@
  * @module
  */
 import { mix32 } from "#base/hash.ts";
-
-export const MAX_NAME_OCTETS = 255; // on the wire, root label included (RFC 1035 §2.3.4)
-export const MAX_LABELS = 127; // (255 − 1) / 2: every label takes two octets at least
-
-/** ASCII letters become small, all other octets stay (RFC 4343 §3). */
-export const LOWER_CASE: Uint8Array = Uint8Array.from({ length: 256 }, (_, octet) =>
-  octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet,
-);
+import { FAULT } from "#dns/wire/fault.ts";
+import { LOWER, MAX_LABELS, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
 
 export type NameKey = {
   /** The name in lower case, uncompressed, root label included. */
@@ -31,12 +25,9 @@ export const createNameKey = (): NameKey => ({
   octets: new Uint8Array(256),
   length: 0,
   labelCount: 0,
-  labelAt: new Uint8Array(MAX_LABELS + 1),
-  hashes: new Int32Array(MAX_LABELS + 1),
+  labelAt: new Uint8Array(MAX_LABELS),
+  hashes: new Int32Array(MAX_LABELS),
 });
-
-/** What `readNameKey` returns instead of an offset. */
-export const NAME_KEY_FAULT = { truncated: -1, badLabel: -2, tooLong: -3 } as const;
 
 /**
  * Reads an uncompressed name (RFC 1035 §3.1) into `key`, in one pass forward for bounds, case and labels and one back
@@ -44,23 +35,23 @@ export const NAME_KEY_FAULT = { truncated: -1, badLabel: -2, tooLong: -3 } as co
  *
  * @param at offset of the first length octet; the name must end before `end`
  * @param seed of the hash: the same for a process's zones and its queries
- * @returns the offset just past the root label, or a negative `NAME_KEY_FAULT`
+ * @returns the offset just past the root label, or `FAULT.truncated`, `badLabel` or `nameTooLong`
  */
 export function readNameKey(source: Uint8Array, at: number, end: number, seed: number, key: NameKey): number {
   const { octets, labelAt, hashes } = key;
   const start = at;
   let count = 0;
   for (;;) {
-    if (at >= end) return NAME_KEY_FAULT.truncated;
+    if (at >= end) return FAULT.truncated;
     const length = source[at]!;
     if (length === 0) break;
-    if (length > 63) return NAME_KEY_FAULT.badLabel;
+    if (length > 63) return FAULT.badLabel;
     const stop = at + 1 + length;
-    if (stop - start >= MAX_NAME_OCTETS) return NAME_KEY_FAULT.tooLong;
-    if (stop >= end) return NAME_KEY_FAULT.truncated;
+    if (stop - start >= MAX_NAME_OCTETS) return FAULT.nameTooLong;
+    if (stop >= end) return FAULT.truncated;
     labelAt[count++] = at - start;
     octets[at - start] = length;
-    for (let from = at + 1; from < stop; from++) octets[from - start] = LOWER_CASE[source[from]!]!;
+    for (let from = at + 1; from < stop; from++) octets[from - start] = LOWER[source[from]!]!;
     at = stop;
   }
   let position = at - start;

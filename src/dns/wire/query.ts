@@ -6,18 +6,13 @@
  * Never:   throws, allocates, or makes a string. Whatever it is handed costs at most one pass over the message.
  * @module
  */
-import { createNameKey, MAX_NAME_OCTETS, type NameKey, readNameKey } from "#dns/wire/name-key.ts";
+import { CLASS } from "#dns/wire/classes.ts";
+import { OPTION } from "#dns/wire/edns.ts";
+import { HEADER_OCTETS, OPCODE_SHIFT } from "#dns/wire/header.ts";
+import { MAX_NAME_OCTETS, MAX_POINTER_HOPS } from "#dns/wire/name.ts";
+import { createNameKey, type NameKey, readNameKey } from "#dns/wire/name-key.ts";
+import { TYPE } from "#dns/wire/types.ts";
 
-export const HEADER_OCTETS = 12;
-export const OPCODE_QUERY = 0;
-
-const TYPE_OPT = 41;
-const TYPE_TSIG = 250;
-const CLASS_ANY = 255;
-const OPTION = { nsid: 3, ecs: 8, cookie: 10, keepalive: 11 } as const;
-
-/** Pointers are followed backwards only, and at most this many of them in one name: a name is cheap whatever it says. */
-const MAX_POINTER_HOPS = 16;
 const FAULT = -1;
 
 export type Query = {
@@ -102,7 +97,7 @@ export function resetQuery(query: Query): void {
  */
 export function parseQuery(message: Uint8Array, length: number, seed: number, query: Query): boolean {
   resetQuery(query);
-  query.opcode = (message[2]! >> 3) & 15;
+  query.opcode = (message[2]! >> OPCODE_SHIFT) & 15;
   const questionCount = (message[4]! << 8) | message[5]!;
   query.questionCount = questionCount;
   let at: number = HEADER_OCTETS;
@@ -115,32 +110,32 @@ export function parseQuery(message: Uint8Array, length: number, seed: number, qu
     query.questionEnd = at;
     query.hasQuestion = true;
     for (let extra = 1; extra < questionCount; extra++) {
-      at = skipName(message, at, length);
+      at = checkName(message, at, length);
       if (at < 0 || at + 4 > length) return false;
       at += 4;
     }
   }
   const before = ((message[6]! << 8) | message[7]!) + ((message[8]! << 8) | message[9]!);
   for (let record = 0; record < before; record++) {
-    const fixed = skipName(message, at, length);
+    const fixed = checkName(message, at, length);
     if (fixed < 0 || fixed + 10 > length) return false;
     const type = (message[fixed]! << 8) | message[fixed + 1]!;
-    if (type === TYPE_OPT || type === TYPE_TSIG) return false;
+    if (type === TYPE.OPT || type === TYPE.TSIG) return false;
     at = fixed + 10 + ((message[fixed + 8]! << 8) | message[fixed + 9]!);
     if (at > length) return false;
   }
   const additional = (message[10]! << 8) | message[11]!;
   for (let record = 0; record < additional; record++) {
-    const fixed = skipName(message, at, length);
+    const fixed = checkName(message, at, length);
     if (fixed < 0 || fixed + 10 > length) return false;
     const type = (message[fixed]! << 8) | message[fixed + 1]!;
     const end = fixed + 10 + ((message[fixed + 8]! << 8) | message[fixed + 9]!);
     if (end > length) return false;
-    if (type === TYPE_OPT) {
+    if (type === TYPE.OPT) {
       // A second OPT, or an owner other than the root (RFC 6891 §6.1.1, §6.1.2).
       if (query.hasEdns || message[at] !== 0) return false;
       if (!readOpt(message, fixed, end, query)) return false;
-    } else if (type === TYPE_TSIG) {
+    } else if (type === TYPE.TSIG) {
       if (record !== additional - 1 || !isTsig(message, fixed, end)) return false;
       query.tsigAt = at;
       query.tsigRdataAt = fixed + 10;
@@ -163,18 +158,18 @@ function readOpt(message: Uint8Array, fixed: number, end: number, query: Query):
     const octets = (message[at + 2]! << 8) | message[at + 3]!;
     at += 4;
     if (at + octets > end) return false;
-    if (code === OPTION.cookie) {
+    if (code === OPTION.COOKIE) {
       if (cookieAt < 0) {
         cookieAt = at; // only the first counts (RFC 7873 §5.2)
         cookieOctets = octets;
       }
-    } else if (code === OPTION.ecs) {
+    } else if (code === OPTION.CLIENT_SUBNET) {
       if (ecsAt < 0) {
         ecsAt = at;
         ecsOctets = octets;
       }
-    } else if (code === OPTION.nsid) nsid = true;
-    else if (code === OPTION.keepalive) keepalive = octets === 0; // RFC 7828 §3.2.1: a client sends it empty
+    } else if (code === OPTION.NSID) nsid = true;
+    else if (code === OPTION.TCP_KEEPALIVE) keepalive = octets === 0; // RFC 7828 §3.2.1: a client sends it empty
     at += octets;
   }
   query.hasEdns = true;
@@ -192,7 +187,7 @@ function readOpt(message: Uint8Array, fixed: number, end: number, query: Query):
 
 /** RFC 8945 §4.2: class ANY, TTL 0, an uncompressed algorithm name, and lengths that fill the rdata exactly. */
 function isTsig(message: Uint8Array, fixed: number, end: number): boolean {
-  if (((message[fixed + 2]! << 8) | message[fixed + 3]!) !== CLASS_ANY) return false;
+  if (((message[fixed + 2]! << 8) | message[fixed + 3]!) !== CLASS.ANY) return false;
   if ((message[fixed + 4]! | message[fixed + 5]! | message[fixed + 6]! | message[fixed + 7]!) !== 0) return false;
   const afterName = skipPlainName(message, fixed + 10, end);
   const macAt = afterName + 10; // time signed 6, fudge 2, MAC size 2
@@ -221,7 +216,7 @@ export function skipPlainName(message: Uint8Array, at: number, end: number): num
  *
  * @returns the offset just past the name where it stands, or -1
  */
-export function skipName(message: Uint8Array, at: number, end: number): number {
+export function checkName(message: Uint8Array, at: number, end: number): number {
   let after = -1;
   let octets = 0;
   let before = at; // a pointer must lead in front of where the run of labels that it ends began
@@ -242,21 +237,5 @@ export function skipName(message: Uint8Array, at: number, end: number): number {
     if (octets > MAX_NAME_OCTETS) return FAULT;
     at += 1 + length;
     if (length === 0) return after < 0 ? at : after;
-  }
-}
-
-/**
- * Copies the name at `at`, pointers followed, as an uncompressed name. `skipName` must have accepted it.
- * @returns the offset in `out` just past it
- */
-export function copyName(message: Uint8Array, at: number, out: Uint8Array, outAt: number): number {
-  for (;;) {
-    const length = message[at]!;
-    if (length >= 0xc0) {
-      at = ((length & 0x3f) << 8) | message[at + 1]!;
-      continue;
-    }
-    for (let index = 0; index <= length; index++) out[outAt++] = message[at++]!;
-    if (length === 0) return outAt;
   }
 }
