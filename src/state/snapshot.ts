@@ -56,7 +56,7 @@ export type TcpLimits = {
   readonly maxConnectionsPerClient: number;
   /** Queries read from one connection and not yet answered in full. */
   readonly maxInFlight: number;
-  /** A connection's unread answers, in octets, before it is closed. */
+  /** A connection's unread answers, in octets, before no more of its queries are read; it is closed after `idleMs`. */
   readonly maxOutputOctets: number;
   readonly idleMs: number;
   /** Time for one whole message from its first octet on: the slow-drip limit. */

@@ -47,10 +47,9 @@ for (const { name, addresses, factor } of [
   test(`isOver() gives ${name} ${factor} times the rate of one address`, () => {
     const limit = limitOf(10, 1_048_576);
     const clients = Array.from({ length: 8_032 }, (_, host) => clientAt(addresses(host)));
-    assert.equal(
-      passed((each) => limit.isOver(each, 0, START_MS), clients, 40_160),
-      10 * BURST_SECONDS * factor,
-    );
+    const expected = 10 * BURST_SECONDS * factor;
+    const actual = passed((each) => limit.isOver(each, 0, START_MS), clients, 40_160);
+    assert.ok(Math.abs(actual - expected) <= 1, `${actual} passed`); // sums of intervals are rounded
   });
 }
 
