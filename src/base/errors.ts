@@ -93,6 +93,35 @@ export const ERRORS = {
     says: "Cannot serve zone %: its name table has another hash seed than the other zones",
     fix: "Build all zones of one process with the same seed",
   },
+  RHUMB_HEALTH_TABLE_FULL: {
+    says: "The health table has no room for %",
+    fix: "Restart the process: the table is sized for the configuration at start",
+  },
+  RHUMB_HEALTH_OVERRIDE_NO_MATCH: {
+    says: "No target matches %",
+    fix: "Run `rhumb status` for the targets there are; a bare name is a region, and `*` stops at `/`",
+  },
+  RHUMB_HEALTH_OVERRIDE_EMPTIES_SERVICE: {
+    says: "This override would leave the service % without any region",
+    fix: "Leave one region in service, or say `--force` if an outage is what you want",
+  },
+  RHUMB_HEALTH_OVERRIDE_INVALID: {
+    says: "Cannot take %",
+    fix: "Give a target, one of up, down, drain, ignore-health, a reason, a weight of 0 to 100, and an end within a year",
+  },
+  RHUMB_HEALTH_OVERRIDE_UNKNOWN: {
+    says: "There is no override with the id or target %",
+    fix: "Run `rhumb override list` for those there are",
+  },
+  RHUMB_HEALTH_OVERRIDE_FROM_FILE: {
+    says: "The override of % stands in the overrides file",
+    fix: "Remove it from health/overrides.yaml; the change is taken up without a restart",
+  },
+  RHUMB_HEALTH_REGION_UNKNOWN: { says: "There is no region %", fix: "Run `rhumb status` for the regions there are" },
+  RHUMB_HEALTH_NOT_HELD: {
+    says: "The region % is not held for failback",
+    fix: "Run `rhumb status`: only a region in hold or awaiting approval can be approved",
+  },
 } as const satisfies Record<string, { says: string; fix: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;
