@@ -199,7 +199,8 @@ export function createApi(options: ApiOptions): Api {
   }
 
   app.setErrorHandler((error, request, reply) => {
-    const known = asRhumbError(error, `${request.method} ${request.url.split("?")[0]}`);
+    const action = `${request.method} ${request.url.split("?")[0]}`;
+    const known = asRhumbError(error, action, request.headers["content-type"]);
     if (known.code === "RHUMB_API_FAULT")
       log.error({ error, url: request.url }, "A request failed inside the control API");
     const details = problemDetails(known, request.url);

@@ -6,6 +6,7 @@ import type { FastifyDynamicSwaggerOptions } from "@fastify/swagger";
 import type { FastifySchema } from "fastify";
 import { z } from "zod";
 import type { Route } from "#api/route.ts";
+import * as ours from "#api/schemas.ts";
 
 type Json = Record<string, unknown>;
 const COMPONENT = "#/components/schemas/";
@@ -20,13 +21,14 @@ function toJson(schema: z.ZodType, io: "input" | "output"): Json {
   return JSON.parse(JSON.stringify(json).replaceAll("#/$defs/", COMPONENT)) as Json;
 }
 
-/** All schemas with an id, as OpenAPI components. Bodies have ids of their own (`New…`), so one direction each. */
+/** Our schemas that have an id, as OpenAPI components. Bodies have ids of their own (`New…`), so one direction will do. */
 function components(): Record<string, Json> {
-  const { schemas } = z.toJSONSchema(z.globalRegistry, {
-    uri: (id) => COMPONENT + id,
-    io: "input",
-    unrepresentable: "any",
-  });
+  const registry = z.registry<{ id: string }>();
+  for (const schema of Object.values(ours)) {
+    const id = schema instanceof z.ZodType ? schema.meta()?.id : undefined;
+    if (schema instanceof z.ZodType && id !== undefined) registry.add(schema, { id });
+  }
+  const { schemas } = z.toJSONSchema(registry, { uri: (id) => COMPONENT + id, io: "input", unrepresentable: "any" });
   return Object.fromEntries(Object.entries(schemas).map(([id, { $schema, $id, ...json }]) => [id, json as Json]));
 }
 

@@ -67,13 +67,12 @@ export function problemDetails(error: RhumbError, instance: string): ProblemDeta
 }
 
 /** Turns whatever was thrown into one of our errors; what we did not foresee becomes RHUMB_API_FAULT. */
-export function asRhumbError(error: unknown, instance: string): RhumbError {
+export function asRhumbError(error: unknown, instance: string, mediaType = ""): RhumbError {
   if (error instanceof RhumbError) return error;
   const { code, statusCode } = (error ?? {}) as { code?: string; statusCode?: number };
   const says = error instanceof Error ? error.message : String(error);
   if (statusCode === 413) return new ApiError("RHUMB_API_TOO_LARGE", says);
-  if (statusCode === 415)
-    return new ApiError("RHUMB_API_MEDIA_TYPE", says.replace(/^Unsupported Media Type:?\s*/i, ""));
+  if (statusCode === 415) return new ApiError("RHUMB_API_MEDIA_TYPE", mediaType);
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500 && code?.startsWith("FST_")) {
     return new ApiError("RHUMB_API_INPUT", says);
   }

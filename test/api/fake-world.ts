@@ -1,0 +1,277 @@
+/** Views and commands that remember what they were asked, and a started API around them. */
+
+import { createAuditLog } from "#api/audit-log.ts";
+import type { ApiOptions } from "#api/create-api.ts";
+import { createApi } from "#api/create-api.ts";
+import { createEventRing } from "#api/event-ring.ts";
+import type {
+  Actor,
+  Commands,
+  ExplainView,
+  OverrideView,
+  RegionView,
+  StatusView,
+  TargetHealthView,
+  Views,
+} from "#api/views.ts";
+import { createManualClock } from "#base/clock.ts";
+import { RhumbError } from "#base/errors.ts";
+import { silentLog } from "#base/log.ts";
+import type { ControlSnapshot } from "#state/snapshot.ts";
+
+export const TOKENS = { read: "read-token-0001", operate: "operate-token-0002", admin: "admin-token-0003" } as const;
+export const CONTROL: ControlSnapshot = {
+  listen: { address: "127.0.0.1", port: 0 },
+  tokens: [
+    { name: "rita", token: TOKENS.read, role: "read" },
+    { name: "olga", token: TOKENS.operate, role: "operate" },
+    { name: "ada", token: TOKENS.admin, role: "admin" },
+  ],
+  tls: undefined,
+  stateFolder: "/nonexistent",
+};
+
+const targetHealth = (target: string): TargetHealthView => ({
+  target,
+  verdict: "up",
+  serving: "up",
+  state: "up",
+  sinceMs: 1_799_999_000_000,
+  nextFlipAtMs: null,
+  cause: null,
+  rttMs: 1.5,
+  excessRttMs: null,
+  loadPercent: null,
+  rampPercent: 100,
+  weightPercent: 100,
+  isStale: false,
+  isLowConfidence: false,
+  awaitsApproval: false,
+  check: "region-http",
+  lastProbe: { atMs: 1_799_999_999_000, isPass: true, durationMs: 1.4, says: "200 OK" },
+  override: null,
+});
+
+const region = (id: string, v4: string): RegionView => ({
+  id,
+  at: [50.1, 8.7],
+  continent: "EU",
+  country: "DE",
+  v4: [v4],
+  v6: [],
+  capacityRps: 1000,
+  balancerUrl: null,
+  services: ["www"],
+  sharePercent: 50,
+  health: targetHealth(`region/${id}`),
+  addresses: [targetHealth(`region/${id}/${v4}`)],
+});
+
+export const STATUS: StatusView = {
+  node: "ns1",
+  version: "0.1.0",
+  generation: "1.3",
+  startedAtMs: 1_799_999_000_000,
+  uptimeSeconds: 1000,
+  roles: ["dns"],
+  engine: { name: "dgram", why: "the only one so far" },
+  listen: [
+    { address: "127.0.0.1", port: 5300, transport: "udp" },
+    { address: "127.0.0.1", port: 5300, transport: "tcp" },
+  ],
+  workers: [{ id: "udp-0", kind: "udp", state: "serving", generation: "1.3", restarts: 0 }],
+  zones: [{ apex: "demo.example.", serial: 1, records: 20, file: "zones/demo.example.zone", problem: null }],
+  geo: {
+    database: {
+      file: "geo-data/demo.mmdb",
+      type: "Demo-City",
+      builtAtMs: 1_790_000_000_000,
+      loadedAtMs: 1_799_999_000_000,
+      problem: null,
+    },
+    asnDatabase: null,
+    maps: [{ mapId: "m1", generation: 1, classes: 12, leaves: 100, octets: 4096, services: ["www"] }],
+  },
+  config: { file: "rhumb.yaml", appliedAtMs: 1_799_999_000_000, hasOverlay: false, lastReload: null },
+  counts: { regions: 2, regionsUp: 2, services: 1, targets: 4, overrides: 0 },
+  queries: { total: 42, perSecond: 1.5 },
+  alarms: [
+    {
+      kind: "geo.refused",
+      subject: "geo-data/demo.mmdb",
+      severity: "alarm",
+      says: "the database is broken",
+      sinceMs: 1_799_999_500_000,
+    },
+  ],
+};
+
+const EXPLANATION: ExplainView = {
+  name: "www.demo.example.",
+  type: "A",
+  from: "198.51.100.0/24",
+  atMs: 1_800_000_000_000,
+  generation: "1.3",
+  rcode: "NOERROR",
+  says: "eu-west is the nearest region that is up",
+  service: "www",
+  client: { label: "EU/DE", network: "198.51.100.0/24", class: 3, database: "demo.mmdb", override: null },
+  regions: [{ id: "eu-west" }, { id: "us-east" }],
+  steps: [
+    { filter: "healthy", before: ["us-east", "eu-west"], after: ["us-east", "eu-west"], says: "all are up" },
+    { filter: "first", before: ["eu-west", "us-east"], after: ["eu-west"], says: "kept 1" },
+  ],
+  ttl: { seconds: 30, says: "all is quiet" },
+  scope: { bits: 24, says: "depth of the leaf" },
+  slot: null,
+  isFailOpen: false,
+  answer: ["www.demo.example. 30 IN A 127.0.12.1"],
+  authority: [],
+  additional: [],
+};
+
+export type World = ReturnType<typeof createWorld>;
+
+export function createWorld(
+  options: { control?: ControlSnapshot; isDemo?: boolean; isReady?: boolean } & Pick<Partial<ApiOptions>, "log"> = {},
+) {
+  const clock = createManualClock();
+  const calls: { command: string; input: unknown; actor?: Actor }[] = [];
+  const overrides: OverrideView[] = [];
+  const views: Views = {
+    status: () => STATUS,
+    readiness: () =>
+      options.isReady === false ? { isReady: false, reasons: ["no zone is loaded"] } : { isReady: true, reasons: [] },
+    regions: () => [region("us-east", "127.0.11.1"), region("eu-west", "127.0.12.1")],
+    services: () => [
+      {
+        name: "www",
+        names: ["www.demo.example."],
+        regions: [{ id: "eu-west", weight: 1, priority: 1, verdict: "up", serving: "up" }],
+        chain: [{ name: "healthy", onEmpty: "undo" }, { name: "geo" }],
+        ttl: { minSeconds: 5, maxSeconds: 30 },
+        fallback: null,
+        allowEmpty: false,
+        weightedBy: "auto",
+        mapId: "m1",
+      },
+    ],
+    health: () => [targetHealth("region/eu-west")],
+    overrides: () => overrides,
+    explain: (request) => {
+      calls.push({ command: "explain", input: request });
+      return EXPLANATION;
+    },
+    config: () => ({
+      generation: "1.3",
+      appliedAtMs: 1,
+      files: ["rhumb.yaml"],
+      document: { version: 1, node: "ns1" },
+      overlay: null,
+    }),
+    configExport: () => "version: 1\nnode: ns1\n",
+    latency: () => ({ generation: 1, networks: 0, entries: [] }),
+    metrics: () => ({ contentType: "text/plain; version=0.0.4; charset=utf-8", text: "rhumb_up 1\n" }),
+  };
+  const commands: Commands = {
+    setOverride(request, actor) {
+      calls.push({ command: "setOverride", input: request, actor });
+      if (request.target === "region/*" && !request.force) throw new RhumbError("RHUMB_NOT_SUPPORTED", "last region");
+      const { force: _force, ...rest } = request;
+      const override: OverrideView = {
+        ...rest,
+        id: `o${overrides.length + 1}`,
+        createdAtMs: clock.nowMs(),
+        origin: "api",
+        matches: [request.target],
+      };
+      overrides.push(override);
+      return override;
+    },
+    clearOverride(id, actor) {
+      calls.push({ command: "clearOverride", input: id, actor });
+      const at = overrides.findIndex((override) => override.id === id);
+      return at < 0 ? undefined : overrides.splice(at, 1)[0];
+    },
+    approveFailback(id, actor) {
+      calls.push({ command: "approveFailback", input: id, actor });
+      return { region: id, isApproved: true, says: "returns through the ramp" };
+    },
+    proposeConfig(request, actor) {
+      calls.push({ command: "proposeConfig", input: request, actor });
+      const isBad = "bad" in request.overlay;
+      const problem = {
+        file: "overlay",
+        line: 1,
+        column: 1,
+        path: "bad",
+        severity: "error",
+        says: "Unknown key",
+        fix: "Remove it",
+      } as const;
+      return {
+        isApplied: !request.isDryRun && !isBad,
+        isDryRun: request.isDryRun,
+        generation: request.isDryRun || isBad ? null : "1.4",
+        problems: isBad ? [problem] : [],
+        changes: ["dns.workers: 1 -> 2"],
+      };
+    },
+    reloadConfig(actor) {
+      calls.push({ command: "reloadConfig", input: undefined, actor });
+      return { isApplied: true, isDryRun: false, generation: "1.4", problems: [], changes: [] };
+    },
+    setLatency(request, actor) {
+      calls.push({ command: "setLatency", input: request, actor });
+      return { generation: 2, networks: request.entries.length, entries: request.entries };
+    },
+    probe(request) {
+      calls.push({ command: "probe", input: request });
+      const outcome = {
+        isAnswered: true,
+        rcode: "NOERROR",
+        isAuthoritative: true,
+        isTruncated: false,
+        answer: [],
+        rttMs: 1,
+        says: "answered",
+      };
+      return { node: "ns1", address: request.address, port: request.port, udp: outcome, tcp: outcome };
+    },
+    testNotify(name, actor) {
+      calls.push({ command: "testNotify", input: name, actor });
+      return [{ name: name ?? "hook", isDelivered: true, says: "200" }];
+    },
+    ...(options.isDemo === false
+      ? {}
+      : {
+          demo: {
+            kill(id: string, actor: Actor) {
+              calls.push({ command: "kill", input: id, actor });
+              return { region: id, isRunning: false, says: "killed" };
+            },
+            heal(id: string, actor: Actor) {
+              calls.push({ command: "heal", input: id, actor });
+              return { region: id, isRunning: true, says: "started" };
+            },
+          },
+        }),
+  };
+  const events = createEventRing({ run: "run1", capacity: 8 });
+  const audit = createAuditLog({ file: undefined, log: silentLog });
+  const api = createApi({
+    control: options.control ?? CONTROL,
+    views,
+    commands,
+    events,
+    audit,
+    version: "0.1.0",
+    log: options.log ?? silentLog,
+    clock,
+  });
+  return { api, views, commands, calls, overrides, events, audit, clock };
+}
+
+export const bearer = (role: keyof typeof TOKENS): Record<string, string> => ({
+  authorization: `Bearer ${TOKENS[role]}`,
+});
