@@ -57,7 +57,8 @@ export function buildClientMap(input: BuildInput): { readonly map: ClientMap; re
   const asnTree = overlay.askedAsns.size > 0 && input.asns ? input.asns.tree : NO_TREE;
   /** AS numbers nobody asks for are all the same to the map: index 0. */
   const asked = [0, ...overlay.askedAsns];
-  const askedOfValue = Int32Array.from(input.asns?.asns ?? [0], (asn) => Math.max(0, asked.indexOf(asn)));
+  const askedOfAsn = new Map(asked.map((asn, index) => [asn, index]));
+  const askedOfValue = Int32Array.from(input.asns?.asns ?? [0], (asn) => askedOfAsn.get(asn) ?? 0);
 
   const classes: ClassFacts[] = [];
   const classOfKey = new Map<string, number>();

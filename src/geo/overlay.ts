@@ -5,11 +5,11 @@
  * Reader:  `geo/build.ts`; `locate` also serves single look-ups (`rhumb geo lookup`, explain).
  * @module
  */
-import { type Cidr, formatCidr, parseCidr } from "#base/ip.ts";
+import { type Cidr, cidrContains, formatCidr, parseCidr } from "#base/ip.ts";
 import { continentOfCountry } from "#geo/countries.ts";
 import type { GeoPlace } from "#geo/database.ts";
 import type { Location } from "#geo/location.ts";
-import { createTriePairs, type TriePairs } from "#geo/trie.ts";
+import { createTriePairs, insertNetwork, type TriePairs } from "#geo/trie.ts";
 import type { GeoOverride, MapSpec } from "#state/snapshot.ts";
 
 /** What the overlay says of one set of networks. */
@@ -43,24 +43,20 @@ type Mark = {
 const PIN_6TO4 = parseCidr("2002::/16")!;
 /** The block of 48 bits that holds the v4-mapped ::ffff:0:0/96. */
 const PIN_MAPPED = parseCidr("::/48")!;
+const IPV4_MAPPED = parseCidr("::ffff:0:0/96")!;
 /** Teredo (RFC 4380): the client's IPv4 address lies in the last 32 bits, beyond any scope, so its place is unknown. */
 const PIN_TEREDO = parseCidr("2001::/32")!;
 
-const bitAt = (bytes: Uint8Array, bit: number): number => (bytes[bit >>> 3]! >>> (7 - (bit & 7))) & 1;
-const startsWith = (cidr: Cidr, outer: Cidr): boolean => {
-  if (cidr.bits < outer.bits) return false;
-  for (let bit = 0; bit < outer.bits; bit++) if (bitAt(cidr.bytes, bit) !== bitAt(outer.bytes, bit)) return false;
-  return true;
-};
+const liesIn = (cidr: Cidr, outer: Cidr): boolean => cidr.bits >= outer.bits && cidrContains(outer, cidr.bytes);
 
 /** An operator's network in the family where its clients are walked, or a reason why it cannot work. */
 function placeNetwork(text: string): Cidr | string {
   const cidr = parseCidr(text);
   if (!cidr) return `${text} is not a network, such as 192.0.2.0/24 or 2001:db8::/32`;
   if (cidr.bytes.length === 4) return cidr;
-  if (startsWith(cidr, parseCidr("::ffff:0:0/96")!)) return { bytes: cidr.bytes.slice(12), bits: cidr.bits - 96 };
-  if (startsWith(cidr, PIN_6TO4)) return `${text} lies in 2002::/16 (6to4): name the IPv4 network inside it instead`;
-  if (cidr.bits > PIN_MAPPED.bits && startsWith(cidr, PIN_MAPPED)) return `${text} lies in ::/48, which has no clients`;
+  if (liesIn(cidr, IPV4_MAPPED)) return { bytes: cidr.bytes.slice(12), bits: cidr.bits - 96 };
+  if (liesIn(cidr, PIN_6TO4)) return `${text} lies in 2002::/16 (6to4): name the IPv4 network inside it instead`;
+  if (cidr.bits > PIN_MAPPED.bits && liesIn(cidr, PIN_MAPPED)) return `${text} lies in ::/48, which has no clients`;
   return cidr;
 }
 
@@ -92,45 +88,28 @@ export function createOverlay(overrides: readonly GeoOverride[], fences: MapSpec
   ];
   const trie = createTriePairs();
   const roots = { 4: ~0, 16: ~0 };
-  /** Applies a mark to all leaves below, each of which may already say something else. */
-  const merged = new Map<string, number>();
+  /** Entries by (entry, fence): a fence may list thousands of networks. */
+  const insideFence = new Map<number, number>();
   const layOver = (entryIndex: number, { override, fence, pin }: Mark): number => {
-    const markId = `${entryIndex}/${override ? overrides.indexOf(override) : ""}/${fence ?? ""}/${pin ?? ""}`;
-    let index = merged.get(markId);
-    if (index === undefined) {
-      const entry = entries[entryIndex]!;
-      index =
-        entries.push({
-          override: override ?? entry.override,
-          insideFenceNetworks: entry.insideFenceNetworks.map((isInside, at) => isInside || at === fence),
-          pin: pin ?? entry.pin,
-        }) - 1;
-      merged.set(markId, index);
-    }
+    const entry = entries[entryIndex]!;
+    const isNew = override !== undefined || pin !== undefined;
+    const memo = isNew ? undefined : entryIndex * fences.length + fence!;
+    const known = memo === undefined ? undefined : insideFence.get(memo);
+    if (known !== undefined) return known;
+    const index =
+      entries.push({
+        override: override ?? entry.override,
+        insideFenceNetworks: entry.insideFenceNetworks.map((isInside, at) => isInside || at === fence),
+        pin: pin ?? entry.pin,
+      }) - 1;
+    if (memo !== undefined) insideFence.set(memo, index);
     return index;
   };
-  const insert = (reference: number, depth: number, what: Mark): number => {
-    const { cidr } = what;
-    if (depth === cidr.bits) {
-      if (reference < 0) return ~layOver(~reference, what);
-      // Something of equal width split this before: only possible below equal prefixes of other marks.
-      return trie.pair(insertAll(trie.child(reference, 0), what), insertAll(trie.child(reference, 1), what));
-    }
-    const bit = bitAt(cidr.bytes, depth);
-    const child = insert(trie.child(reference, bit), depth + 1, what);
-    if (reference >= 0) {
-      trie.set(reference, bit, child);
-      return reference;
-    }
-    return bit === 0 ? trie.pair(child, reference) : trie.pair(reference, child);
-  };
-  const insertAll = (reference: number, what: Mark): number =>
-    reference < 0
-      ? ~layOver(~reference, what)
-      : trie.pair(insertAll(trie.child(reference, 0), what), insertAll(trie.child(reference, 1), what));
   for (const what of marks) {
     const family = what.cidr.bytes.length === 4 ? 4 : 16;
-    roots[family] = insert(roots[family], 0, what);
+    // Nothing narrower is in yet, so what stands there is a leaf.
+    const update = (leaf: number) => ~layOver(~leaf, what);
+    roots[family] = insertNetwork(trie, roots[family], what.cidr.bytes, what.cidr.bits, update);
   }
 
   return {

@@ -16,6 +16,8 @@ export const leafMapped = (value: number): number => ~(MAX_WALK_VALUE + 2 + valu
 export type TriePairs = {
   /** @returns a reference to both; equal leaves fold into one */
   pair(zero: number, one: number): number;
+  /** A pair of twice the same leaf, for formats that need at least one pair. */
+  fork(leaf: number): number;
   /** Reference below `reference` for `bit`; a leaf stays what it is. */
   child(reference: number, bit: number): number;
   /** Replaces one child of a pair (for tries that grow by insertion). */
@@ -26,24 +28,52 @@ export type TriePairs = {
 export function createTriePairs(expected = 1_024): TriePairs {
   let cells = new Int32Array(Math.max(16, expected * 2));
   let used = 0;
+  const add = (zero: number, one: number): number => {
+    if (used === cells.length) {
+      const grown = new Int32Array(cells.length * 2);
+      grown.set(cells);
+      cells = grown;
+    }
+    const reference = used;
+    cells[used++] = zero;
+    cells[used++] = one;
+    return reference;
+  };
   return {
-    pair(zero, one) {
-      if (zero === one && zero < 0) return zero;
-      if (used === cells.length) {
-        const grown = new Int32Array(cells.length * 2);
-        grown.set(cells);
-        cells = grown;
-      }
-      const reference = used;
-      cells[used++] = zero;
-      cells[used++] = one;
-      return reference;
-    },
+    pair: (zero, one) => (zero === one && zero < 0 ? zero : add(zero, one)),
+    fork: (leaf) => add(leaf, leaf),
     child: (reference, bit) => (reference < 0 ? reference : cells[reference + bit]!),
     set(reference, bit, child) {
       cells[reference + bit] = child;
     },
   };
+}
+
+const bitAt = (bytes: Uint8Array, bit: number): number => (bytes[bit >>> 3]! >>> (7 - (bit & 7))) & 1;
+
+/**
+ * Puts something at the network of the first `bits` bits of `bytes`.
+ * @param update gets the reference that stands there (a leaf, or a pair with narrower networks below), returns the new one
+ * @returns the new root
+ */
+export function insertNetwork(
+  trie: TriePairs,
+  root: number,
+  bytes: Uint8Array,
+  bits: number,
+  update: (reference: number) => number,
+): number {
+  const insert = (reference: number, depth: number): number => {
+    if (depth === bits) return update(reference);
+    const bit = bitAt(bytes, depth);
+    const child = insert(trie.child(reference, bit), depth + 1);
+    if (reference >= 0) {
+      trie.set(reference, bit, child);
+      return reference;
+    }
+    return bit === 0 ? trie.pair(child, reference) : trie.pair(reference, child);
+  };
+  return insert(root, 0);
 }
 
 /** Counts the leaves below `reference`. */
