@@ -9,6 +9,22 @@ export const ERRORS = {
     fix: "Run `rhumb check`: it prints each problem with file, line and fix",
   },
   RHUMB_CONFIG_UNREADABLE: { says: "Cannot read %", fix: "Check that the file exists and that this user may read it" },
+  RHUMB_DNS_ADDRESS: {
+    says: "Cannot answer DNS on %",
+    fix: "List addresses of this machine under `dns.listen`; `ip address` shows them",
+  },
+  RHUMB_DNS_PORT_BUSY: {
+    says: "Cannot answer DNS on %",
+    fix: "Stop the process that holds the port, or choose another one under `dns.listen`",
+  },
+  RHUMB_DNS_PORT_FORBIDDEN: {
+    says: "Cannot answer DNS on %",
+    fix: "Ports below 1024 need CAP_NET_BIND_SERVICE: see docs/going-live.md, or choose a higher port",
+  },
+  RHUMB_DNS_WORKER: {
+    says: "DNS workers did not take over the new configuration: %",
+    fix: "What was served before is still served; the log of the worker says more, and a restart starts afresh",
+  },
   RHUMB_GEO_BROKEN: {
     says: "Cannot use the geo database %",
     fix: "Download the file again and compare its checksum; until then the database loaded before stays in use",
@@ -108,10 +124,6 @@ export const ERRORS = {
   RHUMB_HEALTH_OVERRIDE_INVALID: {
     says: "Cannot take %",
     fix: "Give a target, one of up, down, drain, ignore-health, a reason, a weight of 0 to 100, and an end within a year",
-  },
-  RHUMB_HEALTH_OVERRIDE_UNKNOWN: {
-    says: "There is no override with the id or target %",
-    fix: "Run `rhumb override list` for those there are",
   },
   RHUMB_HEALTH_OVERRIDE_FROM_FILE: {
     says: "The override of % stands in the overrides file",

@@ -1,0 +1,56 @@
+/**
+ * What the DNS engine and its worker threads say to each other.
+ *
+ * Owns:    the messages and the shared words. One revision number runs through everything that changes what is served;
+ *          a worker that serves a revision writes it into its word of shared memory and wakes who waits there.
+ * @module
+ */
+import type { ClientMap, RttMap } from "#state/client-map.ts";
+import type { DnsSnapshot, Generation, ListenAddress, RegionSpec, ServiceSpec } from "#state/snapshot.ts";
+
+/** The part of a snapshot that DNS workers need; a `Snapshot` with the dns role is one. */
+export type DnsBundle = {
+  readonly generation: Generation;
+  readonly dns: DnsSnapshot;
+  readonly regions: readonly RegionSpec[];
+  readonly services: readonly ServiceSpec[];
+};
+
+/** Everything a worker serves from. */
+export type DnsWorld = {
+  readonly revision: number;
+  readonly bundle: DnsBundle;
+  readonly maps: readonly ClientMap[];
+  readonly rtt: RttMap | undefined;
+};
+
+/** Handed to a worker when its thread starts. */
+export type DnsWorkerData = {
+  readonly kind: "udp" | "tcp";
+  readonly world: DnsWorld;
+  readonly counters: Float64Array;
+  readonly healthTable: Uint32Array;
+  /** One word in shared memory: the revision that the worker serves. */
+  readonly ack: Int32Array;
+  /** Seed of the hash tables that strangers fill. */
+  readonly seed: number;
+};
+
+export type ToDnsWorker =
+  | { readonly type: "serve"; readonly world: DnsWorld }
+  | { readonly type: "open"; readonly key: string; readonly listen: ListenAddress }
+  /** Closes one listener, or all of them and then the thread. */
+  | { readonly type: "close"; readonly key: string | undefined; readonly drainMs: number };
+
+export type FromDnsWorker =
+  | { readonly type: "opened"; readonly key: string; readonly port: number }
+  | { readonly type: "open-failed"; readonly key: string; readonly code: string; readonly says: string }
+  | { readonly type: "closed"; readonly key: string }
+  /** The revision could not be taken over; the one before it is still served. */
+  | { readonly type: "serve-failed"; readonly revision: number; readonly says: string };
+
+/** Set by the worker alone, waited for by the engine. */
+export function acknowledge(ack: Int32Array, revision: number): void {
+  Atomics.store(ack, 0, revision);
+  Atomics.notify(ack, 0);
+}

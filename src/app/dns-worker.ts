@@ -1,0 +1,102 @@
+/**
+ * One thread of the DNS engine: a UDP worker with one socket, or the TCP worker with all listeners.
+ *
+ * Owns:    the sockets of its thread, and the responder that all of them call. A new revision swaps the responder
+ *          between two packets, so no query is lost and none sees half of a configuration.
+ * Reads:   the health table and, from the world it was handed, zones and maps in shared memory.
+ * Writes:  its counters, and its acknowledgements.
+ * @module
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { composeResponder } from "#app/dns-compose.ts";
+import {
+  acknowledge,
+  type DnsWorkerData,
+  type DnsWorld,
+  type FromDnsWorker,
+  type ToDnsWorker,
+} from "#app/dns-worker-protocol.ts";
+import { systemClock } from "#base/clock.ts";
+import { createTcpCensus, openTcp, type TcpTransport } from "#dns/transport/tcp.ts";
+import { openUdpDgram, type UdpTransport } from "#dns/transport/udp-dgram.ts";
+import type { Respond } from "#state/respond.ts";
+import type { ListenAddress } from "#state/snapshot.ts";
+
+const data = workerData as DnsWorkerData;
+const port = parentPort!;
+const tell = (message: FromDnsWorker) => port.postMessage(message);
+const { kind, counters } = data;
+const udp = new Map<string, UdpTransport>();
+const tcp = new Map<string, TcpTransport>();
+const census = createTcpCensus();
+
+let world: DnsWorld = data.world;
+/** Nothing is open yet when this one is in place. */
+let current: Respond = () => 0;
+const respond: Respond = (request, length, client, out) => current(request, length, client, out);
+
+function serve(next: DnsWorld): void {
+  try {
+    current = composeResponder(next, data);
+    world = next;
+    for (const transport of tcp.values()) transport.setLimits(next.bundle.dns.tcp);
+    acknowledge(data.ack, next.revision);
+  } catch (error) {
+    tell({
+      type: "serve-failed",
+      revision: next.revision,
+      says: error instanceof Error ? error.message : String(error),
+    });
+  }
+}
+
+async function open(key: string, listen: ListenAddress): Promise<void> {
+  try {
+    if (kind === "udp") {
+      const transport = await openUdpDgram({ listen, respond, counters });
+      udp.set(key, transport);
+      tell({ type: "opened", key, port: transport.port });
+    } else {
+      const limits = world.bundle.dns.tcp;
+      const transport = await openTcp({ listen, respond, counters, limits, clock: systemClock, census });
+      tcp.set(key, transport);
+      tell({ type: "opened", key, port: transport.port });
+    }
+  } catch (error) {
+    const { code = "UNKNOWN", message } = error as NodeJS.ErrnoException;
+    tell({ type: "open-failed", key, code, says: message });
+  }
+}
+
+async function close(key: string, drainMs: number): Promise<void> {
+  const closing = [udp.get(key)?.close(), tcp.get(key)?.close({ drainMs })];
+  udp.delete(key);
+  tcp.delete(key);
+  await Promise.all(closing);
+  tell({ type: "closed", key });
+}
+
+port.on("message", (message: ToDnsWorker) => {
+  switch (message.type) {
+    case "serve":
+      serve(message.world);
+      break;
+    case "open":
+      void open(message.key, message.listen);
+      break;
+    case "close":
+      if (message.key !== undefined) {
+        void close(message.key, message.drainMs);
+        break;
+      }
+      // Without its sockets and this port nothing keeps the thread, so it ends.
+      void Promise.all([...udp.keys(), ...tcp.keys()].map((key) => close(key, message.drainMs))).then(() =>
+        port.close(),
+      );
+      break;
+    default:
+      message satisfies never;
+  }
+});
+
+serve(data.world);
