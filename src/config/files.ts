@@ -13,9 +13,11 @@ export type TextFile = {
 };
 /** What could not be read, and which setting named it. */
 export type UnreadableFile = { readonly path: Path; readonly says: string; readonly fix: string };
-export type IncludeResult = { readonly file: string; readonly text: string } | { readonly fault: string };
 export type Secret = { readonly value: string } | { readonly fault: string };
 export type ScriptFile = { readonly path: string } | { readonly fault: string; readonly fix: string };
+
+/** `$INCLUDE` of a zone file with its file name, quoted or not. */
+export const INCLUDE_PATTERN = /^[ \t]*\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;]+))/gim;
 
 export type ConfigFiles = {
   readonly root: TextFile;
@@ -30,7 +32,7 @@ export type ConfigFiles = {
   /** `origin` is the file's name without `.zone`, with the root dot. */
   readonly zones: readonly (TextFile & { readonly origin: string })[];
   /** Opens what a zone file includes; stays within the folder of the zones. */
-  readonly include: (path: string, from: string) => IncludeResult;
+  readonly include: (path: string, from: string) => TextFile | undefined;
   /** By reference (`env:NAME`, `file:PATH`). */
   readonly secrets: ReadonlyMap<string, Secret>;
   /** Programs of script checks, by the name that the check gives. */

@@ -9,7 +9,14 @@ import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "n
 import { basename, dirname, extname, isAbsolute, join, normalize, relative, resolve, sep } from "node:path";
 import { RhumbError } from "#base/errors.ts";
 import type { Problem } from "#base/problem.ts";
-import type { ConfigFiles, IncludeResult, ScriptFile, Secret, TextFile, UnreadableFile } from "#config/files.ts";
+import {
+  type ConfigFiles,
+  INCLUDE_PATTERN,
+  type ScriptFile,
+  type Secret,
+  type TextFile,
+  type UnreadableFile,
+} from "#config/files.ts";
 import { parseRoot, type RootConfig } from "#config/parse.ts";
 import { type Path, parseYaml } from "#config/yaml.ts";
 
@@ -137,32 +144,27 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
 
   // What zone files include is read ahead, so that parsing them stays pure and the digest covers all of it.
   const zonesFolder = absolute(root.zones);
-  const included = new Map<string, IncludeResult>();
+  const included = new Map<string, TextFile | undefined>();
   const includeKey = (path: string, from: string): string =>
     resolve(dirname(isAbsolute(from) ? from : resolve(folder, relative(shownFolder, from))), path);
   const readIncludes = (zone: TextFile, depth: number): void => {
-    for (const match of zone.text.matchAll(/^[ \t]*\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;]+))/gim)) {
-      const path = match[1] ?? match[2]!;
-      const key = includeKey(path, zone.file);
+    for (const match of zone.text.matchAll(INCLUDE_PATTERN)) {
+      const key = includeKey(match[1] ?? match[2]!, zone.file);
       if (included.has(key) || depth > MAX_INCLUDE_DEPTH) continue;
-      let result: IncludeResult;
+      let result: TextFile | undefined;
       try {
-        const full = realpathSync(key);
-        const jail = realpathSync(zonesFolder);
-        result = isInside(jail, full)
-          ? { file: shown(join(root.zones, relative(zonesFolder, key))), text: readText(full) }
-          : { fault: `${path} lies outside of the folder of the zones` };
-      } catch (error) {
-        const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
-        result = { fault: isMissing ? `there is no file ${path}` : messageOf(error) };
+        // Both sides by their real paths: a symbolic link does not lead out of the folder.
+        if (isInside(realpathSync(zonesFolder), realpathSync(key)))
+          result = { file: shown(join(root.zones, relative(zonesFolder, key))), text: readText(key) };
+      } catch {
+        // Missing or unreadable: the zone parser says so, with the line of the $INCLUDE.
       }
       included.set(key, result);
-      if ("text" in result) readIncludes(result, depth + 1);
+      if (result) readIncludes(result, depth + 1);
     }
   };
   for (const zone of zones) readIncludes(zone, 0);
-  const include = (path: string, from: string): IncludeResult =>
-    included.get(includeKey(path, from)) ?? { fault: `there is no file ${path}` };
+  const include = (path: string, from: string) => included.get(includeKey(path, from));
 
   const secrets = new Map<string, Secret>();
   for (const reference of secretsOf(root)) {

@@ -1,0 +1,167 @@
+/**
+ * Cross checks of rhumb.yaml: listeners, the control API, secrets, vantages.
+ * @module
+ */
+import { isLoopback } from "#config/address.ts";
+import type { ConfigFiles } from "#config/files.ts";
+import type { ParsedConfig } from "#config/parse.ts";
+import type { Report } from "#config/report.ts";
+import { suggest } from "#config/suggest.ts";
+import type { Path } from "#config/yaml.ts";
+
+/** Shorter tokens can be guessed. */
+const MIN_TOKEN_CHARACTERS = 16;
+
+export type SecretPolicy = "require" | "warn";
+
+function checkListeners({ root }: ParsedConfig, report: Report): void {
+  const seen = new Map<string, string>();
+  const look = (address: string, port: number, path: Path): void => {
+    const key = `${address} port ${port}`;
+    const other = seen.get(key);
+    if (port !== 0 && other !== undefined)
+      report(
+        root.source,
+        path,
+        `Two listeners share ${key}; the other is ${other}`,
+        "Give one of them another address or port",
+      );
+    seen.set(key, path.join("."));
+  };
+  const { dns, control } = root;
+  if (dns) {
+    if (Array.isArray(dns.listen)) {
+      for (const [index, { address, port }] of dns.listen.entries()) look(address, port, ["dns", "listen", index]);
+    } else look(dns.listen.address, dns.listen.port, ["dns", "listen"]);
+  }
+  if (control && "port" in control.listen) look(control.listen.address, control.listen.port, ["control", "listen"]);
+}
+
+function checkControl({ root }: ParsedConfig, files: ConfigFiles, report: Report): void {
+  const { control, source } = root;
+  if (!control) return;
+  const names = Object.keys(control.tokens);
+  if ("address" in control.listen) {
+    if (names.length === 0)
+      report(
+        source,
+        ["control"],
+        "The control API has no token: nobody could use it",
+        "Add `tokens:`, or listen on a Unix socket",
+        { want: "key" },
+      );
+    if (!isLoopback(control.listen.address) && !control.tls)
+      report(
+        source,
+        ["control", "listen"],
+        `The control API would be open to the network without TLS at ${control.listen.address}`,
+        "Add `tls:` with a certificate, or listen on 127.0.0.1",
+      );
+  }
+  const owners = new Map<string, string>();
+  for (const [name, { token }] of Object.entries(control.tokens)) {
+    const path = ["control", "tokens", name, "token"];
+    const secret = files.secrets.get(token);
+    if (!secret || !("value" in secret)) continue;
+    if (secret.value.length < MIN_TOKEN_CHARACTERS)
+      report(
+        source,
+        path,
+        `The token has ${secret.value.length} characters`,
+        `Use at least ${MIN_TOKEN_CHARACTERS}, such as from \`openssl rand -hex 24\``,
+      );
+    const owner = owners.get(secret.value);
+    if (owner !== undefined)
+      report(
+        source,
+        path,
+        `The token is the same as that of ${owner}`,
+        "Give each name a token of its own: the audit log tells them apart by it",
+      );
+    owners.set(secret.value, name);
+  }
+}
+
+function checkSecrets({ root }: ParsedConfig, files: ConfigFiles, policy: SecretPolicy, report: Report): void {
+  const places: { path: Path; reference: string }[] = [];
+  for (const [name, { token }] of Object.entries(root.control?.tokens ?? {}))
+    places.push({ path: ["control", "tokens", name, "token"], reference: token });
+  for (const [index, reference] of (root.dns?.cookies.secrets ?? []).entries())
+    places.push({ path: ["dns", "cookies", "secrets", index], reference });
+  for (const [name, sink] of root.notify) {
+    if ("url" in sink) places.push({ path: ["notify", name, "url"], reference: sink.url });
+    if (sink.kind === "webhook") {
+      for (const [header, reference] of Object.entries(sink.headers))
+        places.push({ path: ["notify", name, "headers", header], reference });
+    }
+  }
+  for (const { path, reference } of places) {
+    const secret = files.secrets.get(reference);
+    if (!secret || "value" in secret) continue;
+    const severity = policy === "require" ? "error" : "warning";
+    report(
+      root.source,
+      path,
+      `Cannot resolve the secret: ${secret.fault}`,
+      "Set the variable, or create the file (mode 600)",
+      { severity },
+    );
+  }
+  for (const [index, reference] of (root.dns?.cookies.secrets ?? []).entries()) {
+    const secret = files.secrets.get(reference);
+    if (secret && "value" in secret && !/^[0-9a-fA-F]{32}$/.test(secret.value))
+      report(
+        root.source,
+        ["dns", "cookies", "secrets", index],
+        "A cookie secret is 16 octets",
+        "Write 32 hexadecimal digits, such as from `openssl rand -hex 16`",
+      );
+  }
+}
+
+function checkVantages({ root }: ParsedConfig, report: Report): void {
+  const { health, source, node } = root;
+  if (!health) return;
+  const names = Object.keys(health.vantages);
+  const own = health.vantage ?? node;
+  if (names.length > 0 && own !== undefined && !names.includes(own)) {
+    const path = health.vantage === undefined ? ["health", "vantages"] : ["health", "vantage"];
+    report(source, path, `${JSON.stringify(own)} is not one of the vantages`, suggest(own, names, "vantage"));
+  }
+  const count = Math.max(1, names.length);
+  if (health.quorum !== "auto" && health.quorum > count)
+    report(
+      source,
+      ["health", "quorum"],
+      `${health.quorum} votes are wanted, but there ${count === 1 ? "is 1 vantage" : `are ${count} vantages`}`,
+      "Write `auto`, or add vantages",
+    );
+  if (count === 2)
+    report(
+      source,
+      ["health", "vantages"],
+      "With two vantages, one that is cut off cannot be outvoted",
+      "Use three or more, or one",
+      { severity: "warning" },
+    );
+}
+
+/** What rhumb.yaml says, taken together. */
+export function checkRoot(parsed: ParsedConfig, files: ConfigFiles, policy: SecretPolicy, report: Report): void {
+  const { source } = parsed.root;
+  for (const { path, says, fix } of files.unreadable) report(source, path, says, fix);
+  for (const { path, file } of files.missingDatabases)
+    report(
+      source,
+      path,
+      `There is no database ${file}: every client is unknown until it appears`,
+      "Fetch it, or correct the path",
+      { severity: "warning" },
+    );
+  if (!parsed.root.hasDns && !parsed.root.hasControl && source.value !== undefined && source.value !== null)
+    report(source, [], "No role: neither `dns` nor `control` is there", "Add a section `dns:` with `listen:`");
+  checkListeners(parsed, report);
+  checkControl(parsed, files, report);
+  checkSecrets(parsed, files, policy, report);
+  checkVantages(parsed, report);
+}

@@ -1,0 +1,305 @@
+/**
+ * Configuration files → `Snapshot`, or all that is wrong with them. All or nothing.
+ *
+ * Writer of the snapshot door. Pure but for the target registry and the zone cache, which outlive a reload on purpose.
+ * Never:   reads files, starts or stops anything.
+ * @module
+ */
+import { resolve } from "node:path";
+import { hashText } from "#base/hash.ts";
+import type { Problem } from "#base/problem.ts";
+import { hasErrors } from "#base/problem.ts";
+import { checkPlaces } from "#config/check-places.ts";
+import { checkRoot, type SecretPolicy } from "#config/check-root.ts";
+import { compileDns } from "#config/compile-dns.ts";
+import { compileHealth } from "#config/compile-health.ts";
+import type { ConfigFiles } from "#config/files.ts";
+import { type Overlay, type ParsedConfig, parseConfig } from "#config/parse.ts";
+import { createReport, type Report } from "#config/report.ts";
+import { checkFallbacks, compileService, type SteerReference } from "#config/service.ts";
+import { suggest } from "#config/suggest.ts";
+import type { TargetRegistry } from "#config/targets.ts";
+import { compileZones, type ZoneCache } from "#config/zones.ts";
+import type {
+  ControlSnapshot,
+  Generation,
+  GeoSnapshot,
+  MapSpec,
+  NotifySpec,
+  RegionSpec,
+  ServiceSpec,
+  Snapshot,
+} from "#state/snapshot.ts";
+import { mapSpecFor } from "#steer/map-spec.ts";
+
+/** What stays the same for the life of a process. */
+export type CompileContext = {
+  readonly targets: TargetRegistry;
+  readonly zones: ZoneCache;
+  /** Seed of the zones' name hash. */
+  readonly zoneSeed: number;
+  /** 16 octets: signs cookies when the configuration gives no secret. */
+  readonly cookieSecret: Uint8Array;
+  /** Cores that UDP workers may use. */
+  readonly cores: number;
+};
+
+export type CompileOptions = CompileContext & {
+  readonly generation: Generation;
+  readonly nowMs: number;
+  readonly overlay?: Overlay;
+  /** What serves now. A zone that it has and the files lack becomes unloadable, not forgotten. */
+  readonly previous?: Snapshot | undefined;
+  /** `warn` for `rhumb check` on a machine that does not have the secrets. */
+  readonly secrets?: SecretPolicy;
+};
+
+export type Summary = {
+  readonly zones: number;
+  readonly records: number;
+  readonly services: number;
+  readonly regions: number;
+  readonly checks: number;
+};
+
+export type Compiled = {
+  readonly snapshot: Snapshot;
+  readonly warnings: readonly Problem[];
+  readonly summary: Summary;
+  /** Absolute. Also there when the process plays no control role. */
+  readonly stateFolder: string;
+  /** The effective configuration with its defaults; secrets stay references. */
+  readonly document: Readonly<Record<string, unknown>>;
+};
+export type CompileResult = Compiled | { readonly problems: readonly Problem[]; readonly summary: Summary };
+
+function compileRegions(parsed: ParsedConfig, targets: TargetRegistry, report: Report): RegionSpec[] {
+  const regions: RegionSpec[] = [];
+  for (const [id, region] of parsed.regions.valid) {
+    const target = targets.row(`region/${id}`);
+    const rows = [...region.v4, ...region.v6].map((address) => targets.row(`region/${id}/${address}`));
+    if (target === undefined || rows.includes(undefined)) {
+      const says = `No room for the targets of ${JSON.stringify(id)}: the health table has ${targets.capacity} rows, and keeps those of targets that are gone`;
+      report(parsed.regions.source, [id], says, "Use fewer addresses, or restart the process to drop the old ones", {
+        want: "key",
+      });
+      break;
+    }
+    regions.push({
+      id,
+      hash: hashText(id),
+      latitude: region.at[0],
+      longitude: region.at[1],
+      continent: region.continent ?? "",
+      country: region.country ?? "",
+      v4: region.v4,
+      v6: region.v6,
+      capacityRps: region.capacity,
+      balancerUrl: region.balancer,
+      check: region.check,
+      upThreshold: region.upThreshold / 100,
+      target,
+      addressTargets: rows as number[],
+    });
+  }
+  return regions;
+}
+
+function compileServices(parsed: ParsedConfig, steers: readonly SteerReference[], problems: Problem[], report: Report) {
+  const numbers = new Map([...parsed.regions.valid.keys()].map((id, index) => [id, index]));
+  const references = new Map<string, SteerReference[]>();
+  for (const steer of steers) {
+    const list = references.get(steer.service);
+    if (list) list.push(steer);
+    else references.set(steer.service, [steer]);
+    if (!parsed.services.names.has(steer.service)) {
+      const fix = suggest(steer.service, [...parsed.services.names], "service");
+      const says = `There is no service ${JSON.stringify(steer.service)}`;
+      problems.push({ ...steer.at, path: "", severity: "error", says, fix });
+    }
+  }
+  const services = [...parsed.services.valid].map(([name, service]) =>
+    compileService(name, service, references.get(name) ?? [], parsed, numbers, problems, report),
+  );
+  const used = new Set([...references.keys(), ...services.flatMap((service) => service.fallback ?? [])]);
+  for (const { name } of services) {
+    if (parsed.root.hasDns && !used.has(name))
+      report(
+        parsed.services.source,
+        [name],
+        `No zone uses the service ${JSON.stringify(name)}`,
+        `Write \`${name} STEER ${name}\` into a zone file, or remove the service`,
+        { severity: "warning", want: "key" },
+      );
+  }
+  return services;
+}
+
+function addMaps(
+  services: readonly Omit<ServiceSpec, "mapId">[],
+  regions: readonly RegionSpec[],
+  vantage: readonly [number, number] | undefined,
+) {
+  const maps = new Map<string, MapSpec>();
+  const withMaps = services.map((service): ServiceSpec => {
+    const map = mapSpecFor(service, regions, vantage);
+    if (map) maps.set(map.mapId, map);
+    return { ...service, mapId: map?.mapId };
+  });
+  return { services: withMaps, maps: [...maps.values()] };
+}
+
+/** Services whose filters have nothing to go by. */
+function lintGeo(parsed: ParsedConfig, services: readonly ServiceSpec[], vantage: unknown, report: Report): void {
+  const { source } = parsed.services;
+  const looksAtClients = services.find((service) => service.mapId !== undefined);
+  if (looksAtClients && parsed.root.geo && parsed.root.geo.database === null)
+    report(
+      source,
+      [looksAtClients.name],
+      "The service looks at where clients are, but there is no database: all get its default order",
+      "Set `geo.database` in rhumb.yaml",
+      { severity: "warning", want: "key" },
+    );
+  for (const service of services) {
+    if (vantage === undefined && service.chain.some((filter) => filter.name === "latency"))
+      report(
+        source,
+        [service.name],
+        "Without the place of our own vantage, measured round trips of probes say nothing about clients",
+        "Add the vantage to `health.vantages` in rhumb.yaml",
+        { severity: "warning", want: "key" },
+      );
+    if (!service.chain.some((filter) => filter.name === "geo")) continue;
+    const unplaced = service.regions
+      .map((entry) => [...parsed.regions.valid][entry.region]!)
+      .find(([, region]) => region.continent === undefined);
+    if (unplaced)
+      report(
+        parsed.regions.source,
+        [unplaced[0]],
+        `The filter \`geo\` of service ${JSON.stringify(service.name)} cannot match this region: it has no continent`,
+        "Add `continent:` and `country:`",
+        { severity: "warning", want: "key" },
+      );
+  }
+}
+
+function compileGeo(parsed: ParsedConfig, files: ConfigFiles, maps: readonly MapSpec[]): GeoSnapshot {
+  const { geo } = parsed.root;
+  return {
+    database: geo?.database ? resolve(files.folder, geo.database) : undefined,
+    asnDatabase: geo?.asn ? resolve(files.folder, geo.asn) : undefined,
+    overrides: parsed.geoOverrides.map(({ value }) => ({
+      network: value.network,
+      asn: value.asn,
+      country: value.country,
+      as: value.as ? { continent: value.as.continent, country: value.as.country, at: value.as.at } : undefined,
+      regions: value.regions ?? [],
+    })),
+    maps,
+  };
+}
+
+const secretOf = (files: ConfigFiles, reference: string): string => {
+  const secret = files.secrets.get(reference);
+  return secret && "value" in secret ? secret.value : reference;
+};
+
+function compileControl(parsed: ParsedConfig, files: ConfigFiles, stateFolder: string): ControlSnapshot | undefined {
+  const { control } = parsed.root;
+  if (!control) return undefined;
+  const inFolder = (path: string): string => resolve(files.folder, path.replace(/^file:/, ""));
+  return {
+    listen: "socket" in control.listen ? { socket: inFolder(control.listen.socket) } : control.listen,
+    // A token that could not be resolved (only `rhumb check` gets so far) lets nobody in.
+    tokens: Object.entries(control.tokens).flatMap(([name, { token, role }]) => {
+      const secret = files.secrets.get(token);
+      return secret && "value" in secret ? [{ name, token: secret.value, role }] : [];
+    }),
+    tls: control.tls ? { certFile: inFolder(control.tls.cert), keyFile: inFolder(control.tls.key) } : undefined,
+    stateFolder,
+  };
+}
+
+function compileNotify(parsed: ParsedConfig, files: ConfigFiles): NotifySpec[] {
+  return [...parsed.root.notify].map(([name, sink]): NotifySpec => {
+    switch (sink.kind) {
+      case "webhook": {
+        const headers = Object.entries(sink.headers).map(([header, value]) => [header, secretOf(files, value)]);
+        return { kind: "webhook", name, url: secretOf(files, sink.url), headers: Object.fromEntries(headers) };
+      }
+      case "alertmanager":
+        return { kind: "alertmanager", name, url: secretOf(files, sink.url) };
+      case "command":
+        return { kind: "command", name, command: sink.command };
+      default:
+        return sink satisfies never;
+    }
+  });
+}
+
+function documentOf(parsed: ParsedConfig): Record<string, unknown> {
+  const { root } = parsed;
+  return {
+    version: 1,
+    node: root.node,
+    dns: root.dns,
+    control: root.control,
+    zones: root.zones,
+    geo: root.geo,
+    health: root.health,
+    cluster: root.cluster,
+    notify: Object.fromEntries(root.notify),
+    regions: Object.fromEntries(parsed.regions.valid),
+    services: Object.fromEntries(parsed.services.valid),
+    checks: Object.fromEntries([...parsed.checks].map(([name, check]) => [name, check.value])),
+    geoOverrides: parsed.geoOverrides.map((entry) => entry.value),
+  };
+}
+
+/** @returns the snapshot and what is doubtful, or everything that is wrong (warnings among it) */
+export function compile(files: ConfigFiles, options: CompileOptions): CompileResult {
+  const problems: Problem[] = [];
+  const report = createReport(problems);
+  const parsed = parseConfig(files, options.overlay ?? {}, problems);
+  const { root } = parsed;
+  checkRoot(parsed, files, options.secrets ?? "require", report);
+  checkPlaces(parsed, files, options.nowMs, report);
+  const zones = compileZones(files, options.zoneSeed, options.zones, problems);
+  const regions = compileRegions(parsed, options.targets, report);
+  const drafts = compileServices(parsed, zones.steers, problems, report);
+  const vantageName = root.health?.vantage ?? root.node ?? "";
+  const vantage = root.health?.vantages[vantageName]?.at;
+  const { services, maps } = addMaps(drafts, regions, vantage);
+  checkFallbacks(services, parsed, report);
+  lintGeo(parsed, services, vantage, report);
+  const summary: Summary = {
+    zones: files.zones.length,
+    records: zones.recordCount,
+    services: parsed.services.names.size,
+    regions: parsed.regions.names.size,
+    checks: parsed.checkNames.size,
+  };
+  const dns = root.dns ? compileDns(root.dns, root.node ?? "", files, zones.images, options, problems) : undefined;
+  const sorted = sortProblems(problems);
+  if (hasErrors(problems) || root.node === undefined) return { problems: sorted, summary };
+  const stateFolder = resolve(files.folder, root.cluster?.state ?? "run");
+  const snapshot: Snapshot = {
+    generation: options.generation,
+    compiledAtMs: options.nowMs,
+    node: root.node,
+    dns,
+    health: compileHealth(parsed, files, regions, vantageName),
+    regions,
+    services,
+    geo: compileGeo(parsed, files, maps),
+    control: compileControl(parsed, files, stateFolder),
+    notify: compileNotify(parsed, files),
+  };
+  return { snapshot, warnings: sorted, summary, stateFolder, document: documentOf(parsed) };
+}
+
+/** By file, then line; errors and warnings of one place together. */
+const sortProblems = (problems: readonly Problem[]): Problem[] =>
+  [...problems].sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column));
