@@ -36,7 +36,7 @@ export function mapSpecFor(
   }
   if (!usesGeo && !usesLatency && nearest.length === 0 && fences.length === 0) return undefined;
   const spec = {
-    regionIds: service.regions.map((entry) => regions[entry.region]!.id).sort(),
+    regionIds: mapRegionIds(service, regions),
     usesGeo,
     nearest,
     usesLatency,
@@ -45,6 +45,12 @@ export function mapSpecFor(
   };
   return { mapId: JSON.stringify(spec), ...spec };
 }
+
+/** The regions of a service's map, in the order of the map's facts. */
+export const mapRegionIds = (
+  service: Pick<ServiceSpec, "regions">,
+  regions: readonly Pick<RegionSpec, "id">[],
+): readonly string[] => service.regions.map((entry) => regions[entry.region]!.id).sort();
 
 const sorted = (bias: Readonly<Record<string, number>>): Readonly<Record<string, number>> =>
   Object.fromEntries(Object.entries(bias).sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -1,0 +1,41 @@
+/**
+ * Filter `shed`: turns clients away from loaded regions: none below `low`, all from `high` on, in proportion between.
+ * @module
+ */
+import type { FilterSpec } from "#state/snapshot.ts";
+import type { FilterDefinition } from "#steer/filter.ts";
+import { FULL_SHARE, type RegionState } from "#steer/region-state.ts";
+import { isWithinShare, ROLL, shareCuts } from "#steer/rolls.ts";
+
+type Spec = Extract<FilterSpec, { name: "shed" }>;
+
+/** Share of its clients that a region keeps, in 4,096ths. */
+function keptShare({ lowPermille, highPermille }: Spec, { loadPermille }: RegionState): number {
+  if (loadPermille <= lowPermille) return FULL_SHARE;
+  if (loadPermille >= highPermille) return 0;
+  return (FULL_SHARE * (highPermille - loadPermille)) / (highPermille - lowPermille);
+}
+const isPartial = (share: number): boolean => share > 0 && share < FULL_SHARE;
+
+export const shed: FilterDefinition<Spec> = {
+  kind: "sift",
+  uses: { geo: false, state: true, hash: false },
+  run(candidates, spec, context) {
+    return candidates.filter((candidate) => {
+      const state = context.states[candidate.index]!;
+      const share = keptShare(spec, state);
+      if (share === FULL_SHARE) return true;
+      if (share > 0 && isWithinShare(context.roll("second"), candidate.region.hash, share)) return true;
+      const extent = share === 0 ? "all clients" : "this client";
+      context.note(candidate, `load ${state.loadPermille / 10} %: turns ${extent} away`);
+      return false;
+    });
+  },
+  mayRoll: (spec, _candidates, { states }) =>
+    states.some((state) => isPartial(keptShare(spec, state))) ? ROLL.second : 0,
+  cuts: (spec, candidates, states) =>
+    candidates
+      .map(({ index, region }) => ({ share: keptShare(spec, states[index]!), region }))
+      .filter(({ share }) => isPartial(share))
+      .flatMap(({ share, region }) => shareCuts(region.hash, share)),
+};

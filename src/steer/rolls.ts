@@ -1,0 +1,70 @@
+/**
+ * Deterministic selection: a hash of (service, client key, time slot), never the query type, never random. UDP and
+ * TCP, A and AAAA, and every node agree (rulings 1 and 2).
+ *
+ * Owns:    client keys, slots, and the three rolls that filters may use, each of 0 to 4,095.
+ * Units:   ms and seconds as named.
+ * @module
+ */
+import { combine32, mix32 } from "#base/hash.ts";
+
+export const ROLL_VALUES = 4_096;
+/** Bits of a set of rolls. */
+export const ROLL = { main: 1, second: 2, ramp: 4 } as const;
+export type RollName = keyof typeof ROLL;
+export type Rolls = { main: number; second: number; ramp: number };
+
+/**
+ * @param bits prefix of the address that counts: 24 and 48 by default with ECS, all bits for a resolver
+ * @returns 32-bit key, well mixed
+ */
+export function clientKey(address: Uint8Array, isIpv6: boolean, bits: number): number {
+  let key = isIpv6 ? 0x36 : 0x34;
+  for (let at = 0, left = bits; left > 0; at += 4, left -= 32) {
+    const word = (address[at]! << 24) | (address[at + 1]! << 16) | (address[at + 2]! << 8) | address[at + 3]!;
+    key = combine32(key, left >= 32 ? word : word & (-1 << (32 - left)));
+  }
+  return key >>> 0;
+}
+
+/** Slots are counted from the Unix epoch and shifted by the client key, so that edges do not fall together. */
+export const slotOf = (nowMs: number, key: number, slotMs: number): number =>
+  Math.floor((nowMs + (key % slotMs)) / slotMs) | 0;
+
+/** A prefix keeps its place for `ttl.max`; a resolver stands for many clients and moves on sooner (ruling 1). */
+export const prefixSlotMs = (ttlMaxSeconds: number): number => ttlMaxSeconds * 1_000;
+export const resolverSlotMs = (ttlMinSeconds: number): number => Math.max(1_000, ttlMinSeconds * 250);
+
+/**
+ * Fractional parts of the golden ratio and of √2, in 32 bits. One client's rolls of consecutive slots step through the
+ * circle by an irrational angle (Weyl): over n slots the shares of one client are right to about 1/n, where independent
+ * hashes would give 1/√n. That is what makes shares right for few resolvers.
+ */
+const STEP_MAIN = 0x9e3779b9;
+const STEP_SECOND = 0x6a09e667;
+
+/**
+ * @param slot 0 for a service whose choice must not change with time
+ * @param into filled in: nothing is allocated
+ * @returns 32 bits of (service, client, slot), for jitter
+ */
+export function roll(serviceHash: number, key: number, slot: number, into: Rolls): number {
+  const client = combine32(serviceHash, key);
+  into.main = (mix32(client ^ 0x5bd1e995) + Math.imul(slot, STEP_MAIN)) >>> 20;
+  into.second = (mix32(client ^ 0x1b873593) + Math.imul(slot, STEP_SECOND)) >>> 20;
+  into.ramp = client & (ROLL_VALUES - 1);
+  return combine32(client, slot);
+}
+
+/**
+ * Whether a client with roll `value` is within the first `share` 4,096ths of region `regionHash`: exact over all rolls,
+ * and which clients they are differs from region to region.
+ */
+export const isWithinShare = (value: number, regionHash: number, share: number): boolean =>
+  ((value + regionHash) & (ROLL_VALUES - 1)) < share;
+
+/** The rolls at which `isWithinShare` changes its answer. */
+export function shareCuts(regionHash: number, share: number): readonly number[] {
+  const start = -regionHash & (ROLL_VALUES - 1);
+  return [start, (start + Math.ceil(share)) & (ROLL_VALUES - 1)];
+}
