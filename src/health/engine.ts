@@ -1,0 +1,287 @@
+/**
+ * The health engine: rows of the health table and what stands behind each.
+ *
+ * Owns:    rows (addresses and regions), failback phases, overrides, events, the persisted state; it composes the pure parts.
+ * Writer:  it is the only one that stages words for `publish.ts`, the table's single writer.
+ * Never:   knows steering or who reads. Whether an override would empty a service is asked through `wouldEmpty`.
+ *
+ * Flow: result → `watch.ts` (verdict of the address) → row of the address → region (aggregate, failback) → publisher. What
+ * changes within 10 ms is published, and told to listeners, at once. Planned changes (end of a hold, a ramp's step) have
+ * their own timers; staleness, thaw and the end of overrides are looked at each second.
+ *
+ * Units:   steady ms inside, Unix ms and seconds at the edges; an override's end is Unix time.
+ * @module
+ */
+import type { Clock } from "#base/clock.ts";
+import { RhumbError } from "#base/errors.ts";
+import type { Log } from "#base/log.ts";
+import type { Rng } from "#base/rng.ts";
+import { approve } from "#health/failback.ts";
+import { fullTarget } from "#health/glob.ts";
+import { identityOf } from "#health/identity.ts";
+import { createMemory } from "#health/memory.ts";
+import { createOverrides, type OverrideInput, type OverrideStore } from "#health/overrides.ts";
+import type { StartProbe } from "#health/probes/probe.ts";
+import { createProbes } from "#health/probes/table.ts";
+import { createPublisher } from "#health/publish.ts";
+import { createRows } from "#health/rows.ts";
+import type { SchedulerStats } from "#health/scheduler.ts";
+import { viewRow } from "#health/target-view.ts";
+import type { HeapItem } from "#health/timer-heap.ts";
+import { createTransitionCounters, type Transition } from "#health/transitions.ts";
+import type { OverrideView, TargetView } from "#health/view.ts";
+import { createWatch, type Wanted, type Watched } from "#health/watch.ts";
+import type { Emit, RhumbEvent } from "#state/events.ts";
+import type { CheckSpec, HealthSnapshot, OverrideSpec } from "#state/snapshot.ts";
+
+const COALESCE_MS = 10;
+const TICK_MS = 1_000;
+
+/**
+ * Names a service that would have no region left, or returns undefined.
+ * @param isOut whether an operator would have taken the region with this row of the table out of service
+ */
+export type WouldEmpty = (isOut: (target: number) => boolean) => string | undefined;
+
+export type HealthOptions = {
+  readonly table: Uint32Array;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: Log;
+  readonly emit: Emit;
+  /** Probes of every kind; the real ones by default. */
+  readonly probes?: StartProbe;
+  readonly store: OverrideStore;
+  /** Where verdicts survive a restart; undefined: nowhere. */
+  readonly stateFile: string | undefined;
+  readonly wouldEmpty?: WouldEmpty;
+  /** Probes at a time; `SCHEDULER_SETTINGS`. */
+  readonly maxRunning?: number;
+};
+
+export type HealthStats = {
+  readonly scheduler: SchedulerStats;
+  readonly results: readonly { readonly kind: string; readonly errorClass: string; readonly count: number }[];
+  readonly transitions: readonly Transition[];
+  readonly targets: { readonly up: number; readonly down: number; readonly unknown: number };
+  readonly frozen: number;
+  readonly overrides: number;
+};
+
+export type Health = {
+  /** Takes a new configuration; what is unchanged keeps its state. @throws RHUMB_HEALTH_TABLE_FULL, and changes nothing */
+  apply(snapshot: HealthSnapshot): void;
+  stats(): HealthStats;
+  view(): readonly TargetView[];
+  listOverrides(): readonly OverrideView[];
+  /** @throws RhumbError RHUMB_HEALTH_OVERRIDE_… as their sentences say; `force` allows no match and an empty service */
+  setOverride(input: OverrideInput, options?: { readonly force?: boolean }): OverrideView;
+  /** @param text id or target. @returns what was cleared. @throws RHUMB_HEALTH_OVERRIDE_FROM_FILE */
+  clearOverride(text: string): readonly OverrideSpec[];
+  /** @param region bare name or id. @returns its new state. @throws RHUMB_HEALTH_REGION_UNKNOWN, RHUMB_HEALTH_NOT_HELD */
+  approveFailback(region: string): TargetView;
+  /** A region's load in permille of its capacity. */
+  setLoad(target: number, loadPermille: number): void;
+  /** Calls `listener` with the rows that changed, once per published change. @returns how to end it */
+  onChange(listener: (changed: readonly number[]) => void): () => void;
+  /** Stops all probes, publishes and saves. */
+  close(): void;
+};
+
+export function createHealth(options: HealthOptions): Health {
+  const { table, clock, rng, log, emit } = options;
+  const publisher = createPublisher(table);
+  const transitions = createTransitionCounters();
+  const listeners = new Set<(changed: readonly number[]) => void>();
+  const overrides = createOverrides({ clock, rng, emit: (event) => announce(event), store: options.store });
+  let isClosed = false;
+  let isFlushPlanned = false;
+
+  const announce = (event: RhumbEvent): void => {
+    emit(event);
+    const level = event.severity === "alarm" || event.severity === "warning" ? "warn" : "info";
+    log[level]({ event: event.kind, subject: event.subject, ...event.data }, event.says);
+    if (event.kind.startsWith("health.")) memory.note();
+  };
+  const tell = (event: Omit<RhumbEvent, "atMs">): void => announce({ ...event, atMs: clock.nowMs() });
+
+  const flush = (): void => {
+    isFlushPlanned = false;
+    if (isClosed) return;
+    rows.settleRegions();
+    const changed = publisher.flush(clock.nowMs());
+    if (changed.length > 0) for (const listener of listeners) listener(changed);
+  };
+  const planFlush = (): void => {
+    if (isFlushPlanned || isClosed) return;
+    isFlushPlanned = true;
+    clock.after(COALESCE_MS, flush);
+  };
+
+  const watch = createWatch({
+    clock,
+    rng,
+    start: options.probes ?? createProbes(clock),
+    maxRunning: options.maxRunning,
+    onChange: (watched) => {
+      if (rows.stageWatched(watched)) planFlush();
+    },
+    onVerdict: (watched, cause) => {
+      transitions.count("address", watched.isUp ? "down" : "up", watched.isUp ? "up" : "down", cause);
+      for (const row of rows.of(watched)) {
+        tell({
+          kind: "health.transition",
+          severity: watched.isUp ? "resolved" : "warning",
+          subject: row.spec.id,
+          says: `${row.spec.id} is ${watched.isUp ? "up" : "down"}: ${watched.cause}`,
+          data: { from: watched.isUp ? "down" : "up", to: watched.isUp ? "up" : "down", cause },
+        });
+      }
+    },
+    onFreeze: (watched, frozen) => sayFreeze(watched, frozen),
+  });
+
+  let isBudgetAlarmed = false;
+  const sayFreeze = (watched: Watched, frozen: number): void => {
+    if (frozen > 0 === isBudgetAlarmed) return;
+    isBudgetAlarmed = frozen > 0;
+    tell({
+      kind: "health.blast-budget",
+      severity: isBudgetAlarmed ? "alarm" : "resolved",
+      subject: "health",
+      says: isBudgetAlarmed
+        ? `More targets fail than automation may turn down within 60 s (next: ${watched.address}); the rest is frozen at its last verdict. Is this node's own network sound?`
+        : "No target is frozen by the blast budget any more",
+      data: { frozen },
+    });
+  };
+
+  const rows = createRows({ clock, publisher, watch, overrides, transitions, tell, plan: planFlush });
+  const memory = createMemory({ clock, file: options.stateFile, watch, rows, tell });
+
+  const housekeeping: HeapItem = {
+    dueMs: 0,
+    heapIndex: -1,
+    fire(nowMs) {
+      watch.scheduler.heap.set(housekeeping, nowMs + TICK_MS);
+      watch.tick();
+      if (overrides.tick(watch.frozen > 0).length > 0) restageAll();
+      memory.tick();
+      publisher.beat(clock.nowMs());
+    },
+  };
+
+  const restageAll = (): void => {
+    rows.stageAll();
+    flush();
+  };
+
+  /** What the probes of a changed check knew of the address still counts, until the first result of the new ones. */
+  const seedsOf = (checks: ReadonlyMap<string, CheckSpec>, snapshot: HealthSnapshot): Map<string, Watched> => {
+    const seeds = new Map<string, Watched>();
+    for (const spec of snapshot.targets) {
+      if (spec.kind !== "address" || spec.check === undefined) continue;
+      const before = rows.address(spec.index)?.watched;
+      const check = checks.get(spec.check);
+      if (before?.isKnown && before.address === spec.address && check !== undefined) {
+        seeds.set(identityOf(check, spec.address), before);
+      }
+    }
+    return seeds;
+  };
+
+  const apply = (snapshot: HealthSnapshot): void => {
+    publisher.resize(snapshot.targets.reduce((most, spec) => Math.max(most, spec.index + 1), 0));
+    const checks = new Map(snapshot.checks.map((check) => [check.name, check]));
+    const regionsOf = new Map<number, string[]>();
+    for (const spec of snapshot.targets) {
+      if (spec.kind !== "region") continue;
+      for (const member of spec.members) regionsOf.set(member, [...(regionsOf.get(member) ?? []), spec.id]);
+    }
+    const wanted = new Map<string, Wanted & { regions: string[] }>();
+    for (const spec of snapshot.targets) {
+      const check = spec.kind === "address" && spec.check !== undefined ? checks.get(spec.check) : undefined;
+      if (spec.kind !== "address" || check === undefined) continue;
+      const key = identityOf(check, spec.address);
+      const regions = regionsOf.get(spec.index) ?? [];
+      const same = wanted.get(key);
+      if (same === undefined) wanted.set(key, { check, address: spec.address, regions: [...regions] });
+      else same.regions.push(...regions);
+    }
+    const seeds = seedsOf(checks, snapshot);
+    const seedOf = (key: string) => memory.seedOf(key) ?? seeds.get(key);
+    watch.apply(wanted, seedOf, snapshot.quorum);
+    rows.apply(snapshot, checks);
+    overrides.setFile(snapshot.fileOverrides);
+    memory.restoreRegions();
+    restageAll();
+    if (housekeeping.heapIndex < 0) watch.scheduler.heap.set(housekeeping, clock.monotonicMs() + TICK_MS);
+    const shared = snapshot.targets.filter((spec) => spec.kind === "address" && spec.check !== undefined).length;
+    log.info(
+      { targets: snapshot.targets.length, monitors: wanted.size },
+      `Watching ${wanted.size} endpoints for ${shared} addresses`,
+    );
+  };
+
+  const withMatches = (spec: OverrideSpec): OverrideView => ({ ...spec, matches: rows.matching(spec.target) });
+
+  return {
+    apply,
+    view: () => rows.all().map((row) => viewRow(row, clock, withMatches)),
+    listOverrides: () => overrides.list().map(withMatches),
+    setOverride(input, { force = false } = {}) {
+      const spec = overrides.prepare(input);
+      if (!force) {
+        if (rows.matching(spec.target).length === 0)
+          throw new RhumbError("RHUMB_HEALTH_OVERRIDE_NO_MATCH", spec.target);
+        const isTakingOut = spec.verb === "down" || (spec.verb === "drain" && spec.weightPercent === 0);
+        const emptied = isTakingOut ? options.wouldEmpty?.((target) => rows.isOutWith(target, spec)) : undefined;
+        if (emptied !== undefined) throw new RhumbError("RHUMB_HEALTH_OVERRIDE_EMPTIES_SERVICE", emptied);
+      }
+      overrides.add(spec);
+      restageAll();
+      return withMatches(spec);
+    },
+    clearOverride(text) {
+      const cleared = overrides.clear(text);
+      restageAll();
+      return cleared;
+    },
+    approveFailback(region) {
+      const row = rows.region(fullTarget(region));
+      if (row === undefined) throw new RhumbError("RHUMB_HEALTH_REGION_UNKNOWN", region);
+      const approved = approve(row.failback, clock.monotonicMs(), row.spec.failback);
+      if (approved === row.failback) throw new RhumbError("RHUMB_HEALTH_NOT_HELD", region);
+      rows.setFailback(row, approved, "approved");
+      flush();
+      return viewRow(row, clock, withMatches);
+    },
+    setLoad(target, loadPermille) {
+      if (rows.setLoad(target, loadPermille)) planFlush();
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    stats() {
+      const targets = { up: 0, down: 0, unknown: 0 };
+      for (const one of watch.all()) targets[one.isKnown ? (one.isUp ? "up" : "down") : "unknown"]++;
+      return {
+        scheduler: watch.scheduler.stats(),
+        results: watch.results(),
+        transitions: transitions.list(),
+        targets,
+        frozen: watch.frozen,
+        overrides: overrides.list().length,
+      };
+    },
+    close() {
+      if (isClosed) return;
+      flush();
+      isClosed = true;
+      memory.close();
+      watch.close();
+      listeners.clear();
+    },
+  };
+}

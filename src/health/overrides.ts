@@ -1,0 +1,170 @@
+/**
+ * What operators say: overrides of the file and of the API as one list, in which the last match wins.
+ *
+ * Owns:    the list, its expiry and its warnings. The API's overrides are stored through the store that is handed in.
+ * Never:   writes the health table; the engine asks `find()` per target.
+ *
+ * The API's come after the file's, later ones after earlier ones; setting the same target again replaces the older one.
+ * `region/eu-west` governs the region's row; `region/eu-west/*` its addresses. An override ends at `untilMs`, but never
+ * while the blast budget has something frozen: an expiry must not add to an outage that is already too big.
+ *
+ * Units:   Unix ms.
+ * @module
+ */
+import type { Clock } from "#base/clock.ts";
+import { RhumbError } from "#base/errors.ts";
+import type { Rng } from "#base/rng.ts";
+import { formatDurationMs } from "#base/units.ts";
+import { createMatcher, fullTarget } from "#health/glob.ts";
+import type { Emit, RhumbEvent } from "#state/events.ts";
+import type { OverrideSpec, OverrideVerb } from "#state/snapshot.ts";
+
+export const OVERRIDE_DEFAULT_MS = 4 * 3_600_000;
+const OVERRIDE_MAX_MS = 366 * 86_400_000;
+const WARN_BEFORE_MS = 15 * 60_000;
+
+/** Where the API's overrides survive a restart. */
+export type OverrideStore = { load(): readonly OverrideSpec[]; save(all: readonly OverrideSpec[]): void };
+
+export type OverrideInput = {
+  readonly target: string;
+  readonly verb: OverrideVerb;
+  /** For `drain`: percent of its share that the target keeps, 0 to 100; 0 by default. */
+  readonly weightPercent?: number;
+  readonly reason: string;
+  readonly owner: string;
+  /** 4 h by default; `untilMs` beats it. */
+  readonly forMs?: number;
+  readonly untilMs?: number;
+};
+
+type ActiveOverride = OverrideSpec & { readonly matches: (id: string) => boolean };
+
+export type Overrides = {
+  setFile(specs: readonly OverrideSpec[]): void;
+  /** @throws RHUMB_HEALTH_OVERRIDE_INVALID */
+  prepare(input: OverrideInput): OverrideSpec;
+  add(spec: OverrideSpec): void;
+  /**
+   * @param text id or target of overrides of the API
+   * @returns those cleared; none when there are none
+   * @throws RHUMB_HEALTH_OVERRIDE_FROM_FILE when only the file has it
+   */
+  clear(text: string): readonly OverrideSpec[];
+  list(): readonly OverrideSpec[];
+  /** The last match among those in force, and, to try it out, `extra` after them. */
+  find(id: string, extra?: OverrideSpec): OverrideSpec | undefined;
+  /** Ends what is due and warns. @returns what has ended */
+  tick(isFrozen: boolean): readonly OverrideSpec[];
+};
+
+const invalid = (says: string): RhumbError => new RhumbError("RHUMB_HEALTH_OVERRIDE_INVALID", says);
+
+export function createOverrides(options: {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly emit: Emit;
+  readonly store: OverrideStore;
+}): Overrides {
+  const { clock, rng, emit, store } = options;
+  const active = (spec: OverrideSpec): ActiveOverride => ({ ...spec, matches: createMatcher(spec.target) });
+  let file: ActiveOverride[] = [];
+  // What ran out while we were away ends with the first tick, and is told then.
+  let api: ActiveOverride[] = store.load().map(active);
+  const warned = new Set<string>();
+  /** File overrides that have ended; the file still names them. */
+  const ended = new Set<string>();
+
+  const all = (): ActiveOverride[] => [...file, ...api];
+  const save = (): void => store.save(api.map(({ matches: _, ...spec }) => spec));
+  const tell = (kind: RhumbEvent["kind"], severity: RhumbEvent["severity"], spec: OverrideSpec, says: string): void =>
+    emit({
+      kind,
+      atMs: clock.nowMs(),
+      severity,
+      subject: spec.target,
+      says,
+      data: { id: spec.id, verb: spec.verb, owner: spec.owner, reason: spec.reason, untilMs: spec.untilMs },
+    });
+  const sayVerb = (spec: OverrideSpec): string =>
+    spec.verb === "drain" ? `drain to ${spec.weightPercent} percent` : spec.verb;
+  const strip = ({ matches: _, ...spec }: ActiveOverride): OverrideSpec => spec;
+
+  return {
+    setFile(specs) {
+      const nowMs = clock.nowMs();
+      file = specs.filter((spec) => !ended.has(spec.id) && spec.untilMs > nowMs).map(active);
+    },
+    prepare(input) {
+      const nowMs = clock.nowMs();
+      const weightPercent = input.verb === "drain" ? (input.weightPercent ?? 0) : 100;
+      const untilMs = input.untilMs ?? nowMs + (input.forMs ?? OVERRIDE_DEFAULT_MS);
+      if (input.target.trim() === "") throw invalid("an override without a target");
+      if (input.reason.trim() === "") throw invalid(`${input.verb} ${input.target} without a reason`);
+      if (!["up", "down", "drain", "ignore-health"].includes(input.verb)) throw invalid(`the verb ${input.verb}`);
+      if (!(weightPercent >= 0 && weightPercent <= 100)) throw invalid(`a drain weight of ${weightPercent}`);
+      if (!(untilMs > nowMs && untilMs - nowMs <= OVERRIDE_MAX_MS)) throw invalid("an end that is not within a year");
+      const id = `api-${nowMs.toString(36)}-${Math.floor(rng() * 0xffff_ffff).toString(36)}`;
+      const { verb, reason, owner } = input;
+      const target = fullTarget(input.target.trim());
+      return { id, target, verb, weightPercent, reason, owner, createdAtMs: nowMs, untilMs, origin: "api" };
+    },
+    add(spec) {
+      api = [...api.filter((other) => other.target !== spec.target), active(spec)];
+      save();
+      const says = `${spec.owner} set ${sayVerb(spec)} on ${spec.target} for ${formatDurationMs(spec.untilMs - spec.createdAtMs)}: ${spec.reason}`;
+      tell("health.override-set", "info", spec, says);
+    },
+    clear(text) {
+      const target = fullTarget(text);
+      const isMeant = (spec: OverrideSpec): boolean => spec.id === text || spec.target === target;
+      const cleared = api.filter(isMeant).map(strip);
+      if (cleared.length === 0) {
+        if (file.some(isMeant)) throw new RhumbError("RHUMB_HEALTH_OVERRIDE_FROM_FILE", text);
+        return [];
+      }
+      api = api.filter((spec) => !isMeant(spec));
+      save();
+      for (const spec of cleared) {
+        tell(
+          "health.override-cleared",
+          "resolved",
+          spec,
+          `The override ${sayVerb(spec)} on ${spec.target} was cleared`,
+        );
+      }
+      return cleared;
+    },
+    list: () => all().map(strip),
+    find(id, extra) {
+      if (extra !== undefined && createMatcher(extra.target)(id)) return extra;
+      return all().findLast((spec) => spec.matches(id) && spec.target !== extra?.target);
+    },
+    tick(isFrozen) {
+      const nowMs = clock.nowMs();
+      for (const spec of all()) {
+        const isLong = spec.untilMs - spec.createdAtMs > WARN_BEFORE_MS;
+        if (spec.verb !== "down" || !isLong || spec.untilMs - nowMs > WARN_BEFORE_MS || warned.has(spec.id)) continue;
+        warned.add(spec.id);
+        const left = formatDurationMs(Math.max(0, Math.ceil((spec.untilMs - nowMs) / 60_000)) * 60_000);
+        const says = `The override down on ${spec.target} by ${spec.owner} ends in ${left}; the target then comes back`;
+        tell("health.override-expiring", "warning", spec, says);
+      }
+      if (isFrozen) return [];
+      const over = all().filter((spec) => spec.untilMs <= nowMs);
+      if (over.length === 0) return [];
+      for (const spec of over) {
+        if (spec.origin === "file") ended.add(spec.id);
+        warned.delete(spec.id);
+        tell("health.override-expired", "resolved", spec, `The override ${sayVerb(spec)} on ${spec.target} has ended`);
+      }
+      const isOver = new Set(over);
+      file = file.filter((spec) => !isOver.has(spec));
+      if (api.some((spec) => isOver.has(spec))) {
+        api = api.filter((spec) => !isOver.has(spec));
+        save();
+      }
+      return over.map(strip);
+    },
+  };
+}

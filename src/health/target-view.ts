@@ -1,0 +1,80 @@
+/**
+ * Makes the view of a row.
+ * @module
+ */
+import type { Clock } from "#base/clock.ts";
+import { formatDurationMs } from "#base/units.ts";
+import { sayMembers } from "#health/region-events.ts";
+import { type AddressRow, isTakenOut, type RegionRow, type Row } from "#health/rows.ts";
+import { type OverrideView, roundMs, type TargetView } from "#health/view.ts";
+import { VERDICT } from "#state/health-table.ts";
+import type { OverrideSpec } from "#state/snapshot.ts";
+
+const VERDICT_NAME = {
+  [VERDICT.unknown]: "unknown",
+  [VERDICT.up]: "up",
+  [VERDICT.down]: "down",
+  [VERDICT.held]: "up",
+} as const;
+
+function serving(row: Row): TargetView["serving"] {
+  const { override, state } = row;
+  if (override?.verb === "drain") return state.verdict === VERDICT.down || state.isHeldForFailback ? "down" : "drain";
+  if (isTakenOut(override)) return "down";
+  if (override !== undefined) return "up";
+  return state.verdict === VERDICT.down || state.isHeldForFailback ? "down" : "up";
+}
+
+function regionCause(row: RegionRow): string {
+  const { failback } = row;
+  const seconds = (ms: number): string => formatDurationMs(Math.round(ms / 1_000) * 1_000);
+  const members = sayMembers(row);
+  if (failback.phase === "hold")
+    return `${members}; held for ${seconds(failback.holdMs)} after ${seconds(failback.outageMs)} down`;
+  if (failback.phase === "approval") return `${members}; waits for approval`;
+  return members;
+}
+
+function probeView(row: AddressRow, unixOf: (steadyMs: number) => number): TargetView["lastProbe"] {
+  const watched = row.watched;
+  if (watched?.lastResult === undefined) return null;
+  const { ok, phases, says } = watched.lastResult;
+  return { atMs: unixOf(watched.lastResultMs), isPass: ok, durationMs: Math.round(phases.totalMicros) / 1_000, says };
+}
+
+/** @param withMatches adds the ids that an override matches */
+export function viewRow(row: Row, clock: Clock, withMatches: (spec: OverrideSpec) => OverrideView): TargetView {
+  const unixOf = (steadyMs: number): number => Math.round(steadyMs - clock.monotonicMs() + clock.nowMs());
+  const { state, override } = row;
+  const isRegion = row.kind === "region";
+  const sinceMs = isRegion ? row.failback.sinceMs : row.watched?.sinceMs;
+  const check = isRegion
+    ? row.families.flat().find((member) => member.spec.check !== undefined)?.spec.check
+    : row.spec.check;
+  return {
+    target: row.spec.id,
+    kind: row.kind,
+    verdict: VERDICT_NAME[state.verdict],
+    serving: serving(row),
+    state: isRegion ? row.failback.phase : (row.watched?.machine.name ?? "unprobed"),
+    sinceMs: sinceMs === undefined ? null : unixOf(sinceMs),
+    nextFlipAtMs: state.flipAtSeconds === 0 ? null : state.flipAtSeconds * 1_000,
+    cause: isRegion ? regionCause(row) : (row.watched?.cause ?? null),
+    rttMs: roundMs(state.rttMicros),
+    excessRttMs: state.rttMicros === 0 ? null : state.excessRttTenthsMs / 10,
+    loadPercent: row.loadPermille === 0 ? null : row.loadPermille / 10,
+    rampPercent: state.rampPercent,
+    weightPercent: state.weightPercent,
+    isStale: state.isStale,
+    isLowConfidence: state.isLowConfidence,
+    isFrozen: isRegion
+      ? row.families.flat().some((member) => member.watched?.isFrozen)
+      : (row.watched?.isFrozen ?? false),
+    awaitsApproval: isRegion && row.failback.phase === "approval",
+    check: check ?? null,
+    failures: isRegion ? 0 : (row.watched?.machine.failures ?? 0),
+    streak: isRegion ? 0 : (row.watched?.machine.streak ?? 0),
+    lastProbe: isRegion ? null : probeView(row, unixOf),
+    override: override === undefined ? null : withMatches(override),
+  };
+}
