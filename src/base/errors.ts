@@ -37,6 +37,10 @@ export const ERRORS = {
     says: "Cannot use the geo database %",
     fix: "Download the file again; an empty database would make every client unknown",
   },
+  RHUMB_GEO_LATENCY_INVALID: {
+    says: "Cannot take the measured latency: %",
+    fix: "Correct the entries named; nothing of this request was taken",
+  },
   RHUMB_GEO_SOURCE_INVALID: {
     says: "Cannot build a geo database from %",
     fix: "Correct the lines named; the header of geo-data/demo.txt explains the format",
@@ -48,6 +52,34 @@ export const ERRORS = {
   RHUMB_GEO_WRONG_KIND: {
     says: "Cannot use the geo database %",
     fix: "Give a City or Country database as `geo.database` and an ASN database as `geo.asn`",
+  },
+  RHUMB_CLUSTER_STORE_UNUSABLE: {
+    says: "Cannot use the store %",
+    fix: "Check the state folder's owner, mode and space; restore a backup if the file is damaged",
+  },
+  RHUMB_CLUSTER_STORE_NEWER: {
+    says: "The store % was written by a later release",
+    fix: "Run that release, or restore a backup made by this one",
+  },
+  RHUMB_CLUSTER_BACKUP_EXISTS: {
+    says: "Cannot write a backup to %: it is already there",
+    fix: "Choose a new name, or remove the old backup",
+  },
+  RHUMB_CLUSTER_BACKUP_DAMAGED: {
+    says: "Cannot restore: % is missing, changed, or not part of a backup",
+    fix: "Use another backup; nothing was changed",
+  },
+  RHUMB_CLUSTER_RESTORE_OCCUPIED: {
+    says: "Cannot restore: % is already there",
+    fix: "Stop the node and restore with --force, or choose another folder",
+  },
+  RHUMB_CONFIG_INIT_OCCUPIED: {
+    says: "Cannot write a first configuration: % is already there",
+    fix: "Choose an empty folder with --dir",
+  },
+  RHUMB_CONFIG_NAME_BAD: {
+    says: "Cannot write a configuration for %: it is not a domain name",
+    fix: "Give a name with at least two labels, such as example.com",
   },
   RHUMB_NOT_SUPPORTED: { says: "% is not supported yet", fix: "Remove it from the configuration" },
   RHUMB_API_TOKEN: {
@@ -133,6 +165,19 @@ export const ERRORS = {
   RHUMB_HEALTH_NOT_HELD: {
     says: "The region % is not held for failback",
     fix: "Run `rhumb status`: only a region in hold or awaiting approval can be approved",
+  },
+  RHUMB_CLI_USAGE: { says: "Cannot use %", fix: "Run the command with --help: it shows an example" },
+  RHUMB_CLI_NO_ANSWER: {
+    says: "Nothing answers at %",
+    fix: "Start a node with `rhumb start` or `npm start`, or name the right address with --api or RHUMB_API",
+  },
+  RHUMB_CLI_NOT_OURS: {
+    says: "What answers at % is not a rhumb control API",
+    fix: "Check the address given with --api or RHUMB_API",
+  },
+  RHUMB_CLI_NO_DNS_ANSWER: {
+    says: "No DNS answer came from %",
+    fix: "Check --server and --port, and that a firewall lets UDP and TCP through",
   },
 } as const satisfies Record<string, { says: string; fix: string }>;
 
