@@ -224,7 +224,10 @@ export class TextReader {
   /** Hex digits to the end, written. `isOptional`: there may be none. */
   hexRest(field: string, isOptional = false): void {
     if (isOptional && !this.hasMore()) return;
+    const before = this.length;
     this.hex(field, this.rest(field));
+    if (!isOptional && this.length === before)
+      this.fail(`The ${field} is empty`, "Write two hex digits for each octet");
   }
 
   /** One token of hex digits, written. */
@@ -242,7 +245,9 @@ export class TextReader {
   /** Base64 to the end, written. `isOptional`: there may be none. */
   base64Rest(field: string, isOptional = false): void {
     if (isOptional && !this.hasMore()) return;
+    const before = this.length;
     this.base64(field, this.rest(field));
+    if (!isOptional && this.length === before) this.fail(`The ${field} is empty`, "Write it in base64 (RFC 4648)");
   }
 
   base64(field: string, text: string): void {
