@@ -49,6 +49,10 @@ export const ERRORS = {
     says: "Cannot read the geo database %",
     fix: "Check the path under `geo:` in the configuration, and that this user may read the file",
   },
+  RHUMB_GEO_UNWRITABLE: {
+    says: "Cannot write the geo database %",
+    fix: "Check that the folder exists, that this user may write there, and that the disk is not full",
+  },
   RHUMB_GEO_WRONG_KIND: {
     says: "Cannot use the geo database %",
     fix: "Give a City or Country database as `geo.database` and an ASN database as `geo.asn`",

@@ -156,17 +156,20 @@ function crossCheck(bytes: Buffer, tree: GeoTree, isSame: (value: number, record
   }
 }
 
-function open<T>(file: string, read: (bytes: Buffer) => T): T {
-  let bytes: Buffer;
+/** @throws RhumbError RHUMB_GEO_UNREADABLE */
+export function readDatabaseFile(file: string): Buffer {
   try {
-    bytes = readFileSync(file);
+    return readFileSync(file);
   } catch (cause) {
-    throw new RhumbError("RHUMB_GEO_UNREADABLE", `${file}: ${cause instanceof Error ? cause.message : cause}`, {
-      cause,
-    });
+    const isMissing = (cause as NodeJS.ErrnoException).code === "ENOENT";
+    const reason = isMissing ? "there is no such file" : cause instanceof Error ? cause.message : cause;
+    throw new RhumbError("RHUMB_GEO_UNREADABLE", `${file}: ${reason}`, { cause });
   }
+}
+
+function open<T>(file: string, read: () => T): T {
   try {
-    return read(bytes);
+    return read();
   } catch (cause) {
     if (cause instanceof RhumbError) throw cause;
     // Also what mmdb-lib throws, such as a RangeError of the stack.
@@ -185,9 +188,11 @@ function refuseUnless(file: string, metadata: MmdbMetadata, networks: number, va
 
 /**
  * Opens a City or Country database.
+ * @param file where it is from, for messages and `info`
  * @throws RhumbError RHUMB_GEO_UNREADABLE, _BROKEN, _EMPTY or _WRONG_KIND, with file and reason
  */
-export const openPlaceDatabase = (file: string): PlaceDatabase => open(file, (bytes) => readPlaces(bytes, file));
+export const openPlaceDatabase = (file: string, bytes: Buffer = readDatabaseFile(file)): PlaceDatabase =>
+  open(file, () => readPlaces(bytes, file));
 
 function readPlaces(bytes: Buffer, file: string): PlaceDatabase {
   const metadata = readMmdbMetadata(bytes);
@@ -258,7 +263,8 @@ function readPlaces(bytes: Buffer, file: string): PlaceDatabase {
  * Opens an ASN (or ISP) database.
  * @throws RhumbError as `openPlaceDatabase`
  */
-export const openAsnDatabase = (file: string): AsnDatabase => open(file, (bytes) => readAsns(bytes, file));
+export const openAsnDatabase = (file: string, bytes: Buffer = readDatabaseFile(file)): AsnDatabase =>
+  open(file, () => readAsns(bytes, file));
 
 function readAsns(bytes: Buffer, file: string): AsnDatabase {
   const metadata = readMmdbMetadata(bytes);

@@ -5,7 +5,7 @@
  * keeping that one in memory. It looks at IPv4 by its 65,536 blocks of /16, and at the number of networks.
  * @module
  */
-import type { GeoTree, PlaceDatabase } from "#geo/database.ts";
+import type { PlaceDatabase } from "#geo/database.ts";
 
 export type Fingerprint = {
   readonly networks: number;
@@ -69,11 +69,17 @@ export function takeFingerprint(database: PlaceDatabase): Fingerprint {
   return { networks: tree.networks, known, country };
 }
 
+/** The part of `findLoss` that also holds for ASN databases. */
+export function findNetworkLoss(serving: number, next: number): string | undefined {
+  const lostPercent = (1 - next / serving) * 100;
+  if (lostPercent <= MAX_LOST_PERCENT) return undefined;
+  return `it has ${next} networks, ${lostPercent.toFixed(0)} % fewer than the ${serving} in use`;
+}
+
 /** @returns why `next` must not replace `serving` unasked, or undefined when it may */
 export function findLoss(serving: Fingerprint, next: Fingerprint): string | undefined {
-  const lostNetworks = (1 - next.networks / serving.networks) * 100;
-  if (lostNetworks > MAX_LOST_PERCENT)
-    return `it has ${next.networks} networks, ${lostNetworks.toFixed(0)} % fewer than the ${serving.networks} in use`;
+  const networkLoss = findNetworkLoss(serving.networks, next.networks);
+  if (networkLoss !== undefined) return networkLoss;
   let known = 0;
   let lost = 0;
   let both = 0;
@@ -92,14 +98,4 @@ export function findLoss(serving: Fingerprint, next: Fingerprint): string | unde
   if (movedPercent > MAX_MOVED_PERCENT)
     return `it moves ${movedPercent.toFixed(0)} % of the IPv4 space to other countries`;
   return undefined;
-}
-
-/** Value index of the leaf that `address` falls into, and its depth in bits. For single look-ups, not for serving. */
-export function findLeaf(tree: GeoTree, address: Uint8Array): { readonly value: number; readonly depth: number } {
-  let reference = address.length === 4 ? tree.ipv4Root : tree.ipv6Root;
-  let depth = 0;
-  for (; reference >= 0; depth++) {
-    reference = tree.children[reference + ((address[depth >>> 3]! >>> (7 - (depth & 7))) & 1)]!;
-  }
-  return { value: ~reference, depth };
 }

@@ -30,6 +30,8 @@ export type Overlay = {
   readonly askedAsns: ReadonlySet<number>;
   /** Networks that cannot be laid over, with the reason, one sentence each. */
   readonly ignored: readonly string[];
+  /** The entry that holds for an address, in the family where its clients are walked. For single look-ups. */
+  entryOf(address: Uint8Array): OverlayEntry;
   locate(place: GeoPlace, asn: number, entry: OverlayEntry): Location;
 };
 
@@ -119,6 +121,12 @@ export function createOverlay(overrides: readonly GeoOverride[], fences: MapSpec
     entries,
     askedAsns: new Set([...byAsn.keys(), ...fences.flatMap((fence) => fence.asns)]),
     ignored,
+    entryOf(address) {
+      let reference = address.length === 4 ? roots[4] : roots[16];
+      for (let bit = 0; reference >= 0; bit++)
+        reference = trie.child(reference, (address[bit >>> 3]! >>> (7 - (bit & 7))) & 1);
+      return entries[~reference]!;
+    },
     locate(place, asn, entry) {
       const [override, by] =
         entry.override !== undefined
@@ -130,7 +138,7 @@ export function createOverlay(overrides: readonly GeoOverride[], fences: MapSpec
               : ([undefined, undefined] as const);
       const moved = override?.as === undefined ? place : movePlace(place, override.as);
       return {
-        isKnown: override !== undefined || isPlaceKnown(place),
+        isKnown: override !== undefined || asn !== 0 || isPlaceKnown(place),
         continent: moved.continent,
         country: moved.country,
         latitude: moved.latitude,

@@ -13,7 +13,11 @@ import type { Problem } from "#base/problem.ts";
 import { CONTINENTS, continentOfCountry } from "#geo/countries.ts";
 import type { MmdbNetwork, MmdbOptions, MmdbValue } from "#geo/mmdb-writer.ts";
 
-export type GeoSource = { readonly networks: readonly MmdbNetwork[]; readonly options: MmdbOptions };
+export type GeoSource = {
+  readonly kind: "city" | "asn";
+  readonly networks: readonly MmdbNetwork[];
+  readonly options: MmdbOptions;
+};
 
 const FIX = "The header of geo-data/demo.txt explains the format";
 
@@ -69,6 +73,7 @@ export function parseGeoSource(
   const isAsn = directives.get("kind") === "asn";
   return {
     source: {
+      kind: isAsn ? "asn" : "city",
       networks,
       options: {
         databaseType: directives.get("type") ?? (isAsn ? "Rhumb-ASN" : "Rhumb-City"),
