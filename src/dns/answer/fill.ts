@@ -1,0 +1,149 @@
+/**
+ * Step "fill": copies the chosen records behind the question, and the addresses of a service behind those.
+ *
+ * Owns:    TTL and owner of steered records, AA and RCODE, and what the guard is told of the response.
+ * Never:   chooses addresses: `Steering` does. It is asked once for each response.
+ * @module
+ */
+import type { Choose } from "#dns/answer/choose.ts";
+import { type Draft, refuseWith, type Step, VERDICT, type Verdict } from "#dns/answer/draft.ts";
+import { steeredType } from "#dns/answer/select.ts";
+import { STEERED, type Steering } from "#dns/answer/steering.ts";
+import { copyTemplate, POINTER_TO_QNAME, type Template } from "#dns/answer/template.ts";
+import { RESPONSE_KIND } from "#dns/guard/contract.ts";
+import { ECS_FAMILY, EDE } from "#dns/wire/edns.ts";
+import { RCODE } from "#dns/wire/rcodes.ts";
+import { DNS_COUNTER } from "#state/counters.ts";
+
+/** Octet of a record's TTL behind an owner that is a pointer. */
+const TTL_AT = 6;
+
+export function createFill(options: { steering: Steering; choose: Choose; counters: Float64Array }): Step {
+  const { steering, choose, counters } = options;
+  return (draft) => {
+    copyRecords(draft, draft.template!);
+    if (draft.template!.service < 0) return VERDICT.continue;
+    return fillSteered(draft, draft.template!);
+  };
+
+  function fillSteered(draft: Draft, template: Template): Verdict {
+    const { steered, query } = draft;
+    const { service } = template;
+    counters[DNS_COUNTER.steered]! += 1;
+    fillSteerClient(draft);
+    steering.resolve(service, steeredType(steering, service, query.qtype), draft.steerClient, draft.nowMs, steered);
+    draft.scopeBits = steered.scopeBits;
+    if (steered.isFailOpen) counters[DNS_COUNTER.fail_open]! += 1;
+    if (steered.status === STEERED.servfail) {
+      clearRecords(draft);
+      return refuseWith(draft, RCODE.SERVFAIL, EDE.NOT_READY);
+    }
+    if (steered.status === STEERED.nodata) {
+      clearRecords(draft);
+      const verdict = choose.chooseEmpty(draft, steering.ttlMinSeconds(service));
+      if (verdict === VERDICT.done) return verdict;
+      copyRecords(draft, draft.template!);
+      return VERDICT.continue;
+    }
+    appendSteered(draft, template);
+    return VERDICT.continue;
+  }
+}
+
+function copyRecords(draft: Draft, template: Template): void {
+  const { query } = draft;
+  draft.rcode = template.rcode;
+  draft.isAuthoritative = template.isAuthoritative;
+  draft.kind = template.kind;
+  // One bucket for each zone's negative answers and referrals, so that random names share it.
+  draft.nameHash = template.kind === RESPONSE_KIND.answer ? query.name.hashes[0]! : draft.zone!.apexHash;
+  const end = copyTemplate(template, draft.out, query.questionEnd, query.name.length, draft.limitOctets);
+  if (end < 0) {
+    // What must be there may still fit where sibling glue does not.
+    draft.isTruncated = !copyNeeded(draft, template);
+    return;
+  }
+  draft.end = end;
+  draft.answerCount = template.answerCount;
+  draft.authorityCount = template.authorityCount;
+  draft.additionalCount = template.additionalCount;
+  draft.neededEnd = query.questionEnd + template.neededOctets;
+  draft.neededAdditional = template.neededAdditional;
+}
+
+function copyNeeded(draft: Draft, template: Template): boolean {
+  if (template.neededOctets === template.octets.length) return false;
+  const { query } = draft;
+  const needed: Template = {
+    ...template,
+    octets: template.octets.subarray(0, template.neededOctets),
+    pointers: template.pointers.filter((position) => position < template.neededOctets),
+  };
+  const end = copyTemplate(needed, draft.out, query.questionEnd, query.name.length, draft.limitOctets);
+  if (end < 0) return false;
+  draft.end = end;
+  draft.answerCount = template.answerCount;
+  draft.authorityCount = template.authorityCount;
+  draft.additionalCount = template.neededAdditional;
+  draft.neededEnd = end;
+  draft.neededAdditional = template.neededAdditional;
+  return true;
+}
+
+function appendSteered(draft: Draft, template: Template): void {
+  const { out, steered, query } = draft;
+  const { records, count, stride, ttlSeconds } = steered;
+  const octets = count * stride;
+  const at = draft.end;
+  if (draft.isTruncated || at + octets > draft.limitOctets) {
+    draft.isTruncated = true;
+    return;
+  }
+  for (let index = 0; index < octets; index++) out[at + index] = records[index]!;
+  const isQname = template.steerOwner === POINTER_TO_QNAME;
+  const owner = isQname ? POINTER_TO_QNAME : template.steerOwner + query.name.length - template.baseOctets;
+  for (let record = at; record < at + octets; record += stride) {
+    if (!isQname) {
+      out[record] = owner >>> 8;
+      out[record + 1] = owner & 0xff;
+    }
+    out[record + TTL_AT] = ttlSeconds >>> 24;
+    out[record + TTL_AT + 1] = (ttlSeconds >>> 16) & 0xff;
+    out[record + TTL_AT + 2] = (ttlSeconds >>> 8) & 0xff;
+    out[record + TTL_AT + 3] = ttlSeconds & 0xff;
+  }
+  draft.end = at + octets;
+  draft.answerCount += count;
+  draft.neededEnd = draft.end;
+}
+
+function clearRecords(draft: Draft): void {
+  draft.end = draft.query.questionEnd;
+  draft.answerCount = 0;
+  draft.authorityCount = 0;
+  draft.additionalCount = 0;
+  draft.neededEnd = draft.end;
+  draft.neededAdditional = 0;
+  draft.isTruncated = false;
+}
+
+/** By the ECS address if there is one to go by, else by where the query comes from (RFC 7871 §7.1.2). */
+function fillSteerClient(draft: Draft): void {
+  const { query, request, client, steerClient } = draft;
+  const { address } = steerClient;
+  steerClient.source = client.address;
+  steerClient.isSourceIpv6 = client.isIpv6;
+  steerClient.hasEcs = draft.hasEcs;
+  steerClient.ecsBits = draft.hasEcs ? request[query.ecsAt + 2]! : 0;
+  if (steerClient.ecsBits === 0) {
+    steerClient.isIpv6 = client.isIpv6;
+    const octets = client.isIpv6 ? 16 : 4;
+    for (let index = 0; index < octets; index++) address[index] = client.address[index]!;
+    return;
+  }
+  steerClient.isIpv6 = request[query.ecsAt + 1] === ECS_FAMILY.ipv6;
+  const given = query.ecsOctets - 4;
+  const octets = steerClient.isIpv6 ? 16 : 4;
+  for (let index = 0; index < given; index++) address[index] = request[query.ecsAt + 4 + index]!;
+  for (let index = given; index < octets; index++) address[index] = 0;
+}
