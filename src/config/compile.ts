@@ -14,11 +14,11 @@ import { checkRoot, type SecretPolicy } from "#config/check-root.ts";
 import { compileDns } from "#config/compile-dns.ts";
 import { compileHealth } from "#config/compile-health.ts";
 import type { ConfigFiles } from "#config/files.ts";
-import { type Overlay, type ParsedConfig, parseConfig } from "#config/parse.ts";
+import { type Overlay, type ParsedConfig, parseConfig, parseRoot, type RootConfig } from "#config/parse.ts";
 import { createReport, type Report } from "#config/report.ts";
 import { checkFallbacks, compileService, type SteerReference } from "#config/service.ts";
 import { suggest } from "#config/suggest.ts";
-import type { TargetRegistry } from "#config/targets.ts";
+import { createTargetRegistry, type TargetDraft, type TargetRegistry } from "#config/targets.ts";
 import { compileZones, type ZoneCache } from "#config/zones.ts";
 import type {
   ControlSnapshot,
@@ -44,6 +44,18 @@ export type CompileContext = {
   readonly cores: number;
 };
 
+/** @param randomBytes for the secrets of this process */
+export function createCompileContext(randomBytes: (octets: number) => Uint8Array, cores: number): CompileContext {
+  const seed = randomBytes(4);
+  return {
+    targets: createTargetRegistry(),
+    zones: new Map(),
+    zoneSeed: new DataView(seed.buffer, seed.byteOffset).getInt32(0),
+    cookieSecret: new Uint8Array(randomBytes(16)),
+    cores,
+  };
+}
+
 export type CompileOptions = CompileContext & {
   readonly generation: Generation;
   readonly nowMs: number;
@@ -66,6 +78,8 @@ export type Compiled = {
   readonly snapshot: Snapshot;
   readonly warnings: readonly Problem[];
   readonly summary: Summary;
+  /** Makes the rows of new targets final; to be called before the snapshot is applied. */
+  readonly commitTargets: () => void;
   /** Absolute. Also there when the process plays no control role. */
   readonly stateFolder: string;
   /** The effective configuration with its defaults; secrets stay references. */
@@ -73,13 +87,13 @@ export type Compiled = {
 };
 export type CompileResult = Compiled | { readonly problems: readonly Problem[]; readonly summary: Summary };
 
-function compileRegions(parsed: ParsedConfig, targets: TargetRegistry, report: Report): RegionSpec[] {
+function compileRegions(parsed: ParsedConfig, targets: TargetDraft, capacity: number, report: Report): RegionSpec[] {
   const regions: RegionSpec[] = [];
   for (const [id, region] of parsed.regions.valid) {
     const target = targets.row(`region/${id}`);
     const rows = [...region.v4, ...region.v6].map((address) => targets.row(`region/${id}/${address}`));
     if (target === undefined || rows.includes(undefined)) {
-      const says = `No room for the targets of ${JSON.stringify(id)}: the health table has ${targets.capacity} rows, and keeps those of targets that are gone`;
+      const says = `No room for the targets of ${JSON.stringify(id)}: the health table has ${capacity} rows, and keeps those of targets that are gone`;
       report(parsed.regions.source, [id], says, "Use fewer addresses, or restart the process to drop the old ones", {
         want: "key",
       });
@@ -267,7 +281,8 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
   checkRoot(parsed, files, options.secrets ?? "require", report);
   checkPlaces(parsed, files, options.nowMs, report);
   const zones = compileZones(files, options.zoneSeed, options.zones, problems);
-  const regions = compileRegions(parsed, options.targets, report);
+  const targets = options.targets.draft();
+  const regions = compileRegions(parsed, targets, options.targets.capacity, report);
   const drafts = compileServices(parsed, zones.steers, problems, report);
   const vantageName = root.health?.vantage ?? root.node ?? "";
   const vantage = root.health?.vantages[vantageName]?.at;
@@ -284,7 +299,7 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
   const dns = root.dns ? compileDns(root.dns, root.node ?? "", files, zones.images, options, problems) : undefined;
   const sorted = sortProblems(problems);
   if (hasErrors(problems) || root.node === undefined) return { problems: sorted, summary };
-  const stateFolder = resolve(files.folder, root.cluster?.state ?? "run");
+  const stateFolder = stateFolderOf(root, files);
   const snapshot: Snapshot = {
     generation: options.generation,
     compiledAtMs: options.nowMs,
@@ -297,8 +312,20 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
     control: compileControl(parsed, files, stateFolder),
     notify: compileNotify(parsed, files),
   };
-  return { snapshot, warnings: sorted, summary, stateFolder, document: documentOf(parsed) };
+  return {
+    snapshot,
+    warnings: sorted,
+    summary,
+    commitTargets: targets.commit,
+    stateFolder,
+    document: documentOf(parsed),
+  };
 }
+
+const stateFolderOf = (root: RootConfig, files: ConfigFiles): string =>
+  resolve(files.folder, root.cluster?.state ?? "run");
+/** The state folder before anything is compiled: the store in it holds the overlay that compiling needs. Absolute. */
+export const readStateFolder = (files: ConfigFiles): string => stateFolderOf(parseRoot(files.root, []), files);
 
 /** By file, then line; errors and warnings of one place together. */
 const sortProblems = (problems: readonly Problem[]): Problem[] =>

@@ -40,8 +40,12 @@ export type ConfigFiles = {
   /** Databases that are named and missing: an alarm, never a refusal. */
   readonly missingDatabases: readonly { readonly path: Path; readonly file: string }[];
   readonly unreadable: readonly UnreadableFile[];
-  /** Absolute paths of all that was read, and of the folders that were listed. */
-  readonly watched: { readonly files: readonly string[]; readonly folders: readonly string[] };
+  /** Absolute paths: of all that was read or looked for, of the folders that were listed, and of all folders of both. */
+  readonly watched: {
+    readonly files: readonly string[];
+    readonly listed: readonly string[];
+    readonly folders: readonly string[];
+  };
   /** SHA-256 over all that was read: equal digest, equal configuration. */
   readonly digest: string;
 };

@@ -64,6 +64,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
   const hash = createHash("sha256");
   const files: string[] = [];
   const folders = new Set<string>([folder]);
+  const listed: string[] = [];
   const unreadable: UnreadableFile[] = [];
   const absolute = (path: string): string => resolve(folder, path);
   const shown = (path: string): string => (isAbsolute(path) ? path : normalize(join(shownFolder, path)));
@@ -95,6 +96,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
   const list = (path: string, extension: string, setting: Path): string[] => {
     try {
       folders.add(absolute(path));
+      listed.push(absolute(path));
       return readdirSync(absolute(path))
         .filter((name) => extname(name) === extension && !name.startsWith("."))
         .sort();
@@ -171,18 +173,24 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     const secret = readSecret(reference, env, absolute);
     secrets.set(reference, secret);
     hash.update(`${reference}\0${"value" in secret ? secret.value : ""}`);
-    if (reference.startsWith("file:")) folders.add(dirname(absolute(reference.slice(5))));
+    if (reference.startsWith("file:")) {
+      files.push(absolute(reference.slice(5)));
+      folders.add(dirname(absolute(reference.slice(5))));
+    }
   }
 
   const scripts = new Map<string, ScriptFile>();
   for (const check of checks) {
     const name = scriptName(check);
-    if (name !== undefined) scripts.set(name, findScript(absolute(checkFolder), name));
+    if (name === undefined) continue;
+    const script = findScript(absolute(checkFolder), name);
+    scripts.set(name, script);
+    hash.update(JSON.stringify([name, script]));
+    if ("path" in script) files.push(script.path);
   }
 
   const missingDatabases = (["database", "asn"] as const).flatMap((key) => {
     const file = root.geo?.[key];
-    if (file) folders.add(dirname(absolute(file)));
     return file && !existsSync(absolute(file)) ? [{ path: ["geo", key], file: shown(file) }] : [];
   });
 
@@ -202,7 +210,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     scripts,
     missingDatabases,
     unreadable,
-    watched: { files, folders: [...folders].filter((path) => existsSync(path)) },
+    watched: { files, listed, folders: [...folders].filter((path) => existsSync(path)) },
     digest: hash.digest("hex"),
   };
 }

@@ -10,9 +10,15 @@
 /** 65,536 rows of 16 octets: 1 MiB of shared memory, and six times the largest configuration we know of. */
 export const TARGET_CAPACITY = 65_536;
 
-export type TargetRegistry = {
+/** Rows for one compilation. They become final when its snapshot is to be applied; a refused one leaves no trace. */
+export type TargetDraft = {
   /** @returns the row of `id`, a new one if it has none; undefined when the table is full */
   row(id: string): number | undefined;
+  /** Hands the new rows out for good. Drafts are committed one at a time, each made after the last commit. */
+  commit(): void;
+};
+export type TargetRegistry = {
+  draft(): TargetDraft;
   readonly capacity: number;
   /** Rows handed out so far. */
   count(): number;
@@ -23,12 +29,21 @@ export function createTargetRegistry(capacity = TARGET_CAPACITY): TargetRegistry
   return {
     capacity,
     count: () => rows.size,
-    row(id) {
-      const known = rows.get(id);
-      if (known !== undefined) return known;
-      if (rows.size >= capacity) return undefined;
-      rows.set(id, rows.size);
-      return rows.size - 1;
+    draft() {
+      const added = new Map<string, number>();
+      const base = rows.size;
+      return {
+        row(id) {
+          const known = rows.get(id) ?? added.get(id);
+          if (known !== undefined) return known;
+          if (base + added.size >= capacity) return undefined;
+          added.set(id, base + added.size);
+          return base + added.size - 1;
+        },
+        commit() {
+          for (const [id, row] of added) rows.set(id, row);
+        },
+      };
     },
   };
 }

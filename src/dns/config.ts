@@ -50,7 +50,7 @@ const rrlSchema = z.strictObject({
     live,
   ),
   tableSize: doc(integer(1_024, 16_777_216).default(262_144), "Buckets of the table; the memory is fixed.", restart),
-  allow: doc(z.array(network()).max(1_024).default([]), "Networks that are never limited.", live),
+  allow: doc(z.array(network()).max(1_024).prefault([]), "Networks that are never limited.", live),
 });
 
 const cookiesSchema = z.strictObject({
@@ -134,6 +134,6 @@ export const dnsSchema = z.strictObject({
   tcp: doc(tcpSchema.prefault({}), "Limits of TCP.", live),
   rrl: doc(rrlSchema.prefault({}), "Response rate limit.", live),
   cookies: doc(cookiesSchema.prefault({}), "DNS cookies.", live),
-  access: doc(z.array(accessSchema).max(4_096).default([]), "Who may ask.", live),
+  access: doc(z.array(accessSchema).max(4_096).prefault([]), "Who may ask.", live),
 });
 export type DnsConfig = z.output<typeof dnsSchema>;

@@ -45,8 +45,8 @@ export const regionSchema = z.strictObject({
   at: doc(coordinates(), "Where the region is: latitude, then longitude.", live),
   continent: doc(continent().optional(), "For the filter `geo` and for fences.", live),
   country: doc(country().optional(), "For the filter `geo` and for fences.", live),
-  v4: doc(z.array(ipAddress(4)).max(64).default([]), "IPv4 addresses that clients are given.", live),
-  v6: doc(z.array(ipAddress(6)).max(64).default([]), "IPv6 addresses that clients are given.", live),
+  v4: doc(z.array(ipAddress(4)).max(64).prefault([]), "IPv4 addresses that clients are given.", live),
+  v6: doc(z.array(ipAddress(6)).max(64).prefault([]), "IPv6 addresses that clients are given.", live),
   check: doc(
     name("the name of a check").optional(),
     "Check that probes each address. Missing: never probed, counts as up.",

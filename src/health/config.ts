@@ -43,7 +43,7 @@ const failbackSchema = z.strictObject({
   hold: doc(
     z
       .union([z.literal("auto"), durationMs("0s", "1h")])
-      .default("auto")
+      .prefault("auto")
       .meta({ expects: "auto, or a duration such as 30s" }),
     "How long a region stays out after it recovered. `auto`: four times the outage, at most 120s; doubled per flap.",
     live,

@@ -57,7 +57,7 @@ export const FILTER_OPTIONS = {
     continents: doc(z.array(continent()).default([]), "Clients of these continents are inside.", live),
     countries: doc(z.array(country()).default([]), "Clients of these countries are inside.", live),
     asns: doc(z.array(asn()).default([]), "Clients of these autonomous systems are inside.", live),
-    networks: doc(z.array(network()).default([]), "Clients of these networks are inside.", live),
+    networks: doc(z.array(network()).prefault([]), "Clients of these networks are inside.", live),
     regions: doc(
       z.array(name("a region")).min(1).optional(),
       "Regions that clients inside may be given. Default: those whose own continent or country is listed.",
@@ -164,7 +164,7 @@ export const serviceSchema = z.strictObject({
           .min(1)
           .max(32),
       ])
-      .default("geo")
+      .prefault("geo")
       .meta({ expects: `a preset (${PRESET_NAMES.join(", ")}) or a list of filters` }),
     "The policy: a preset, or a chain of filters.",
     live,

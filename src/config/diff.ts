@@ -1,0 +1,128 @@
+/**
+ * What differs between two snapshots, one line each, for people: dry runs, events, the history.
+ * @module
+ */
+import type { Snapshot } from "#state/snapshot.ts";
+import type { ZoneImage } from "#state/zone-image.ts";
+
+/** Lists of a snapshot by what their entries are called. */
+type Named = ReadonlyMap<string, unknown>;
+
+const byName = <T>(list: readonly T[], nameOf: (entry: T) => string): Named =>
+  new Map(list.map((entry) => [nameOf(entry), entry]));
+const equal = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+function changedKeys(before: unknown, after: unknown): string {
+  const [old, now] = [before as Record<string, unknown>, after as Record<string, unknown>];
+  const keys = new Set([...Object.keys(old), ...Object.keys(now)]);
+  return [...keys].filter((key) => !equal(old[key], now[key])).join(", ");
+}
+
+function diffNamed(noun: string, before: Named, after: Named): string[] {
+  const lines: string[] = [];
+  for (const name of after.keys()) if (!before.has(name)) lines.push(`${noun} ${name} added`);
+  for (const [name, old] of before) {
+    if (!after.has(name)) lines.push(`${noun} ${name} removed`);
+    else if (!equal(old, after.get(name))) lines.push(`${noun} ${name} changed: ${changedKeys(old, after.get(name))}`);
+  }
+  return lines;
+}
+
+function zoneName(image: ZoneImage): string {
+  const labels: string[] = [];
+  for (let at = 0; image.apex[at]! > 0; at += image.apex[at]! + 1)
+    labels.push(Buffer.from(image.apex.subarray(at + 1, at + 1 + image.apex[at]!)).toString("latin1"));
+  return labels.join(".") || ".";
+}
+
+function diffZones(before: readonly ZoneImage[], after: readonly ZoneImage[]): string[] {
+  const old = new Map(before.map((image) => [zoneName(image), image]));
+  const now = new Map(after.map((image) => [zoneName(image), image]));
+  const lines: string[] = [];
+  for (const [name, image] of now) {
+    const previous = old.get(name);
+    if (!previous) lines.push(`zone ${name} added: serial ${image.serial}, ${image.recordCount} records`);
+    // The zone cache hands out the same image as long as the text is the same.
+    else if (previous !== image)
+      lines.push(
+        `zone ${name} changed: serial ${previous.serial} to ${image.serial}, ${previous.recordCount} to ${image.recordCount} records`,
+      );
+  }
+  for (const name of old.keys()) if (!now.has(name)) lines.push(`zone ${name} removed`);
+  return lines;
+}
+
+const listenText = (listen: { address: string; port: number } | { socket: string } | undefined): string =>
+  listen === undefined ? "nothing" : "socket" in listen ? listen.socket : `${listen.address} port ${listen.port}`;
+
+/** What the engines read once, when they start. */
+function diffRestart(before: Snapshot, after: Snapshot): string[] {
+  const lines: string[] = [];
+  const look = (what: string, old: unknown, now: unknown): void => {
+    if (!equal(old, now)) lines.push(`${what} changed: takes effect after a restart`);
+  };
+  look("node", before.node, after.node);
+  look("dns.listen", before.dns?.listen, after.dns?.listen);
+  look("dns.engine", before.dns?.engine, after.dns?.engine);
+  look("dns.workers", before.dns?.workers, after.dns?.workers);
+  look("dns.rrl.tableSize", before.dns?.guard.rrl.tableSize, after.dns?.guard.rrl.tableSize);
+  look("control.listen", listenText(before.control?.listen), listenText(after.control?.listen));
+  look("control.tls", before.control?.tls, after.control?.tls);
+  look("cluster.state", before.control?.stateFolder, after.control?.stateFolder);
+  return lines;
+}
+
+const DNS_LIVE_KEYS = ["unloadableZones", "nsid", "chaos", "ecs", "hashPrefix", "tcp", "guard"] as const;
+
+/** @returns lines such as `service www changed: chain`; empty when both do the same */
+export function diffSnapshots(before: Snapshot | undefined, after: Snapshot): string[] {
+  if (!before) {
+    const zones = after.dns?.zones.length ?? 0;
+    return [`first configuration: ${zones} zones, ${after.services.length} services, ${after.regions.length} regions`];
+  }
+  const lines = [
+    ...diffNamed(
+      "region",
+      byName(before.regions, (entry) => entry.id),
+      byName(after.regions, (entry) => entry.id),
+    ),
+    ...diffNamed(
+      "service",
+      byName(serviceView(before), (entry) => entry.name),
+      byName(serviceView(after), (entry) => entry.name),
+    ),
+    ...diffNamed(
+      "check",
+      byName(before.health.checks, (entry) => entry.name),
+      byName(after.health.checks, (entry) => entry.name),
+    ),
+    ...diffNamed(
+      "override",
+      byName(before.health.fileOverrides, (entry) => entry.target),
+      byName(after.health.fileOverrides, (entry) => entry.target),
+    ),
+    ...diffNamed(
+      "notifier",
+      byName(before.notify, (entry) => entry.name),
+      byName(after.notify, (entry) => entry.name),
+    ),
+    ...diffZones(before.dns?.zones ?? [], after.dns?.zones ?? []),
+    ...diffRestart(before, after),
+  ];
+  const look = (what: string, old: unknown, now: unknown): void => {
+    if (!equal(old, now)) lines.push(`${what} changed`);
+  };
+  for (const key of DNS_LIVE_KEYS) look(`dns.${key}`, before.dns?.[key], after.dns?.[key]);
+  look("geo.database", [before.geo.database, before.geo.asnDatabase], [after.geo.database, after.geo.asnDatabase]);
+  look("geo overrides", before.geo.overrides, after.geo.overrides);
+  look("health.quorum", [before.health.vantage, before.health.quorum], [after.health.vantage, after.health.quorum]);
+  look("control.tokens", before.control?.tokens, after.control?.tokens);
+  return lines;
+}
+
+/** Services as people know them: regions by name, without numbers that move when another region is added. */
+const serviceView = (snapshot: Snapshot) =>
+  snapshot.services.map(({ mapId: _mapId, hash: _hash, ...service }) => ({
+    ...service,
+    regions: service.regions.map((entry) => ({ ...entry, region: snapshot.regions[entry.region]!.id })),
+  }));

@@ -1,0 +1,266 @@
+/**
+ * The only door through which a configuration comes in: file watcher, SIGHUP and API all propose.
+ *
+ * Owns:    what is current, the stored overlay, and the order of proposals (one at a time).
+ * Writer:  nobody else changes a configuration. Readers: everybody, by `current()`.
+ * Never:   lets a bad configuration displace a good one. When an engine cannot take a good one, what served before is
+ *          applied again, under a newer generation.
+ * @module
+ */
+import type { Clock } from "#base/clock.ts";
+import type { Log } from "#base/log.ts";
+import { formatProblem, type Problem } from "#base/problem.ts";
+import type { Compiled, CompileResult } from "#config/compile.ts";
+import { diffSnapshots } from "#config/diff.ts";
+import type { ConfigFiles } from "#config/files.ts";
+import { OVERLAY_FILE, type Overlay } from "#config/parse.ts";
+import { suggest } from "#config/suggest.ts";
+import type { Emit } from "#state/events.ts";
+import type { Generation, Snapshot } from "#state/snapshot.ts";
+
+export type ProposalSource = "start" | "file" | "sighup" | "api";
+export type Proposal = {
+  readonly source: ProposalSource;
+  /** Compiles and compares, and changes nothing. */
+  readonly isDryRun?: boolean;
+  /** The new overlay of the API, as it came; an empty object removes it. Left out: the stored one stays. */
+  readonly overlay?: Readonly<Record<string, unknown>>;
+};
+export type ProposalResult = {
+  readonly isApplied: boolean;
+  readonly isDryRun: boolean;
+  /** The files and the overlay are what is being served already. */
+  readonly isUnchanged: boolean;
+  /** What serves now; undefined when nothing does. */
+  readonly generation: Generation | undefined;
+  /** Errors and warnings. */
+  readonly problems: readonly Problem[];
+  readonly changes: readonly string[];
+};
+export type AppliedConfig = Compiled & {
+  readonly files: ConfigFiles;
+  readonly overlay: Overlay;
+  readonly appliedAtMs: number;
+};
+export type HistoryEntry = {
+  readonly generation: Generation;
+  readonly atMs: number;
+  readonly source: string;
+  readonly digest: string;
+  readonly changes: readonly string[];
+};
+
+/** What the door needs of the store (`cluster/store.ts` has it). */
+export type DoorStore = {
+  get(key: string): { readonly value: unknown } | undefined;
+  put(key: string, value: unknown): unknown;
+  remove(key: string): void;
+  nextGeneration(): Generation;
+  recordGeneration(record: HistoryEntry): void;
+  generations(limit: number): HistoryEntry[];
+};
+
+export type ConfigDoor = {
+  current(): AppliedConfig | undefined;
+  /** Never throws: what goes wrong is in the result, in the log, and an event. */
+  propose(proposal: Proposal): Promise<ProposalResult>;
+  /** Newest first. */
+  history(limit?: number): readonly HistoryEntry[];
+};
+
+export type DoorOptions = {
+  readonly load: () => ConfigFiles;
+  readonly compile: (files: ConfigFiles, overlay: Overlay, previous: Snapshot | undefined) => CompileResult;
+  /** Resolves when all engines serve `snapshot`; rejects when one cannot. */
+  readonly apply: (snapshot: Snapshot, previous: Snapshot | undefined) => Promise<void>;
+  readonly store: DoorStore;
+  readonly log: Log;
+  readonly emit: Emit;
+  readonly clock: Clock;
+};
+
+export const OVERLAY_KEY = "config.overlay";
+const OVERLAY_SECTIONS = ["services", "regions"] as const;
+
+const isPlainMap = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const problemOf = (file: string, path: string, says: string, fix: string): Problem => ({
+  file,
+  line: 1,
+  column: 1,
+  path,
+  severity: "error",
+  says,
+  fix,
+});
+
+/** @returns the overlay, or what is wrong with its outermost shape; its entries are checked like those of the files */
+export function readOverlay(value: unknown): { readonly overlay: Overlay } | { readonly problems: readonly Problem[] } {
+  if (!isPlainMap(value))
+    return { problems: [problemOf(OVERLAY_FILE, "", "Must be a map", "Send `services` or `regions`")] };
+  const problems: Problem[] = [];
+  for (const [key, section] of Object.entries(value)) {
+    if (!(OVERLAY_SECTIONS as readonly string[]).includes(key))
+      problems.push(
+        problemOf(
+          OVERLAY_FILE,
+          key,
+          "Only services and regions can be changed through the API",
+          suggest(key, OVERLAY_SECTIONS, "section"),
+        ),
+      );
+    else if (!isPlainMap(section))
+      problems.push(
+        problemOf(OVERLAY_FILE, key, "Must be a map of names", "Write a name, and below it what changes; null removes"),
+      );
+  }
+  return problems.length > 0 ? { problems } : { overlay: value as Overlay };
+}
+
+const generationText = ({ epoch, sequence }: Generation): string => `${epoch}.${sequence}`;
+
+/** `apply` and `compile` are the app's; the door adds order, generations, history and a way back. */
+export function createConfigDoor(options: DoorOptions): ConfigDoor {
+  const { store, log, emit, clock } = options;
+  let current: AppliedConfig | undefined;
+  let queue: Promise<unknown> = Promise.resolve();
+  /** Something was refused and not yet followed by a good one: the alarm is open. */
+  let isRefusing = false;
+
+  const refuse = (proposal: Proposal, subject: string, problems: readonly Problem[]): ProposalResult => {
+    const errors = problems.filter((problem) => problem.severity === "error");
+    if (proposal.isDryRun !== true) {
+      for (const problem of problems)
+        log.error({ source: proposal.source, file: problem.file, line: problem.line }, formatProblem(problem));
+      const kept = current ? `; generation ${generationText(current.snapshot.generation)} stays` : "";
+      emit({
+        kind: "config.refused",
+        atMs: clock.nowMs(),
+        severity: "alarm",
+        subject,
+        says: `The new configuration has ${errors.length} ${errors.length === 1 ? "problem" : "problems"} and is refused${kept}`,
+        data: { source: proposal.source, problems: problems.map(formatProblem).join("\n") },
+      });
+      isRefusing = true;
+    }
+    return {
+      isApplied: false,
+      isDryRun: proposal.isDryRun === true,
+      isUnchanged: false,
+      generation: current?.snapshot.generation,
+      problems,
+      changes: [],
+    };
+  };
+  const resolveAlarm = (subject: string): void => {
+    if (!isRefusing) return;
+    isRefusing = false;
+    const says = "The configuration is good again";
+    emit({ kind: "config.refused", atMs: clock.nowMs(), severity: "resolved", subject, says });
+  };
+
+  /** The engines could not take `next`: back to what served before, as a newer generation, so that nobody refuses it. */
+  const rollBack = async (next: Snapshot): Promise<void> => {
+    if (!current) return;
+    const snapshot: Snapshot = { ...current.snapshot, generation: store.nextGeneration() };
+    try {
+      await options.apply(snapshot, next);
+      current = { ...current, snapshot };
+    } catch (error) {
+      log.error({ error }, "Cannot go back to the configuration that served before: restart the process");
+    }
+  };
+
+  const run = async (proposal: Proposal): Promise<ProposalResult> => {
+    const isDryRun = proposal.isDryRun === true;
+    const stored = readOverlay(proposal.overlay ?? store.get(OVERLAY_KEY)?.value ?? {});
+    let files: ConfigFiles;
+    try {
+      files = options.load();
+    } catch (error) {
+      const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : "";
+      const says = `${error instanceof Error ? error.message : String(error)}${cause}`;
+      return refuse(proposal, "files", [
+        problemOf("rhumb.yaml", "", says, "Check that the file exists and that this user may read it"),
+      ]);
+    }
+    const subject = files.root.file;
+    if ("problems" in stored) return refuse(proposal, subject, stored.problems);
+    const { overlay } = stored;
+    const isSame =
+      current?.files.digest === files.digest && JSON.stringify(current.overlay) === JSON.stringify(overlay);
+    if (isSame && proposal.source === "file" && !isDryRun) {
+      resolveAlarm(subject);
+      return {
+        isApplied: false,
+        isDryRun,
+        isUnchanged: true,
+        generation: current?.snapshot.generation,
+        problems: [],
+        changes: [],
+      };
+    }
+    const result = options.compile(files, overlay, current?.snapshot);
+    if ("problems" in result) return refuse(proposal, subject, result.problems);
+    const changes = diffSnapshots(current?.snapshot, result.snapshot);
+    if (isDryRun)
+      return {
+        isApplied: false,
+        isDryRun,
+        isUnchanged: changes.length === 0,
+        generation: undefined,
+        problems: result.warnings,
+        changes,
+      };
+
+    const previous = current?.snapshot;
+    const generation = store.nextGeneration();
+    const snapshot: Snapshot = { ...result.snapshot, generation };
+    result.commitTargets();
+    try {
+      await options.apply(snapshot, previous);
+    } catch (error) {
+      await rollBack(snapshot);
+      const says = `The engines could not take it: ${error instanceof Error ? error.message : String(error)}`;
+      return refuse(proposal, subject, [
+        problemOf(subject, "", says, (error as { fix?: string }).fix ?? "See the log for the engine that failed"),
+      ]);
+    }
+    const atMs = clock.nowMs();
+    current = { ...result, snapshot, files, overlay, appliedAtMs: atMs };
+    if (proposal.overlay) {
+      if (Object.keys(overlay).length === 0) store.remove(OVERLAY_KEY);
+      else store.put(OVERLAY_KEY, overlay);
+    }
+    store.recordGeneration({ generation, atMs, source: proposal.source, digest: files.digest, changes });
+    for (const warning of result.warnings) log.warn({ file: warning.file, line: warning.line }, formatProblem(warning));
+    resolveAlarm(subject);
+    emit({
+      kind: "config.applied",
+      atMs,
+      severity: "info",
+      subject,
+      says: `Generation ${generationText(generation)} serves: ${changes.join("; ") || "nothing differs"}`,
+      data: { source: proposal.source, generation: generationText(generation), warnings: result.warnings.length },
+    });
+    return { isApplied: true, isDryRun, isUnchanged: false, generation, problems: result.warnings, changes };
+  };
+
+  return {
+    current: () => current,
+    history: (limit = 50) => store.generations(limit),
+    propose(proposal) {
+      const result = queue
+        .then(() => run(proposal))
+        .catch((error: unknown) => {
+          // A fault of ours, not of the configuration; what serves goes on serving.
+          log.error({ error }, "The configuration could not be processed");
+          return refuse(proposal, "rhumb", [
+            problemOf("rhumb.yaml", "", `Internal fault: ${String(error)}`, "Report it, with the log of this time"),
+          ]);
+        });
+      queue = result;
+      return result;
+    },
+  };
+}
