@@ -83,13 +83,13 @@ class ChainRun {
     const { chain } = this.#service.spec;
     const allowed = this.#withoutOverriddenDown();
     let candidates = allowed;
-    // Where `next` goes back to: the last `priority` on the way, else the start.
-    let tierFilter = -1;
-    let tierCandidates = allowed;
+    // Where `next` goes back to: the last `priority` on the way. Without one there is no next tier.
+    let tierFilter = 0;
+    let tierCandidates: Candidates = [];
     const exhausted = new Set<number>();
     for (let at = 0; at < chain.length && candidates.length > 0; at++) {
       const filter = chain[at]!;
-      if (filter.name === "priority" && at !== tierFilter) {
+      if (filter.name === "priority" && (at !== tierFilter || tierCandidates.length === 0)) {
         tierFilter = at;
         tierCandidates = candidates;
         exhausted.clear();
@@ -107,15 +107,10 @@ class ChainRun {
       }
       if (rule === "next") {
         for (const { priority } of before) exhausted.add(priority);
-        const rest = tierCandidates.filter(({ priority }) => !exhausted.has(priority));
-        this.#trace(
-          filter.name,
-          before,
-          rest,
-          rest.length > 0 ? "nothing is left: takes the next tier" : "no tier is left",
-        );
-        candidates = rest;
-        at = tierFilter < 0 ? -1 : tierFilter - 1;
+        candidates = tierCandidates.filter(({ priority }) => !exhausted.has(priority));
+        const found = candidates.length > 0 ? "takes the next tier" : "no tier is left";
+        this.#trace(filter.name, before, candidates, `nothing is left: ${found}`);
+        at = tierFilter - 1;
         continue;
       }
       if (typeof rule === "object") {
