@@ -38,7 +38,7 @@ function checkNode(node: ZoneNode, report: Report): void {
   const cname = rrsets.get(TYPE.CNAME)?.[0];
   const other = cname && node.records.find((record) => !BESIDE_CNAME.includes(record.type));
   if (cname && other) {
-    const says = `${formatName(node.owner)} has a CNAME and a ${recordTypeText(other.type)} record`;
+    const says = `${formatName(node.owner)} has CNAME and ${recordTypeText(other.type)} records`;
     report.error(cname.at, says, "Remove one of them: a CNAME stands alone at its name");
   }
 }

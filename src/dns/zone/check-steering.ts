@@ -20,7 +20,8 @@ import {
 import type { Report } from "#dns/zone/zone-rule.ts";
 
 const { steer: STEER, alias: ALIAS } = PSEUDO_TYPE;
-const ADDRESS_TYPES: readonly number[] = [TYPE.A, TYPE.AAAA, TYPE.CNAME];
+/** A CNAME beside them is `check-nodes.ts`'s to refuse. */
+const ADDRESS_TYPES: readonly number[] = [TYPE.A, TYPE.AAAA];
 
 export function checkSteering(index: ZoneIndex, report: Report): void {
   const isSteered = (key: string): boolean => {
@@ -42,12 +43,13 @@ function checkAlone(node: ZoneNode, dynamic: readonly ZoneRecord[], report: Repo
   const owner = formatName(node.owner);
   const type = recordTypeText(first.type);
   if (second) {
-    const says = `${owner} has ${type} and ${recordTypeText(second.type)} records, or more than one`;
-    report.error(second.at, says, "Keep one; a service itself holds several regions");
+    const isSame = second.type === first.type;
+    const says = isSame ? `more than one ${type} record` : `${type} and ${recordTypeText(second.type)} records`;
+    report.error(second.at, `${owner} has ${says}`, "Keep one; a service itself holds several regions");
   }
   const other = node.records.find((record) => ADDRESS_TYPES.includes(record.type));
   if (other) {
-    const says = `${owner} has a ${type} and a ${recordTypeText(other.type)} record`;
+    const says = `${owner} has ${type} and ${recordTypeText(other.type)} records`;
     report.error(first.at, says, `Remove one of them: ${type} makes all addresses of its name`);
   }
 }

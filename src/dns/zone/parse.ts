@@ -30,6 +30,9 @@ export const ZONE_LIMITS = {
 /** TTL of a STEER record that has none: the default of a service's `ttl.max`. */
 export const STEER_TTL_SECONDS = 30;
 
+/** Of a record whose TTL is unknown: it stays, so that nothing is said to be missing because of it. */
+const STAND_IN_TTL_SECONDS = 3_600;
+
 export type ZoneSource = {
   /** Named in positions. */
   readonly file: string;
@@ -156,7 +159,7 @@ class ZoneParser {
       if (!this.hasTtlDirective && type !== PSEUDO_TYPE.steer) this.ttlSeconds = ttlSeconds; // RFC 1035 §5.1: the last one stated
     } else if (type === PSEUDO_TYPE.steer) ttlSeconds = STEER_TTL_SECONDS;
     else ttlSeconds = this.defaultTtl(type, rdata, at);
-    if (ttlSeconds >= 0) this.records.push({ owner, type, ttlSeconds, rdata, at });
+    this.records.push({ owner, type, ttlSeconds, rdata, at });
   }
 
   private readOwner(token: Token, tokens: readonly Token[], count: number): boolean {
@@ -187,14 +190,17 @@ class ZoneParser {
 
   private isClass(text: string): boolean {
     const first = text.charCodeAt(0) | 0x20;
-    // i, c, h, n, a: what the names of classes start with; ANY is a type only of questions
-    if (first !== 0x69 && first !== 0x63 && first !== 0x68 && first !== 0x6e && first !== 0x61) return false;
+    // IN, CH, HS, CLASSnnn; who writes ANY means the type
+    if (first !== 0x69 && first !== 0x63 && first !== 0x68) return false;
     return classNumber(text) >= 0;
   }
 
   private readTtl(token: Token): number {
     const seconds = parseTtl(token.text);
-    if (seconds === -1) {
+    if (seconds === -1 && /[.:]/.test(token.text)) {
+      const says = `The type is missing before ${quote(token.text)}`;
+      this.problem(this.place(token), says, "Write A before an IPv4 and AAAA before an IPv6 address");
+    } else if (seconds === -1) {
       this.problem(this.place(token), `The TTL ${quote(token.text)} is not a time`, "Write seconds, or such as 1h30m");
     } else if (seconds < 0 || seconds > MAX_TTL_SECONDS) {
       const says = `The TTL ${quote(token.text)} is more than ${MAX_TTL_SECONDS} seconds`;
@@ -246,7 +252,7 @@ class ZoneParser {
       return this.ttlSeconds;
     }
     this.problem(at, "The record has no TTL, and there is no default", "Set $TTL at the top of the file");
-    return -1;
+    return STAND_IN_TTL_SECONDS;
   }
 
   // Directives
@@ -338,12 +344,13 @@ class ZoneParser {
       this.problem(this.place(tokens[1]!), says, "Write start-stop or start-stop/step, such as 1-254");
       return;
     }
-    this.generated += generateCount(range);
-    if (this.generated > ZONE_LIMITS.generatedRecords) {
+    const wanted = generateCount(range);
+    if (this.generated + wanted > ZONE_LIMITS.generatedRecords) {
       const says = `$GENERATE makes more than ${ZONE_LIMITS.generatedRecords} records in this zone`;
       this.problem(this.place(tokens[1]!), says, "Use a wildcard, or a shorter range");
       return;
     }
+    this.generated += wanted;
     const filled: Token[] = tokens.slice(2, count).map((token) => ({ ...token }));
     const problemsBefore = this.problems.length;
     for (let value = range.start; value <= range.stop; value += range.step) {
