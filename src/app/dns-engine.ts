@@ -69,8 +69,6 @@ export function createDnsEngine(options: {
 }): DnsEngine {
   const { log, emit, clock } = options;
   const seed = randomBytes(4).readUInt32LE();
-  /** Signs cookies where the configuration names no secret: then they are good for this process and as long as it runs. */
-  const ownSecret = new Uint8Array(randomBytes(16));
   const retired = createCounterSlots(DNS_COUNTERS.length);
   let sites: Site[] = [];
   let tcp: DnsMember | undefined;
@@ -159,7 +157,7 @@ export function createDnsEngine(options: {
 
   async function switchTo(bundle: DnsBundle): Promise<void> {
     const previous = world;
-    const next: DnsWorld = { revision: ++revision, bundle: withSecrets(bundle), maps, rtt };
+    const next: DnsWorld = { revision: ++revision, bundle, maps, rtt };
     tcp ??= start("tcp", "dns-tcp", next);
     const wanted = new Map(bundle.dns.listen.map((listen) => [formatListen(listen), listen]));
     const opened: Site[] = [];
@@ -212,13 +210,6 @@ export function createDnsEngine(options: {
     world = { ...previous, revision: ++revision };
     for (const member of members()) member.serve(world);
     await acknowledged(members(), world);
-  }
-
-  function withSecrets(bundle: DnsBundle): DnsBundle {
-    const { guard } = bundle.dns;
-    if (!guard.cookies.isEnabled || guard.cookies.secrets.length > 0) return bundle;
-    const cookies = { ...guard.cookies, secrets: [ownSecret] };
-    return { ...bundle, dns: { ...bundle.dns, guard: { ...guard, cookies } } };
   }
 
   const addresses = () => sites.map((site) => site.listen);
