@@ -97,7 +97,11 @@ export function startGrpcProbe(
     done({ ok, rttMicros: answerMicros, phases, errorClass, says });
   };
   const fail = (errorClass: ErrorClass, says: string): void => finish(false, errorClass, says);
-  const failed = (error: NodeJS.ErrnoException): void => fail(classOfError(error, "protocol"), sayError(error));
+  const failed = (error: NodeJS.ErrnoException): void => {
+    // A stream that dies with its connection says so as "cancelled" and names the reason as its cause.
+    const reason = (error.cause ?? error) as NodeJS.ErrnoException;
+    fail(classOfError(reason, "protocol"), sayError(reason));
+  };
 
   const judge = (httpStatus: number, grpcStatus: string | undefined, grpcMessage: string, body: Buffer) => {
     if (httpStatus !== 200) return fail("status", `HTTP status ${httpStatus}, expected 200`);
