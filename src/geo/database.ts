@@ -91,11 +91,13 @@ function readTree(bytes: Buffer, metadata: MmdbMetadata, readRecord: RecordReade
   let ipv6Root = ~0;
   if (ipVersion === 6) {
     ipv6Root = 0;
-    let parent = 0;
-    for (let depth = 0; depth < 96 && ipv4Root >= 0; depth++) {
-      parent = ipv4Root;
-      ipv4Root = children[parent]!;
+    let edge = 0;
+    let depth = 0;
+    for (; depth < 96 && ipv4Root >= 0; depth++) {
+      edge = ipv4Root;
+      ipv4Root = children[edge]!;
     }
+    if (ipv4Root < 0 && depth === 96) children[edge] = ~0;
     if (ipv4Root === 0) throw new MmdbFault("its search tree has a circle");
     if (ipv4Root > 0) {
       for (let edge = 0; edge < children.length; edge++) if (children[edge] === ipv4Root) children[edge] = ~0;

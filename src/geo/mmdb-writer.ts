@@ -137,7 +137,8 @@ export function writeMmdb(networks: readonly MmdbNetwork[], options: MmdbOptions
   if (ipVersion === 6) {
     let ipv4Root = root;
     for (let depth = 0; depth < 96; depth++) ipv4Root = trie.child(ipv4Root, 0);
-    if (ipv4Root !== ~0) {
+    // Where IPv4 is one record there is no tree to point to, and a copy would be a network of its own.
+    if (ipv4Root >= 0) {
       for (const { bytes, bits } of IPV4_ALIASES) root = insertNetwork(trie, root, bytes, bits, () => ipv4Root);
     }
   }

@@ -68,6 +68,7 @@ export function insertNetwork(
     const bit = bitAt(bytes, depth);
     const child = insert(trie.child(reference, bit), depth + 1);
     if (reference >= 0) {
+      if (child < 0 && trie.child(reference, 1 - bit) === child) return child;
       trie.set(reference, bit, child);
       return reference;
     }
