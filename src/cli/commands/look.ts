@@ -1,0 +1,194 @@
+/** `rhumb status`, `explain`, `events`: looking at a running node. @module */
+import type { Command } from "commander";
+import { type ApiOptions, apiCommand, clientFor, type Exit } from "#cli/command.ts";
+import { type Cell, type Colour, formatSpan, paint, plain, say, sayJson, table } from "#cli/output.ts";
+import type { Event, Explanation, Region, Status } from "#cli/shapes.ts";
+
+const COLOURS: Readonly<Record<string, Colour>> = {
+  up: "green",
+  down: "red",
+  drain: "yellow",
+  held: "yellow",
+  unknown: "yellow",
+};
+const SEVERITIES: Readonly<Record<string, Colour>> = { alarm: "red", warning: "yellow", resolved: "green" };
+const state = (text: string, shown = text): Cell => ({ text: shown, colour: COLOURS[text] });
+
+function regionRow({ id, sharePercent, health }: Region, nowMs: number): Cell[] {
+  const notes = [
+    health.isStale && "stale",
+    health.isLowConfidence && "low confidence",
+    health.rampPercent < 100 && `ramp ${health.rampPercent}%`,
+    health.awaitsApproval && "awaits approval",
+  ].filter((note) => note !== false);
+  const { override, nextFlipAtMs: flipAtMs } = health;
+  return [
+    id,
+    state(health.serving),
+    state(health.verdict, [health.verdict, ...notes].join(", ")),
+    health.sinceMs === null ? "-" : `${formatSpan(nowMs - health.sinceMs)} ago`,
+    flipAtMs === null ? "-" : flipAtMs <= nowMs ? "any moment" : `in ${formatSpan(flipAtMs - nowMs)}`,
+    health.rttMs === null ? "-" : `${health.rttMs.toFixed(1)}ms`,
+    sharePercent === null ? "-" : `${sharePercent.toFixed(1)}%`,
+    override
+      ? `${override.verb} by ${override.owner} for ${formatSpan(override.untilMs - nowMs)}: ${override.reason}`
+      : "-",
+  ];
+}
+
+/** The text of `rhumb status`. */
+export function statusText(status: Status, regions: readonly Region[], nowMs: number): string {
+  const sockets = new Map<string, string[]>();
+  for (const { address, port, transport } of status.listen) {
+    const key = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+    sockets.set(key, [...(sockets.get(key) ?? []), transport]);
+  }
+  const lines = [
+    `${paint(plain(status.node), "bold")}  rhumb ${status.version}, generation ${status.generation}, up ${formatSpan(status.uptimeSeconds * 1_000)}`,
+  ];
+  if (sockets.size > 0) {
+    const engine = status.engine
+      ? `; engine ${status.engine.name} (${status.engine.why}), ${status.workers.length} workers`
+      : "";
+    lines.push(
+      `dns   ${[...sockets].map(([key, transports]) => `${key} ${transports.join("+")}`).join(", ")}${engine}`,
+    );
+  }
+  lines.push(
+    `zones ${status.zones.map(({ apex, serial, problem }) => (problem === null ? `${apex} ${serial}` : paint(`${apex} not loaded: ${plain(problem)}`, "red"))).join(", ") || "none"}`,
+  );
+  const database = status.geo?.database;
+  if (database) {
+    const age = database.builtAtMs === null ? "" : `, built ${formatSpan(nowMs - database.builtAtMs)} ago`;
+    lines.push(
+      `geo   ${plain(database.file)}${age}${database.problem === null ? "" : paint(` (${plain(database.problem)})`, "red")}`,
+    );
+  }
+  if (status.queries) {
+    const rate = status.queries.perSecond === null ? "" : `, ${status.queries.perSecond.toFixed(1)}/s`;
+    lines.push(`load  ${status.queries.total} queries${rate}`);
+  }
+  const head = ["REGION", "SERVING", "VERDICT", "SINCE", "NEXT CHANGE", "RTT", "SHARE", "OVERRIDE"];
+  lines.push(
+    "",
+    table(
+      head,
+      regions.map((region) => regionRow(region, nowMs)),
+    ),
+  );
+  if (status.alarms.length > 0) {
+    lines.push("", paint("ALARMS", "bold"));
+    for (const { severity, says, subject, sinceMs } of status.alarms) {
+      lines.push(
+        `${paint(severity, SEVERITIES[severity])}  ${plain(says)} (${plain(subject)}, ${formatSpan(nowMs - sinceMs)} ago)`,
+      );
+    }
+  }
+  return lines.join("\n");
+}
+
+/** The text of `rhumb explain`. */
+export function explainText(explanation: Explanation): string {
+  const { name, type, from, client, service, steps, ttl, scope } = explanation;
+  const lines = [
+    `${paint(plain(`${name} ${type}`), "bold")} from ${plain(from)}: ${explanation.rcode}`,
+    plain(explanation.says),
+    "",
+  ];
+  const facts: [string, string][] = [["generation", explanation.generation]];
+  if (service !== null) facts.push(["service", service]);
+  if (client) {
+    const by = client.override === null ? "" : `, by override ${client.override}`;
+    facts.push(["client", `${client.label}${client.network === null ? "" : `, as ${client.network}`}${by}`]);
+  }
+  if (ttl) facts.push(["ttl", `${ttl.seconds}s: ${ttl.says}`]);
+  if (scope) facts.push(["scope", `/${scope.bits}: ${scope.says}`]);
+  for (const [key, value] of facts) lines.push(`${key.padEnd(11)} ${plain(value)}`);
+  if (explanation.isFailOpen)
+    lines.push(paint("fail open   targets that are down are answered, because nothing better is left", "yellow"));
+  if (steps.length > 0) {
+    const rows = steps.map(({ filter, after, says }) => [filter, after.join(" ") || "none", says]);
+    lines.push("", table(["FILTER", "LEFT", "WHY"], rows));
+  }
+  lines.push("", ...(explanation.answer.length > 0 ? explanation.answer : explanation.authority).map(plain));
+  return lines.join("\n");
+}
+
+const eventLine = ({ atMs, severity, subject, says }: Event): string =>
+  `${new Date(atMs).toISOString()}  ${paint(severity.padEnd(8), SEVERITIES[severity])}  ${plain(subject)}  ${plain(says)}`;
+
+export function lookCommands(exit: Exit): Command[] {
+  const status = apiCommand(
+    "status",
+    "what the node runs and serves: regions, next changes, overrides, alarms",
+    "rhumb status",
+  ).action(async (options: ApiOptions) => {
+    const client = clientFor(options);
+    const [answer, regions] = (await Promise.all([client.call("GET", "/status"), client.call("GET", "/regions")])) as [
+      Status,
+      Region[],
+    ];
+    if (options.json) sayJson({ ...answer, regions });
+    else say(statusText(answer, regions, Date.now()));
+  });
+
+  const explain = apiCommand(
+    "explain",
+    "why a client gets the answer it gets, filter by filter",
+    "rhumb explain www.demo.example A --from 203.0.113.0/24\nrhumb explain www.demo.example --from 198.51.100.7 --at 2027-01-01T00:00:00Z",
+  )
+    .argument("<name>", "domain name")
+    .argument("[type]", "record type", "A")
+    .requiredOption("--from <net>", "the client: network as ECS carries it, or address")
+    .option("--resolver <address>", "the resolver that asks for it; without one the client asks directly")
+    .option("--at <time>", "time of the answer: RFC 3339 or Unix ms; default now")
+    .action(
+      async (name: string, type: string, options: ApiOptions & { from: string; resolver?: string; at?: string }) => {
+        const { from, resolver, at } = options;
+        const query = new URLSearchParams({
+          name,
+          type,
+          from,
+          ...(resolver ? { resolver } : {}),
+          ...(at ? { at } : {}),
+        });
+        const answer = (await clientFor(options).call("GET", `/explain?${query}`)) as Explanation;
+        if (options.json) sayJson(answer);
+        else say(explainText(answer));
+      },
+    );
+
+  const events = apiCommand("events", "what happened lately; with --follow as it happens", "rhumb events --follow")
+    .option("-f, --follow", "go on with new events until interrupted; comes back after a restart of the node")
+    .action(async (options: ApiOptions & { follow?: boolean }) => {
+      const client = clientFor(options);
+      const list = (await client.call("GET", "/events")) as Event[];
+      const show = (event: Event): void => say(options.json ? JSON.stringify(event) : eventLine(event));
+      if (options.json && !options.follow) return sayJson(list);
+      for (const event of list) show(event);
+      if (!options.follow) return;
+      let lastId = list.at(-1)?.id;
+      process.once("SIGINT", () => process.exit(0));
+      for (;;) {
+        await client.follow("/events", lastId, (id, data) => {
+          lastId = id;
+          const { event } = JSON.parse(data) as { event: Omit<Event, "id"> };
+          show({ id, ...event });
+        });
+        // The node went away. It is given the time of a restart; then there is nothing to follow.
+        for (let tries = 1; ; tries++) {
+          await new Promise((resolve) => setTimeout(resolve, 500));
+          try {
+            await client.call("GET", "/healthz");
+            break;
+          } catch (error) {
+            if (tries < 20) continue;
+            exit(1);
+            throw error;
+          }
+        }
+      }
+    });
+
+  return [status, explain, events];
+}

@@ -1,0 +1,102 @@
+/**
+ * The command line: builds the commands, runs one, and turns whatever happens into an exit code: 0 done, 1 it failed,
+ * 2 wrong use. Errors are two lines: what failed, what to do.
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command, CommanderError } from "commander";
+import { RhumbError } from "#base/errors.ts";
+import { formatProblem, type Problem } from "#base/problem.ts";
+import { ApiRefusal } from "#cli/api-client.ts";
+import { command, type Exit } from "#cli/command.ts";
+import { backupCommand, checkCommand, configCommand, initCommand, restoreCommand } from "#cli/commands/config.ts";
+import { digCommand } from "#cli/commands/dig.ts";
+import { geoCommand } from "#cli/commands/geo.ts";
+import { lookCommands } from "#cli/commands/look.ts";
+import { failbackCommand, notifyCommand, overrideCommand } from "#cli/commands/override.ts";
+import { answerCommand, demoCommand, doctorCommand, startCommand } from "#cli/commands/run.ts";
+import { complain, paint, plain, say, sayJson } from "#cli/output.ts";
+
+/** Version of package.json. */
+export function readVersion(): string {
+  const text = readFileSync(join(import.meta.dirname, "../../package.json"), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+export function buildProgram(exit: Exit): Command {
+  const program = new Command("rhumb")
+    .description("A global server load balancer: GeoDNS steering from real health, one configuration, one view.")
+    .version(readVersion(), "-V, --version", "print the version")
+    .addHelpText(
+      "after",
+      "\nExample:\n  rhumb demo\n  rhumb explain www.demo.example A --from 198.51.100.0/24\n\nExit codes: 0 done, 1 it failed, 2 wrong use.",
+    );
+  const version = command("version", "print the versions of rhumb and Node", "rhumb version")
+    .option("--json", "print JSON")
+    .action(({ json }: { json?: boolean }) => {
+      const versions = { rhumb: readVersion(), node: process.versions.node };
+      if (json) sayJson(versions);
+      else say(`rhumb ${versions.rhumb} on Node ${versions.node}`);
+    });
+  const commands = [
+    startCommand(exit),
+    checkCommand(exit),
+    demoCommand(exit),
+    ...lookCommands(exit),
+    overrideCommand(),
+    failbackCommand(),
+    configCommand(),
+    geoCommand(exit),
+    answerCommand(exit),
+    digCommand(exit),
+    doctorCommand(exit),
+    initCommand(),
+    backupCommand(),
+    restoreCommand(),
+    notifyCommand(exit),
+    version,
+  ];
+  for (const child of commands) program.addCommand(child);
+  throwInsteadOfExit(program);
+  return program;
+}
+
+function throwInsteadOfExit(parent: Command): void {
+  parent.exitOverride().showHelpAfterError("(--help shows how)");
+  for (const child of parent.commands) throwInsteadOfExit(child);
+}
+
+/** @param words what stands behind `rhumb` @returns the exit code */
+export async function run(words: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const program = buildProgram((code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync([...words], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    return report(error);
+  }
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    // Help and version that were asked for are no error; a group without its command, and all else, is wrong use.
+    return error.exitCode === 0 ? 0 : 2;
+  }
+  if (error instanceof ApiRefusal) {
+    for (const problem of error.problems) {
+      if ("file" in problem) complain(plain(formatProblem(problem as unknown as Problem)));
+    }
+    complain(`${paint("rhumb:", "red")} ${plain(error.message)}\n${plain(error.fix)}`);
+    return error.status === 400 ? 2 : 1;
+  }
+  if (error instanceof RhumbError) {
+    complain(`${paint("rhumb:", "red")} ${plain(error.message)}\n${error.fix}`);
+    return error.code === "RHUMB_CLI_USAGE" ? 2 : 1;
+  }
+  complain(`${paint("rhumb:", "red")} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  return 1;
+}

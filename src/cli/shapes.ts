@@ -1,0 +1,87 @@
+/**
+ * What the command line reads of the API's answers: the parts that it shows. `--json` hands on everything.
+ * @module
+ */
+export type Override = {
+  readonly id: string;
+  readonly target: string;
+  readonly verb: string;
+  readonly weightPercent: number;
+  readonly reason: string;
+  readonly owner: string;
+  readonly untilMs: number;
+  readonly origin: string;
+  readonly matches: readonly string[];
+};
+export type TargetHealth = {
+  readonly target: string;
+  readonly verdict: string;
+  readonly serving: string;
+  readonly sinceMs: number | null;
+  readonly nextFlipAtMs: number | null;
+  readonly cause: string | null;
+  readonly rttMs: number | null;
+  readonly rampPercent: number;
+  readonly isStale: boolean;
+  readonly isLowConfidence: boolean;
+  readonly awaitsApproval: boolean;
+  readonly override: Override | null;
+};
+export type Region = { readonly id: string; readonly sharePercent: number | null; readonly health: TargetHealth };
+export type Status = {
+  readonly node: string;
+  readonly version: string;
+  readonly generation: string;
+  readonly uptimeSeconds: number;
+  readonly engine: { readonly name: string; readonly why: string } | null;
+  readonly listen: readonly { readonly address: string; readonly port: number; readonly transport: string }[];
+  readonly workers: readonly unknown[];
+  readonly zones: readonly { readonly apex: string; readonly serial: number | null; readonly problem: string | null }[];
+  readonly geo: {
+    readonly database: {
+      readonly file: string;
+      readonly builtAtMs: number | null;
+      readonly problem: string | null;
+    } | null;
+  } | null;
+  readonly counts: { readonly regions: number; readonly regionsUp: number };
+  readonly queries: { readonly total: number; readonly perSecond: number | null } | null;
+  readonly alarms: readonly {
+    readonly subject: string;
+    readonly says: string;
+    readonly sinceMs: number;
+    readonly severity: string;
+  }[];
+};
+export type Explanation = {
+  readonly name: string;
+  readonly type: string;
+  readonly from: string;
+  readonly generation: string;
+  readonly rcode: string;
+  readonly says: string;
+  readonly service: string | null;
+  readonly client: { readonly label: string; readonly network: string | null; readonly override: string | null } | null;
+  readonly steps: readonly { readonly filter: string; readonly after: readonly string[]; readonly says: string }[];
+  readonly ttl: { readonly seconds: number; readonly says: string } | null;
+  readonly scope: { readonly bits: number; readonly says: string } | null;
+  readonly isFailOpen: boolean;
+  readonly answer: readonly string[];
+  readonly authority: readonly string[];
+};
+export type ConfigChange = {
+  readonly isApplied: boolean;
+  readonly isDryRun: boolean;
+  readonly generation: string | null;
+  readonly problems: readonly ConfigProblem[];
+  readonly changes: readonly string[];
+};
+export type ConfigProblem = import("#base/problem.ts").Problem;
+export type Event = {
+  readonly id: string;
+  readonly kind: string;
+  readonly atMs: number;
+  readonly severity: string;
+  readonly subject: string;
+  readonly says: string;
+};
