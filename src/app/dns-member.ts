@@ -71,7 +71,12 @@ export function createDnsMember(options: {
 
   function start(): Worker {
     const data: DnsWorkerData = { kind, world, counters, healthTable: options.healthTable, ack, seed: options.seed };
-    const started = new Worker(new URL("./dns-worker.ts", import.meta.url), { name, workerData: data });
+    const started = new Worker(new URL("./dns-worker.ts", import.meta.url), {
+      name,
+      workerData: data,
+      // `node:ffi` says with each start that it is experimental; `dns/transport/native-socket.ts` can do without it.
+      execArgv: ["--disable-warning=ExperimentalWarning"],
+    });
     startedAtMs = clock.monotonicMs();
     started.on("message", hear);
     started.on("error", (error) => {

@@ -16,7 +16,9 @@ import {
   type FromDnsWorker,
   type ToDnsWorker,
 } from "#app/dns-worker-protocol.ts";
+import { guardQueue } from "#app/guard-queue.ts";
 import { systemClock } from "#base/clock.ts";
+import { createAdmission } from "#dns/guard/admission.ts";
 import { createTcpCensus, openTcp, type TcpTransport } from "#dns/transport/tcp.ts";
 import { openUdpDgram, type UdpTransport } from "#dns/transport/udp-dgram.ts";
 import type { Respond } from "#state/respond.ts";
@@ -53,8 +55,9 @@ function serve(next: DnsWorld): void {
 async function open(key: string, listen: ListenAddress): Promise<void> {
   try {
     if (kind === "udp") {
-      const transport = await openUdpDgram({ listen, respond, counters });
-      udp.set(key, transport);
+      const admission = createAdmission({ seed: data.seed });
+      const transport = await openUdpDgram({ listen, respond, counters, observe: admission.note });
+      udp.set(key, guardQueue(transport, admission, counters, listen.address));
       tell({ type: "opened", key, port: transport.port });
     } else {
       const limits = world.bundle.dns.tcp;

@@ -178,6 +178,7 @@ export const DNS_SLOTS: Readonly<Record<DnsCounter, Slot>> = {
   dropped_port: of("rhumb_dns_dropped_total", { reason: "port" }),
   dropped_acl: of("rhumb_dns_dropped_total", { reason: "acl" }),
   dropped_rrl: of("rhumb_dns_dropped_total", { reason: "rrl" }),
+  dropped_by_kernel: of("rhumb_dns_dropped_total", { reason: "kernel" }),
   rrl_slipped: of("rhumb_dns_rrl_slipped_total"),
   rrl_would_limit: of("rhumb_dns_rrl_would_limit_total"),
   cookies_valid: of("rhumb_dns_cookies_total", { result: "valid" }),

@@ -33,6 +33,7 @@ export const DNS_COUNTERS = [
   "dropped_port",
   "dropped_acl",
   "dropped_rrl",
+  "dropped_by_kernel",
   "rrl_slipped",
   "rrl_would_limit",
   "cookies_valid",

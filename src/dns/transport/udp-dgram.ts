@@ -9,9 +9,10 @@
  */
 import { createSocket, type RemoteInfo } from "node:dgram";
 import { isIPv6 } from "node:net";
+import { type NativeSocket, openNativeSocket } from "#dns/transport/native-socket.ts";
 import { readSource } from "#dns/transport/source-address.ts";
 import { DNS_COUNTER } from "#state/counters.ts";
-import { createClient, type Respond, TRANSPORT } from "#state/respond.ts";
+import { type Client, createClient, type Respond, TRANSPORT } from "#state/respond.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
 /** Payload ceiling of any UDP answer (`dns/respond.ts`), rounded up to whole cache lines. */
@@ -25,8 +26,19 @@ const SLOTS = 1_024;
  */
 export const SOCKET_BUFFER_OCTETS = 4_194_304;
 
+/** Told of each datagram that was read and answered; `responseLength` 0: there was no answer. */
+export type Observe = (
+  client: Client,
+  request: Uint8Array,
+  length: number,
+  response: Uint8Array,
+  responseLength: number,
+) => void;
+
 export type UdpTransport = {
   readonly port: number;
+  /** Undefined where the socket is an ordinary one. */
+  readonly native: NativeSocket | undefined;
   /** Resolves when the socket is closed. Replies that wait for the kernel are lost. */
   close(): Promise<void>;
 };
@@ -35,6 +47,7 @@ export type UdpTransport = {
  * Opens one socket with SO_REUSEPORT, so that the kernel spreads clients over all sockets of the address.
  *
  * @param options.listen port 0: any free one
+ * @param options.observe asks for a native socket where there can be one; what it is told decides about its filter
  * @param options.counters the worker's block of `DNS_COUNTERS`; `dropped_port` and `send_errors` are counted here
  * @throws (rejects with) the system's error, such as EADDRINUSE
  */
@@ -42,9 +55,11 @@ export async function openUdpDgram(options: {
   listen: ListenAddress;
   respond: Respond;
   counters: Float64Array;
+  observe?: Observe;
 }): Promise<UdpTransport> {
-  const { respond, counters, listen } = options;
+  const { respond, counters, listen, observe } = options;
   const isIpv6 = isIPv6(listen.address);
+  const native = observe ? openNativeSocket(listen) : undefined;
   const socket = createSocket({
     type: isIpv6 ? "udp6" : "udp4",
     ipv6Only: isIpv6,
@@ -54,7 +69,8 @@ export async function openUdpDgram(options: {
   });
   await new Promise<void>((resolve, reject) => {
     socket.once("error", reject);
-    socket.bind({ address: listen.address, port: listen.port }, () => {
+    const where = native ? { fd: native.descriptor } : { address: listen.address, port: listen.port };
+    socket.bind(where, () => {
       socket.off("error", reject);
       resolve();
     });
@@ -97,6 +113,7 @@ export async function openUdpDgram(options: {
     client.port = from.port;
     const index = free[freeCount - 1]!;
     const length = respond(message, message.length, client, slots[index]!);
+    if (native) observe?.(client, message, message.length, slots[index]!, length);
     if (length === 0) return;
     freeCount--;
     socket.send(slots[index]!, 0, length, from.port, from.address, release[index]!);
@@ -108,6 +125,7 @@ export async function openUdpDgram(options: {
 
   return {
     port: socket.address().port,
+    native,
     close: () => new Promise((resolve) => socket.close(() => resolve())),
   };
 }

@@ -1,0 +1,47 @@
+/**
+ * Keeps the receive queue of one UDP worker from being flooded: ten times a second it tells `dns/guard/admission.ts` what
+ * the kernel dropped and how busy the thread was, and puts the plan that comes back in front of the queue.
+ *
+ * Counts:  `dropped_by_kernel`, whether for want of room in the queue or by a plan.
+ * @module
+ */
+import { isIPv6 } from "node:net";
+import { performance } from "node:perf_hooks";
+import type { Admission } from "#dns/guard/admission.ts";
+import { compileAdmission } from "#dns/guard/admission-program.ts";
+import type { UdpTransport } from "#dns/transport/udp-dgram.ts";
+import { DNS_COUNTER } from "#state/counters.ts";
+
+const ADJUST_EVERY_MS = 100;
+
+/** @returns the same transport, whose closing ends the watch; as it is where its socket cannot be filtered */
+export function guardQueue(
+  transport: UdpTransport,
+  admission: Admission,
+  counters: Float64Array,
+  address: string,
+): UdpTransport {
+  const { native } = transport;
+  if (!native) return transport;
+  const isIpv6 = isIPv6(address);
+  let droppedBefore = native.dropped();
+  let loop = performance.eventLoopUtilization();
+  const timer = setInterval(() => {
+    const dropped = native.dropped();
+    const fresh = (dropped - droppedBefore) >>> 0; // the kernel counts in 32 bits
+    droppedBefore = dropped;
+    counters[DNS_COUNTER.dropped_by_kernel]! += fresh;
+    const { utilization } = performance.eventLoopUtilization(loop);
+    loop = performance.eventLoopUtilization();
+    const plan = admission.adjust(fresh, utilization, performance.now());
+    if (plan === "open") native.detachFilter();
+    else if (plan) native.attachFilter(compileAdmission(plan, isIpv6));
+  }, ADJUST_EVERY_MS);
+  return {
+    ...transport,
+    close() {
+      clearInterval(timer);
+      return transport.close();
+    },
+  };
+}
