@@ -51,14 +51,14 @@ function checkRrset(type: number, rrset: readonly ZoneRecord[], report: Report):
   let different: ZoneRecord | undefined;
   let distinct = 0;
   for (const record of rrset) {
-    lowest = Math.min(lowest, record.ttlSeconds);
-    if (record.ttlSeconds !== first.ttlSeconds) different ??= record;
     const key = rdataKey(record);
     if (seen.has(key)) {
       report.warning(record.at, `${name} stands twice with the same data; once is served`, "Remove this line");
       continue;
     }
     seen.add(key);
+    lowest = Math.min(lowest, record.ttlSeconds);
+    if (record.ttlSeconds !== first.ttlSeconds) different ??= record;
     if (++distinct < 2) continue;
     if (type === TYPE.CNAME) report.error(record.at, `${name} stands twice`, "Keep one: a name has one CNAME");
     else if (type === TYPE.DNAME) report.error(record.at, `${name} stands twice`, "Keep one: a name has one DNAME");

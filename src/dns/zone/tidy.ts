@@ -9,42 +9,49 @@ import { firstNameOffset, rdataNames } from "#dns/wire/rdata/table.ts";
 import type { ZoneRecord } from "#dns/zone/record.ts";
 import { nameKey } from "#dns/zone/zone-index.ts";
 
-/** `equaliseTtls(dropDuplicates(records))`. */
-export const tidyRecords = (records: readonly ZoneRecord[]): ZoneRecord[] => equaliseTtls(dropDuplicates(records));
+/** Each record once and with the lowest TTL of its RRset: `equaliseTtls(dropDuplicates(records))`. */
+export const tidyRecords = (records: readonly ZoneRecord[]): ZoneRecord[] => tidy(records, true, true);
 
 /** Without records that say the same as an earlier one of their RRset; the case of names does not matter. */
-export function dropDuplicates(records: readonly ZoneRecord[]): ZoneRecord[] {
-  const dropped = new Set<ZoneRecord>();
-  for (const rrset of rrsetsOf(records)) {
-    if (rrset.length < 2) continue;
-    const seen = new Set<string>();
-    for (const record of rrset) {
-      const key = rdataKey(record);
-      if (seen.has(key)) dropped.add(record);
-      else seen.add(key);
-    }
-  }
-  return dropped.size === 0 ? [...records] : records.filter((record) => !dropped.has(record));
-}
+export const dropDuplicates = (records: readonly ZoneRecord[]): ZoneRecord[] => tidy(records, true, false);
 
 /** With the lowest TTL of its RRset for each record. */
-export function equaliseTtls(records: readonly ZoneRecord[]): ZoneRecord[] {
+export const equaliseTtls = (records: readonly ZoneRecord[]): ZoneRecord[] => tidy(records, false, true);
+
+function tidy(records: readonly ZoneRecord[], dropsDuplicates: boolean, equalisesTtls: boolean): ZoneRecord[] {
+  const dropped = new Set<ZoneRecord>();
   const lowered = new Map<ZoneRecord, number>();
   for (const rrset of rrsetsOf(records)) {
     if (rrset.length < 2) continue;
-    let lowest = rrset[0]!.ttlSeconds;
-    for (const { ttlSeconds } of rrset) lowest = Math.min(lowest, ttlSeconds);
-    for (const record of rrset) if (record.ttlSeconds !== lowest) lowered.set(record, lowest);
+    const kept = dropsDuplicates ? distinct(rrset, dropped) : rrset;
+    if (!equalisesTtls) continue;
+    let lowest = kept[0]!.ttlSeconds;
+    for (const { ttlSeconds } of kept) lowest = Math.min(lowest, ttlSeconds);
+    for (const record of kept) if (record.ttlSeconds !== lowest) lowered.set(record, lowest);
   }
-  if (lowered.size === 0) return [...records];
-  return records.map((record) => {
+  if (dropped.size === 0 && lowered.size === 0) return [...records];
+  const tidied: ZoneRecord[] = [];
+  for (const record of records) {
+    if (dropped.has(record)) continue;
     const ttlSeconds = lowered.get(record);
-    return ttlSeconds === undefined ? record : { ...record, ttlSeconds };
+    tidied.push(ttlSeconds === undefined ? record : { ...record, ttlSeconds });
+  }
+  return tidied;
+}
+
+/** The records of an RRset that are the first to say what they say; the others go to `dropped`. */
+function distinct(rrset: readonly ZoneRecord[], dropped: Set<ZoneRecord>): ZoneRecord[] {
+  const seen = new Set<string>();
+  return rrset.filter((record) => {
+    const key = rdataKey(record);
+    if (seen.has(key)) dropped.add(record);
+    else seen.add(key);
+    return !dropped.has(record);
   });
 }
 
 /** Records of one owner and type, in the order of the first of each. */
-export function rrsetsOf(records: readonly ZoneRecord[]): Iterable<ZoneRecord[]> {
+function rrsetsOf(records: readonly ZoneRecord[]): Iterable<readonly ZoneRecord[]> {
   const rrsets = new Map<string, ZoneRecord[]>();
   let lastOwner: Uint8Array | undefined;
   let ownerKey = "";
