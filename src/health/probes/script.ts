@@ -3,7 +3,8 @@
  *
  * It gets RHUMB_ADDRESS, RHUMB_CHECK, RHUMB_TIMEOUT_MS and a fixed PATH, and nothing else of our environment; it runs in
  * the folder of the file, in a process group of its own, as `user` where that is configured. When time is up, or the
- * script has ended and left children behind, the whole group is killed. The first 4 KiB of its output are kept.
+ * script has ended and left children behind, the whole group is killed. The first 4 KiB of
+ * each output are kept; the first line, of the error output if there is any, is told.
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -52,8 +53,9 @@ export function startScriptProbe(
 ): RunningProbe {
   const startedMs = monotonicMs();
   let child: ChildProcess | undefined;
-  let output = "";
+  const output = { out: "", err: "" };
   let isOver = false;
+  let ending: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;
 
   const killGroup = (): void => {
     if (child?.pid === undefined) return;
@@ -62,19 +64,27 @@ export function startScriptProbe(
     } catch {
       // ESRCH: nobody is left in the group
     }
-    child.stdout?.destroy();
-    child.stderr?.destroy();
+  };
+  const end = (): void => {
+    killGroup();
+    child?.stdout?.destroy();
+    child?.stderr?.destroy();
   };
   const finish = (ok: boolean, errorClass: ErrorClass, says: string): void => {
     if (isOver) return;
     isOver = true;
-    killGroup();
-    const line = output.trim().split("\n", 1)[0]!.slice(0, MAX_SAY_CHARACTERS);
+    end();
+    const line = (output.err.trim() || output.out.trim()).split("\n", 1)[0]!.slice(0, MAX_SAY_CHARACTERS);
     const phases = { ...NO_PHASES, totalMicros: microsBetween(startedMs, monotonicMs()) };
     done({ ok, rttMicros: 0, phases, errorClass, says: line === "" ? says : `${says}: ${line}` });
   };
-  const collect = (chunk: Buffer): void => {
-    if (output.length < MAX_OUTPUT_OCTETS) output += chunk.toString("utf8", 0, MAX_OUTPUT_OCTETS - output.length);
+  const tellEnding = (): void => {
+    if (ending?.code === 0) finish(true, "none", "exit status 0");
+    else finish(false, "script", ending?.signal ? `killed by ${ending.signal}` : `exit status ${ending?.code}`);
+  };
+  const collect = (stream: "out" | "err") => (chunk: Buffer) => {
+    const room = MAX_OUTPUT_OCTETS - output[stream].length;
+    if (room > 0) output[stream] += chunk.toString("utf8", 0, room);
   };
 
   try {
@@ -93,25 +103,28 @@ export function startScriptProbe(
       stdio: ["ignore", "pipe", "pipe"],
       ...(identity === undefined ? {} : identity),
     });
-    child.stdout?.on("data", collect);
-    child.stderr?.on("data", collect);
+    child.stdout?.on("data", collect("out"));
+    child.stderr?.on("data", collect("err"));
     child.on("error", (error) => finish(false, "self", `the script cannot be started: ${sayError(error)}`));
-    // "exit", not "close": a grandchild that holds the pipe must not keep the probe waiting.
+    // Children that the script leaves behind hold its pipes: they are killed first, so that "close" (all output read) comes.
     child.on("exit", (code, signal) => {
-      setImmediate(() => {
-        if (code === 0) finish(true, "none", "exit status 0");
-        else finish(false, "script", signal === null ? `exit status ${code}` : `killed by ${signal}`);
-      });
+      ending = { code, signal };
+      killGroup();
     });
+    child.on("close", tellEnding);
   } catch (error) {
     finish(false, "self", `the script cannot be started: ${sayError(error as NodeJS.ErrnoException)}`);
   }
 
   return {
-    expire: () => finish(false, "timeout", `no result within ${check.timeoutMs} ms, killed`),
+    expire() {
+      // A child that left the group may hold the pipes for ever; the script itself has spoken.
+      if (ending !== undefined) tellEnding();
+      else finish(false, "timeout", `no result within ${check.timeoutMs} ms, killed`);
+    },
     cancel() {
       isOver = true;
-      killGroup();
+      end();
     },
   };
 }

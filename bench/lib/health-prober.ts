@@ -1,0 +1,80 @@
+/**
+ * The side of the health benchmark that is measured, in a process of its own: the whole health engine.
+ * `node bench/lib/health-prober.ts KIND PORT COUNT WARM_SECONDS SECONDS` prints one line of JSON at the end.
+ * @module
+ */
+import { request } from "node:http";
+import { systemClock } from "#base/clock.ts";
+import { silentLog } from "#base/log.ts";
+import { createHealth } from "#health/engine.ts";
+import { NO_PHASES, type StartProbe } from "#health/probes/probe.ts";
+import { createHealthTable } from "#state/health-table.ts";
+import type { HttpCheck } from "#state/snapshot.ts";
+import { checkFor, snapshotFor } from "./health-world.ts";
+
+const [kind, port, count, warmSeconds, seconds] = process.argv.slice(2) as [string, string, string, string, string];
+
+/** The obvious way to write the probe, as a yardstick: node:http without an agent. */
+const startNodeHttp: StartProbe = (address, check, done) => {
+  const http = check as HttpCheck;
+  const startedMs = performance.now();
+  let isOver = false;
+  const finish = (ok: boolean): void => {
+    if (isOver) return;
+    isOver = true;
+    sent.destroy();
+    const rttMicros = Math.round((performance.now() - startedMs) * 1_000);
+    done({ ok, rttMicros, phases: NO_PHASES, errorClass: ok ? "none" : "status", says: "" });
+  };
+  const sent = request(
+    { host: address, port: http.port, path: http.path, agent: false, headers: { host: http.host ?? address } },
+    (response) => {
+      response.resume();
+      finish(response.statusCode === 200);
+    },
+  );
+  sent.on("error", () => finish(false));
+  sent.end();
+  return { expire: () => finish(false), cancel: () => sent.destroy() };
+};
+
+const total = Number(count);
+const health = createHealth({
+  table: createHealthTable(total + Math.ceil(total / 100)),
+  clock: systemClock,
+  rng: Math.random,
+  log: silentLog,
+  emit: () => {},
+  store: { load: () => [], save: () => {} },
+  stateFile: undefined,
+  ...(kind === "node-http" ? { probes: startNodeHttp } : {}),
+});
+health.apply(snapshotFor(checkFor(kind, Number(port)), total));
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+await sleep(Number(warmSeconds) * 1_000);
+const cpuBefore = process.cpuUsage();
+const before = health.stats();
+const startedMs = performance.now();
+let rssOctets = 0;
+while (performance.now() - startedMs < Number(seconds) * 1_000) {
+  await sleep(500);
+  rssOctets = Math.max(rssOctets, process.memoryUsage.rss());
+}
+const elapsedMs = performance.now() - startedMs;
+const cpu = process.cpuUsage(cpuBefore);
+const after = health.stats();
+process.stdout.write(
+  `${JSON.stringify({
+    elapsedMs,
+    cpuMicros: cpu.user + cpu.system,
+    systemMicros: cpu.system,
+    rssOctets,
+    finished: after.scheduler.finished - before.scheduler.finished,
+    inconclusive: after.scheduler.inconclusive,
+    stalls: after.scheduler.stalls,
+    up: after.targets.up,
+    down: after.targets.down,
+  })}\n`,
+);
+process.exit(0);
