@@ -100,7 +100,7 @@ function readTree(bytes: Buffer, metadata: MmdbMetadata, readRecord: RecordReade
     if (ipv4Root < 0 && depth === 96) children[edge] = ~0;
     if (ipv4Root === 0) throw new MmdbFault("its search tree has a circle");
     if (ipv4Root > 0) {
-      for (let edge = 0; edge < children.length; edge++) if (children[edge] === ipv4Root) children[edge] = ~0;
+      for (let at = 0; at < children.length; at++) if (children[at] === ipv4Root) children[at] = ~0;
       parents[ipv4Root / 2] = 1;
     }
   }
