@@ -201,7 +201,10 @@ export const secret = () =>
 /** `[latitude, longitude]` in degrees. */
 export const coordinates = () =>
   z
-    .tuple([z.number().min(-90).max(90), z.number().min(-180).max(180)])
+    .tuple([
+      z.number().min(-90).max(90).meta({ expects: "a latitude from -90 to 90" }),
+      z.number().min(-180).max(180).meta({ expects: "a longitude from -180 to 180" }),
+    ])
     .meta({ expects: "[latitude, longitude] in degrees", unit: "degrees", range: "-90 to 90, -180 to 180" });
 
 export const CONTINENTS = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"] as const;

@@ -97,7 +97,7 @@ function fenceRegions(scope: Scope, step: Step, options: z.output<typeof FILTER_
   }
   const inside = members.filter((id) => {
     const region = parsed.regions.valid.get(id);
-    if (!region) return parsed.regions.names.has(id); // broken, and reported elsewhere
+    if (!region) return parsed.regions.has(id); // broken, and reported elsewhere
     return (
       (region.continent !== undefined && continents.includes(region.continent)) ||
       (region.country !== undefined && countries.includes(region.country))
@@ -203,7 +203,7 @@ export function compileChain(scope: Scope): FilterSpec[] {
           "A fence is never undone",
           "Leave `onEmpty` out: the answer then fails open to the fence's own regions",
         );
-      if (typeof rule === "object" && !parsed.services.names.has(rule.fallback))
+      if (typeof rule === "object" && !parsed.services.has(rule.fallback))
         report(
           source,
           [...at, "fallback"],

@@ -139,7 +139,7 @@ function checkGeoOverrides(parsed: ParsedConfig, report: Report): void {
     if (whom.length === 1 && seen.has(key)) report(source, path, `A second override for ${key}`, "Keep one of the two");
     seen.set(key, index);
     for (const [at, region] of (value.regions ?? []).entries()) {
-      if (!parsed.regions.names.has(region))
+      if (!parsed.regions.has(region))
         report(
           source,
           [...path, "regions", at],

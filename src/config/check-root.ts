@@ -7,7 +7,7 @@ import type { ConfigFiles } from "#config/files.ts";
 import type { ParsedConfig } from "#config/parse.ts";
 import type { Report } from "#config/report.ts";
 import { suggest } from "#config/suggest.ts";
-import type { Path } from "#config/yaml.ts";
+import { type Path, pathText } from "#config/yaml.ts";
 
 /** Shorter tokens can be guessed. */
 const MIN_TOKEN_CHARACTERS = 16;
@@ -26,7 +26,7 @@ function checkListeners({ root }: ParsedConfig, report: Report): void {
         `Two listeners share ${key}; the other is ${other}`,
         "Give one of them another address or port",
       );
-    seen.set(key, path.join("."));
+    seen.set(key, pathText(path));
   };
   const { dns, control } = root;
   if (dns) {

@@ -16,7 +16,7 @@ import { compileHealth } from "#config/compile-health.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import { type Overlay, type ParsedConfig, parseConfig, parseRoot, type RootConfig } from "#config/parse.ts";
 import { createReport, type Report } from "#config/report.ts";
-import { checkFallbacks, compileService, type SteerReference } from "#config/service.ts";
+import { chainFallbacks, checkFallbacks, compileService, type SteerReference } from "#config/service.ts";
 import { suggest } from "#config/suggest.ts";
 import { createTargetRegistry, type TargetDraft, type TargetRegistry } from "#config/targets.ts";
 import { compileZones, type ZoneCache } from "#config/zones.ts";
@@ -82,6 +82,8 @@ export type Compiled = {
   readonly commitTargets: () => void;
   /** Absolute. Also there when the process plays no control role. */
   readonly stateFolder: string;
+  /** Names of all zones that are steered. */
+  readonly steers: readonly SteerReference[];
   /** The effective configuration with its defaults; secrets stay references. */
   readonly document: Readonly<Record<string, unknown>>;
 };
@@ -126,7 +128,7 @@ function compileServices(parsed: ParsedConfig, steers: readonly SteerReference[]
     const list = references.get(steer.service);
     if (list) list.push(steer);
     else references.set(steer.service, [steer]);
-    if (!parsed.services.names.has(steer.service)) {
+    if (!parsed.services.has(steer.service)) {
       const fix = suggest(steer.service, [...parsed.services.names], "service");
       const says = `There is no service ${JSON.stringify(steer.service)}`;
       problems.push({ ...steer.at, path: "", severity: "error", says, fix });
@@ -135,7 +137,10 @@ function compileServices(parsed: ParsedConfig, steers: readonly SteerReference[]
   const services = [...parsed.services.valid].map(([name, service]) =>
     compileService(name, service, references.get(name) ?? [], parsed, numbers, problems, report),
   );
-  const used = new Set([...references.keys(), ...services.flatMap((service) => service.fallback ?? [])]);
+  const used = new Set([
+    ...references.keys(),
+    ...services.flatMap((service) => [service.fallback ?? [], ...service.chain.map(chainFallbacks)].flat()),
+  ]);
   for (const { name } of services) {
     if (parsed.root.hasDns && !used.has(name))
       report(
@@ -286,7 +291,9 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
   const drafts = compileServices(parsed, zones.steers, problems, report);
   const vantageName = root.health?.vantage ?? root.node ?? "";
   const vantage = root.health?.vantages[vantageName]?.at;
-  const { services, maps } = addMaps(drafts, regions, vantage);
+  // Where the health table had no room for all regions, there is no use in maps of some of them.
+  const isComplete = regions.length === parsed.regions.valid.size;
+  const { services, maps } = addMaps(isComplete ? drafts : [], regions, vantage);
   checkFallbacks(services, parsed, report);
   lintGeo(parsed, services, vantage, report);
   const summary: Summary = {
@@ -318,6 +325,7 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
     summary,
     commitTargets: targets.commit,
     stateFolder,
+    steers: zones.steers,
     document: documentOf(parsed),
   };
 }

@@ -53,8 +53,13 @@ export type Entries<T> = {
   readonly source: YamlSource;
   /** Entries without problems. */
   readonly valid: ReadonlyMap<string, T>;
-  /** All names that the file gives, also those of broken entries: a reference to one is not a second problem. */
+  /** All names that the file gives. */
   readonly names: ReadonlySet<string>;
+  /**
+   * Whether a reference to `name` can be meant: also to a broken entry, and to anything when the file could not be
+   * read. What is wrong there has been said, and is not said again at every reference.
+   */
+  has(name: string): boolean;
 };
 
 export type ParsedConfig = {
@@ -175,8 +180,9 @@ export function parseRoot(file: TextFile, problems: Problem[]): RootConfig {
   const value = isPlainMap(source.value) ? structuredClone(source.value) : {};
   refuseUnsupported(source, value, problems);
   const isUsable = isPlainMap(source.value);
+  // Without a readable file there are no sections, not even those that consist of defaults.
   const section = <K extends keyof typeof ROOT_SECTIONS>(key: K) =>
-    readValue(source, [key], ROOT_SECTIONS[key], value[key], isUsable ? problems : []) as
+    (isUsable ? readValue(source, [key], ROOT_SECTIONS[key], value[key], problems) : undefined) as
       | z.output<(typeof ROOT_SECTIONS)[K]>
       | undefined;
   for (const key of Object.keys(value)) {
@@ -231,10 +237,12 @@ function readEntries<T extends z.ZodType>(
   source: YamlSource,
   schema: T,
   noun: string,
+  isGiven: boolean,
   problems: Problem[],
 ): Entries<z.output<T>> {
   const valid = new Map<string, z.output<T>>();
   const names = new Set<string>();
+  const isReadable = isPlainMap(source.value) || !isGiven;
   if (isPlainMap(source.value)) {
     for (const [name, entry] of Object.entries(source.value)) {
       names.add(name);
@@ -249,7 +257,7 @@ function readEntries<T extends z.ZodType>(
   } else if (source.value !== undefined && source.value !== null) {
     problems.push(problemAt(source, [], "Must be a map", `Write the name of each ${noun}, and below it its settings`));
   }
-  return { source, valid, names };
+  return { source, valid, names, has: (name) => !isReadable || names.has(name) };
 }
 
 function readList<T extends z.ZodType>(source: YamlSource, schema: T, problems: Problem[]) {
@@ -272,6 +280,9 @@ export function parseConfig(files: ConfigFiles, overlay: Overlay, problems: Prob
   const root = parseRoot(files.root, problems);
   const open = (file: TextFile | undefined, name: string): YamlSource =>
     file ? parseYaml(file.file, file.text, problems) : missing(name);
+  /** There is such a file, or its absence has been said. */
+  const isGiven = (file: TextFile | undefined, path: Path): boolean =>
+    file !== undefined || files.unreadable.some((entry) => pathText(entry.path) === pathText(path));
   const checks = new Map<string, { source: YamlSource; value: CheckConfig }>();
   const checkNames = new Set<string>();
   for (const file of files.checks) {
@@ -303,8 +314,8 @@ export function parseConfig(files: ConfigFiles, overlay: Overlay, problems: Prob
   const services = overlaid(open(files.services, "zones/services.yaml"), "services", overlay.services);
   return {
     root,
-    regions: readEntries(regions, regionSchema, "region", problems),
-    services: readEntries(services, serviceSchema, "service", problems),
+    regions: readEntries(regions, regionSchema, "region", isGiven(files.regions, ["geo", "regions"]), problems),
+    services: readEntries(services, serviceSchema, "service", isGiven(files.services, ["zones"]), problems),
     geoOverrides: readList(open(files.geoOverrides, "geo-data/overrides.yaml"), geoOverrideSchema, problems),
     healthOverrides: readList(open(files.healthOverrides, "health/overrides.yaml"), overrideSchema, problems),
     checks,

@@ -36,14 +36,24 @@ function metaOf(schema: Schema): FieldMeta {
   }
 }
 
+/** zod names no branch when only one of them came near: the first that knows the path is meant. */
+function schemaInUnion(options: readonly Schema[], path: Path): Schema | undefined {
+  for (const option of options) {
+    const found = schemaAt(option, path);
+    if (found) return found;
+  }
+  return undefined;
+}
+
 function schemaAt(schema: Schema, path: Path): Schema | undefined {
   let here: Schema | undefined = schema;
-  for (const step of path) {
+  for (const [index, step] of path.entries()) {
     const def = definition(unwrap(here));
     if (def.type === "object") here = def.shape[step];
     else if (def.type === "array") here = def.element;
     else if (def.type === "record") here = def.valueType;
     else if (def.type === "tuple") here = def.items[Number(step)];
+    else if (def.type === "union") return schemaInUnion(def.options, path.slice(index));
     else return undefined;
     if (!here) return undefined;
   }
@@ -152,17 +162,27 @@ function reportIssue(context: Context, schema: Schema, issue: Issue, above: Path
   } else if (issue.code === "invalid_type" || issue.code === "invalid_value") {
     reportMismatch(context, path, at, value);
   } else if (issue.code === "too_small" || issue.code === "too_big") {
-    const isSmall = issue.code === "too_small";
-    const limit = Number(isSmall ? issue.minimum : issue.maximum);
-    const count = Array.isArray(value) ? `has ${value.length} entries` : `is ${showValue(value)}`;
-    const noun = Array.isArray(value) ? " entries" : typeof value === "string" ? " characters" : "";
-    const says =
-      typeof value === "number"
-        ? `Must be ${expectsOf(at)}; ${count}`
-        : `Must have ${isSmall ? "at least" : "at most"} ${limit}${noun}; ${count}`;
-    report(context, path, says, `${isSmall ? "Use at least" : "Use at most"} ${limit}${noun}`);
+    const isTuple = at !== undefined && definition(unwrap(at)).type === "tuple";
+    if (isTuple) reportMismatch(context, path, at, value);
+    else reportSize(context, path, at, value, issue);
   } else {
     report(context, path, `${issue.message}; is ${showValue(value)}`, `Write ${expectsOf(at)}`);
+  }
+}
+
+type SizeIssue = Extract<Issue, { code: "too_small" | "too_big" }>;
+function reportSize(context: Context, path: Path, schema: Schema | undefined, value: unknown, issue: SizeIssue): void {
+  const limit = Number(issue.code === "too_small" ? issue.minimum : issue.maximum);
+  const bound = `${issue.code === "too_small" ? "at least" : "at most"} ${limit}`;
+  const expects = expectsOf(schema);
+  if (typeof value === "number") {
+    report(context, path, `Must be ${expects}; is ${showValue(value)}`, `Use ${bound}`);
+  } else if (limit === 1 && issue.code === "too_small") {
+    report(context, path, "Must not be empty", `Write ${expects}`);
+  } else {
+    const noun = Array.isArray(value) ? "entries" : "characters";
+    const length = Array.isArray(value) || typeof value === "string" ? value.length : 0;
+    report(context, path, `Must have ${bound} ${noun}; has ${length}`, `Use ${bound} ${noun}`);
   }
 }
 

@@ -12,7 +12,13 @@ import type { EmptyRule, FilterSpec, ServiceSpec } from "#state/snapshot.ts";
 import type { ServiceConfig } from "#steer/config.ts";
 
 /** A STEER record of some zone. */
-export type SteerReference = { readonly service: string; readonly ttlSeconds: number; readonly at: Position };
+export type SteerReference = {
+  /** The owner as text, absolute. */
+  readonly name: string;
+  readonly service: string;
+  readonly ttlSeconds: number;
+  readonly at: Position;
+};
 
 /** TTL of services that no zone refers to. */
 const DEFAULT_TTL_SECONDS = 30;
@@ -35,7 +41,7 @@ function membersOf(name: string, service: ServiceConfig, parsed: ParsedConfig, r
   if (entries.length === 0) report(source, [name, "regions"], "The service has no region", "Name at least one");
   const seen = new Set<string>();
   for (const [index, { region }] of entries.entries()) {
-    if (!parsed.regions.names.has(region))
+    if (!parsed.regions.has(region))
       report(
         source,
         pathOf(index),
@@ -129,7 +135,8 @@ function ttlOf(
 }
 
 const fallbacksOf = (rule: EmptyRule): string[] => (typeof rule === "object" ? [rule.fallback] : []);
-const chainFallbacks = (filter: FilterSpec): string[] => ("onEmpty" in filter ? fallbacksOf(filter.onEmpty) : []);
+export const chainFallbacks = (filter: FilterSpec): string[] =>
+  "onEmpty" in filter ? fallbacksOf(filter.onEmpty) : [];
 
 /** Fallbacks must end somewhere, and must have what the service has. */
 export function checkFallbacks(services: readonly ServiceSpec[], parsed: ParsedConfig, report: Report): void {
@@ -212,7 +219,7 @@ export function compileService(
       `\`priority\` splits over ${priority.split.length} tiers, but the service has ${tiers}`,
       "Shorten `split`, or add priorities",
     );
-  if (service.fallback !== undefined && !parsed.services.names.has(service.fallback))
+  if (service.fallback !== undefined && !parsed.services.has(service.fallback))
     report(
       parsed.services.source,
       [name, "fallback"],

@@ -30,6 +30,12 @@ export function pathText(path: Path): string {
   return text;
 }
 
+function hasCircle(value: unknown, ancestors: readonly unknown[]): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (ancestors.includes(value)) return true;
+  return Object.values(value).some((child) => hasCircle(child, [...ancestors, value]));
+}
+
 /**
  * @param problems gets what is wrong with the text: syntax, duplicate keys, too many aliases
  * @returns a source whose `value` is undefined when the text cannot be used
@@ -46,7 +52,7 @@ export function parseYaml(file: string, text: string, problems: Problem[]): Yaml
   }
   const lines = new LineCounter();
   try {
-    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true });
+    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true, logLevel: "silent" });
     const positionOf = (offset: number): Position => {
       const { line, col } = lines.linePos(offset);
       return { file, line: Math.max(1, line), column: Math.max(1, col) };
@@ -61,8 +67,13 @@ export function parseYaml(file: string, text: string, problems: Problem[]): Yaml
         isDuplicate ? "Keep one of the two" : "Correct the line; text with special characters belongs into quotes",
       );
     }
-    if (document.errors.length > 0 && !isMap(document.contents) && !isSeq(document.contents)) return nothing;
+    // A guess at what a broken text means would only lead to more messages about things that are not wrong.
+    if (document.errors.some((error) => error.code !== "DUPLICATE_KEY")) return nothing;
     const value = document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown;
+    if (hasCircle(value, [])) {
+      refuse(start, "An alias stands inside of what it refers to", "Write the value out");
+      return nothing;
+    }
 
     const resolve = (node: unknown): Node | undefined => {
       const target = isAlias(node) ? node.resolve(document) : node;

@@ -55,7 +55,14 @@ function loadZone(zone: TextFile, apex: Uint8Array, digest: string, seed: number
   const problems = [...syntax, ...checkZone(records, apex)];
   const steers = records.flatMap((record) =>
     record.type === PSEUDO_TYPE.steer
-      ? [{ service: new TextDecoder().decode(record.rdata), ttlSeconds: record.ttlSeconds, at: record.at }]
+      ? [
+          {
+            name: formatName(record.owner),
+            service: new TextDecoder().decode(record.rdata),
+            ttlSeconds: record.ttlSeconds,
+            at: record.at,
+          },
+        ]
       : [],
   );
   const isSound = !problems.some((problem) => problem.severity === "error");
