@@ -35,23 +35,36 @@ export const slotOf = (nowMs: number, key: number, slotMs: number): number =>
 export const prefixSlotMs = (ttlMaxSeconds: number): number => ttlMaxSeconds * 1_000;
 export const resolverSlotMs = (ttlMinSeconds: number): number => Math.max(1_000, ttlMinSeconds * 250);
 
+/** How far a client's rolls turn from one slot to the next, in 2^-32 of a circle. */
+export type Turn = { readonly main: number; readonly second: number };
+/** The golden angle (2 − the golden ratio of a circle) and the fractional part of √2, in 2^-32 of a circle. */
+const GOLDEN_ANGLE = 0x61c88647;
+const SILVER_ANGLE = 0x6a09e667;
+/** TTLs are up to a tenth shorter than `ttl.max` (`ttl.ts`), so this much on average. */
+const MEAN_TTL = 0.95;
+
 /**
- * Fractional parts of the golden ratio and of √2, in 32 bits. One client's rolls of consecutive slots step through the
- * circle by an irrational angle (Weyl): over n slots the shares of one client are right to about 1/n, where independent
- * hashes would give 1/√n. That is what makes shares right for few resolvers.
+ * One client's rolls turn by an irrational part of the circle from one answer to the next (Weyl). Over n answers its
+ * shares are then right to about 1/n, where independent hashes would give 1/√n: that is what makes shares right for few
+ * resolvers. A resolver that caches asks once per TTL, so the angle is laid out for that time; one that does not cache
+ * sees the turn in small steps.
+ *
+ * @param slotMs length of the slots that the rolls are counted in
  */
-const STEP_MAIN = 0x9e3779b9;
-const STEP_SECOND = 0x6a09e667;
+export function turnPerSlot(slotMs: number, ttlMaxSeconds: number): Turn {
+  const part = slotMs / (ttlMaxSeconds * 1_000 * MEAN_TTL);
+  return { main: Math.round(GOLDEN_ANGLE * part) | 0, second: Math.round(SILVER_ANGLE * part) | 0 };
+}
 
 /**
  * @param slot 0 for a service whose choice must not change with time
  * @param into filled in: nothing is allocated
  * @returns 32 bits of (service, client, slot), for jitter
  */
-export function roll(serviceHash: number, key: number, slot: number, into: Rolls): number {
+export function roll(serviceHash: number, key: number, slot: number, turn: Turn, into: Rolls): number {
   const client = combine32(serviceHash, key);
-  into.main = (mix32(client ^ 0x5bd1e995) + Math.imul(slot, STEP_MAIN)) >>> 20;
-  into.second = (mix32(client ^ 0x1b873593) + Math.imul(slot, STEP_SECOND)) >>> 20;
+  into.main = (mix32(client ^ 0x5bd1e995) + Math.imul(slot, turn.main)) >>> 20;
+  into.second = (mix32(client ^ 0x1b873593) + Math.imul(slot, turn.second)) >>> 20;
   into.ramp = client & (ROLL_VALUES - 1);
   return combine32(client, slot);
 }

@@ -24,7 +24,18 @@ import type { World } from "#steer/filter.ts";
 import { type Intervals, mayRoll, rampIntervals, secondIntervals, WHOLE } from "#steer/intervals.ts";
 import { mapRegionIds } from "#steer/map-spec.ts";
 import { fingerprintLength, type RegionState, readFingerprint, statesFrom } from "#steer/region-state.ts";
-import { clientKey, prefixSlotMs, ROLL, ROLL_VALUES, type Rolls, resolverSlotMs, roll, slotOf } from "#steer/rolls.ts";
+import {
+  clientKey,
+  prefixSlotMs,
+  ROLL,
+  ROLL_VALUES,
+  type Rolls,
+  resolverSlotMs,
+  roll,
+  slotOf,
+  type Turn,
+  turnPerSlot,
+} from "#steer/rolls.ts";
 import { earliestFlip, ttlSeconds } from "#steer/ttl.ts";
 import { type AddressVariant, encodeVariant } from "#steer/variant.ts";
 
@@ -89,6 +100,8 @@ type Service = {
   readonly hasAaaa: boolean;
   readonly prefixSlotMs: number;
   readonly resolverSlotMs: number;
+  readonly prefixTurn: Turn;
+  readonly resolverTurn: Turn;
   readonly flips: Float64Array;
   readonly latest: Uint32Array;
   readonly fingerprint: Uint32Array;
@@ -143,7 +156,8 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
       ? clientKey(client.address, client.isIpv6, client.isIpv6 ? hashPrefix.v6 : hashPrefix.v4)
       : clientKey(client.source, client.isSourceIpv6, client.isSourceIpv6 ? 128 : 32);
     slot = slotOf(nowMs, key, isPrefixKey ? service.prefixSlotMs : service.resolverSlotMs);
-    hash = roll(serviceHash, key, service.isSticky ? 0 : slot, rolls);
+    const turn = isPrefixKey ? service.prefixTurn : service.resolverTurn;
+    hash = roll(serviceHash, key, service.isSticky ? 0 : slot, turn, rolls);
   }
 
   /** What the ECS option of the answer says, for the service that `place` was last called for. */
@@ -393,6 +407,8 @@ function createService(spec: ServiceSpec, options: SteeringOptions): Service {
   const bound = bindService(spec, options.regions, regionIds);
   const length = fingerprintLength(bound);
   const { rttMap } = options;
+  const prefixMs = prefixSlotMs(spec.ttlMaxSeconds);
+  const resolverMs = resolverSlotMs(spec.ttlMinSeconds);
   return {
     bound,
     map: spec.mapId === undefined || bound.isConstant ? undefined : options.maps.get(spec.mapId),
@@ -402,8 +418,10 @@ function createService(spec: ServiceSpec, options: SteeringOptions): Service {
     isSticky: spec.chain.some(({ name }) => name === "sticky"),
     hasA: bound.candidates.some(({ v4 }) => v4.length > 0),
     hasAaaa: bound.candidates.some(({ v6 }) => v6.length > 0),
-    prefixSlotMs: prefixSlotMs(spec.ttlMaxSeconds),
-    resolverSlotMs: resolverSlotMs(spec.ttlMinSeconds),
+    prefixSlotMs: prefixMs,
+    resolverSlotMs: resolverMs,
+    prefixTurn: turnPerSlot(prefixMs, spec.ttlMaxSeconds),
+    resolverTurn: turnPerSlot(resolverMs, spec.ttlMaxSeconds),
     flips: new Float64Array(bound.candidates.length),
     latest: new Uint32Array(length),
     fingerprint: new Uint32Array(length),
