@@ -233,6 +233,8 @@ function scopeSays(hops: readonly ExplainedHop[], client: Client, status: Explan
   const hashed = hops.some(({ decision, isPrefixKey }) => decision.asked !== 0 && isPrefixKey);
   if (hashed)
     return "the client's network was hashed: the hash prefix, or the leaf of the client map where it is deeper";
+  const isResolverHashed = hops.some(({ decision, isPrefixKey }) => decision.asked !== 0 && !isPrefixKey);
+  if (isResolverHashed) return "the resolver was hashed, not its client: only the client map tells clients apart";
   if (hops.every(({ depthBits }) => depthBits === 0)) return "all clients get the same answer";
   return "depth of the leaf of the client map";
 }
