@@ -40,6 +40,8 @@ export type ConfigFiles = {
   /** Databases that are named and missing: an alarm, never a refusal. */
   readonly missingDatabases: readonly { readonly path: Path; readonly file: string }[];
   readonly unreadable: readonly UnreadableFile[];
+  /** Absolute paths of the texts that were read, without secrets: what a backup takes. */
+  readonly sources: readonly string[];
   /** Absolute paths: of all that was read or looked for, of the folders that were listed, and of all folders of both. */
   readonly watched: {
     readonly files: readonly string[];

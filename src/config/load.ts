@@ -65,6 +65,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
   const files: string[] = [];
   const folders = new Set<string>([folder]);
   const listed: string[] = [];
+  const sources: string[] = [];
   const unreadable: UnreadableFile[] = [];
   const absolute = (path: string): string => resolve(folder, path);
   const shown = (path: string): string => (isAbsolute(path) ? path : normalize(join(shownFolder, path)));
@@ -76,6 +77,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     if (statSync(full).size > MAX_FILE_OCTETS) throw new Error(`the file is larger than ${MAX_FILE_OCTETS} octets`);
     const text = readFileSync(full, "utf8");
     hash.update(`${full}\0${text.length}\0${text}`);
+    sources.push(full);
     return text;
   };
   /** @param isOptional a missing file is no problem */
@@ -210,6 +212,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     scripts,
     missingDatabases,
     unreadable,
+    sources,
     watched: { files, listed, folders: [...folders].filter((path) => existsSync(path)) },
     digest: hash.digest("hex"),
   };

@@ -52,7 +52,7 @@ export function parseYaml(file: string, text: string, problems: Problem[]): Yaml
   }
   const lines = new LineCounter();
   try {
-    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true, logLevel: "silent" });
+    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true, logLevel: "error" });
     const positionOf = (offset: number): Position => {
       const { line, col } = lines.linePos(offset);
       return { file, line: Math.max(1, line), column: Math.max(1, col) };
