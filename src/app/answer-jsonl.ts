@@ -5,18 +5,17 @@
  *          transports, over TCP, so that nothing is cut off.
  * @module
  */
+import { recordTexts } from "#app/record-text.ts";
 import { formatProblem, hasErrors, type Problem } from "#base/problem.ts";
 import type { Steering } from "#dns/answer/steering.ts";
-import { ADMIT, COOKIE, type Guard, LIMIT } from "#dns/guard/contract.ts";
+import { OPEN_GUARD } from "#dns/guard/open-guard.ts";
 import { createResponder } from "#dns/respond.ts";
-import { classText } from "#dns/wire/classes.ts";
-import { type DecodedRecord, decodeMessage } from "#dns/wire/decode-message.ts";
+import { decodeMessage } from "#dns/wire/decode-message.ts";
 import { MAX_TCP_MESSAGE_OCTETS } from "#dns/wire/edns.ts";
 import { encodeQuery } from "#dns/wire/encode-query.ts";
-import { formatName, parseName } from "#dns/wire/name.ts";
+import { parseName } from "#dns/wire/name.ts";
 import { rcodeText } from "#dns/wire/rcodes.ts";
-import { formatRdata } from "#dns/wire/rdata/table.ts";
-import { TYPE, typeNumber, typeText } from "#dns/wire/types.ts";
+import { TYPE, typeNumber } from "#dns/wire/types.ts";
 import { buildZone } from "#dns/zone/build.ts";
 import { checkZone } from "#dns/zone/check.ts";
 import { parseZone } from "#dns/zone/parse.ts";
@@ -44,12 +43,6 @@ const NO_STEERING: Steering = {
   ttlMaxSeconds: () => 0,
   ttlMinSeconds: () => 0,
   resolve: () => undefined,
-};
-const OPEN_GUARD: Guard = {
-  admit: () => ADMIT.allow,
-  cookie: () => COOKIE.ignored,
-  writeCookie: () => undefined,
-  limit: () => LIMIT.send,
 };
 
 /**
@@ -109,12 +102,8 @@ function answerFrom(image: ZoneImage, name: Uint8Array, type: number): JsonlAnsw
   return {
     rcode: rcodeText(message.rcode),
     aa: message.isAuthoritative,
-    answer: message.answer.map(formatDecoded),
-    authority: message.authority.map(formatDecoded),
-    additional: message.additional.map(formatDecoded),
+    answer: recordTexts(message.answer),
+    authority: recordTexts(message.authority),
+    additional: recordTexts(message.additional),
   };
 }
-
-const formatDecoded = (record: DecodedRecord): string =>
-  `${formatName(record.owner)} ${record.ttlSeconds} ${classText(record.class)} ` +
-  `${typeText(record.type)} ${formatRdata(record.type, record.rdata)}`;

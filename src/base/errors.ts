@@ -4,6 +4,18 @@
  * @module
  */
 export const ERRORS = {
+  RHUMB_APP_ROLE_CHANGED: {
+    says: "Cannot take up or give up the role % while running",
+    fix: "Restart the process: the configuration on disk is used then",
+  },
+  RHUMB_APP_DEMO: {
+    says: "Cannot run the demo world: %",
+    fix: "Start it with `npm start`, name one of its regions, and see that nothing else uses its ports (--port-base)",
+  },
+  RHUMB_APP_QUESTION: {
+    says: "Cannot answer the question %",
+    fix: "Give a domain name, a record type such as A, and the client as address or network, such as 198.51.100.0/24",
+  },
   RHUMB_CONFIG_INVALID: {
     says: "Cannot use config %",
     fix: "Run `rhumb check`: it prints each problem with file, line and fix",

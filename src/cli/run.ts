@@ -3,8 +3,6 @@
  * 2 wrong use. Errors are two lines: what failed, what to do.
  * @module
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 import { RhumbError } from "#base/errors.ts";
 import { formatProblem, type Problem } from "#base/problem.ts";
@@ -17,12 +15,7 @@ import { lookCommands } from "#cli/commands/look.ts";
 import { failbackCommand, notifyCommand, overrideCommand } from "#cli/commands/override.ts";
 import { answerCommand, demoCommand, doctorCommand, startCommand } from "#cli/commands/run.ts";
 import { complain, paint, plain, say, sayJson } from "#cli/output.ts";
-
-/** Version of package.json. */
-export function readVersion(): string {
-  const text = readFileSync(join(import.meta.dirname, "../../package.json"), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
-}
+import { readVersion } from "#cli/version.ts";
 
 export function buildProgram(exit: Exit): Command {
   const program = new Command("rhumb")

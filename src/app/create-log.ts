@@ -1,0 +1,28 @@
+/**
+ * The process's log: pino, as JSON lines or as text for a person at a terminal.
+ * @module
+ */
+import { Writable } from "node:stream";
+import { pino } from "pino";
+import type { Log } from "#base/log.ts";
+
+export type LogFormat = "json" | "text";
+
+/** @param stream where lines go; standard error by default, so that standard output stays the command's own */
+export function createLog(options: { level: string; format: LogFormat; stream?: Writable }): Log {
+  const { level, format, stream = process.stderr } = options;
+  const settings = { level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime };
+  return format === "json" ? pino(settings, stream) : pino(settings, asText(stream));
+}
+
+const LEVELS: Readonly<Record<number, string>> = { 20: "debug", 30: "info", 40: "WARN", 50: "ERROR", 60: "FATAL" };
+
+function asText(stream: Writable): Writable {
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      const { level, time, msg } = JSON.parse(chunk.toString()) as { level: number; time: string; msg: string };
+      stream.write(`${time.slice(11, 23)} ${(LEVELS[level] ?? String(level)).padEnd(5)} ${msg}\n`);
+      done();
+    },
+  });
+}

@@ -1,0 +1,152 @@
+/**
+ * `rhumb demo`, which `npm start` runs: the configuration at the top of the project, on loopback, with a responder
+ * process per region. No root, nothing to install.
+ *
+ * Owns:    `run/token`, `run/demo.json` (who listens where, for `rhumb curl`), `run/rhumb.log`.
+ * Never:   fakes health or geography: probes, database and answers are the real ones.
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { createWriteStream, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createLog } from "#app/create-log.ts";
+import { regionLine } from "#app/demo-lines.ts";
+import { canListen, createDemoRegions, type DemoPlace } from "#app/demo-regions.ts";
+import { reworkForDemo } from "#app/demo-rework.ts";
+import { type RhumbNode, StartRefused, startNode } from "#app/node.ts";
+import { untilSignal } from "#app/signals.ts";
+import { RhumbError } from "#base/errors.ts";
+import { formatProblem } from "#base/problem.ts";
+import { readVersion } from "#cli/version.ts";
+import { compile, createCompileContext } from "#config/compile.ts";
+import { loadConfig } from "#config/load.ts";
+import type { RegionSpec } from "#state/snapshot.ts";
+
+const HTTP_PORT = 8_080;
+const DNS_PORT = 5_300;
+const API_PORT = 8_053;
+/** Regions where there is but one address: ports from here on. */
+const SHARED_HTTP_PORT = 18_080;
+const LIVE_MS = 500;
+const root = join(import.meta.dirname, "../..");
+
+export type DemoOptions = { readonly portBase: number | undefined };
+
+/** @returns the exit code */
+export async function demo({ portBase }: DemoOptions): Promise<number> {
+  const config = join(root, "rhumb.yaml");
+  const run = join(root, "run");
+  mkdirSync(run, { recursive: true, mode: 0o700 });
+  if (!existsSync(join(run, "token")))
+    writeFileSync(join(run, "token"), `${randomBytes(24).toString("hex")}\n`, { mode: 0o600 });
+  const dnsPort = portBase ?? DNS_PORT;
+  const apiPort = portBase === undefined ? API_PORT : portBase + 1;
+  const places = await placeRegions(readRegions(config), portBase);
+  const regions = createDemoRegions(places);
+  const hasIpv6 = await canListen("::1");
+  const log = createLog({
+    level: "info",
+    format: "json",
+    stream: createWriteStream(join(run, "rhumb.log"), { flags: "a", mode: 0o600 }),
+  });
+  let live: { stop(): void } | undefined;
+  try {
+    await regions.start();
+    const node = await startNode({
+      config,
+      version: readVersion(),
+      log,
+      rework: (snapshot) => reworkForDemo(snapshot, { dnsPort, apiPort, places, hasIpv6 }),
+      demo: regions,
+      onEvent: (event) => {
+        const isNews = event.severity !== "info" || event.kind === "health.failback";
+        if (isNews && !process.stdout.isTTY) console.log(event.says);
+      },
+    });
+    writeFileSync(join(run, "demo.json"), JSON.stringify({ dns: dnsPort, api: node.apiUrl, places }, null, 2));
+    greet(node, places, { dnsPort, apiPort });
+    live = showLive(node);
+    await untilSignal(() => void node.reload());
+    live.stop();
+    await node.close();
+    return 0;
+  } catch (error) {
+    live?.stop();
+    if (error instanceof StartRefused) for (const problem of error.problems) console.error(formatProblem(problem));
+    else if (error instanceof RhumbError && portBase === undefined)
+      console.error("Where a port is taken, others will do: npm start -- --port-base 15300");
+    throw error;
+  } finally {
+    await regions.close();
+  }
+}
+
+function readRegions(config: string): readonly RegionSpec[] {
+  const context = createCompileContext(randomBytes, 1);
+  const generation = { epoch: 0, sequence: 0 };
+  const compiled = compile(loadConfig(config), { ...context, generation, nowMs: Date.now() });
+  if ("problems" in compiled) throw new StartRefused(config, compiled.problems);
+  return compiled.snapshot.regions;
+}
+
+/** Each region at its own address where the system has them, else at a port of 127.0.0.1. */
+async function placeRegions(regions: readonly RegionSpec[], portBase: number | undefined): Promise<DemoPlace[]> {
+  const hasAll = (await Promise.all(regions.map(({ v4 }) => canListen(v4[0]!)))).every(Boolean);
+  return regions.map(({ id: region, v4 }, index) => {
+    const address = v4[0]!;
+    if (hasAll) return { region, address, listen: address, port: portBase === undefined ? HTTP_PORT : portBase + 2 };
+    const first = portBase === undefined ? SHARED_HTTP_PORT : portBase + 2;
+    return { region, address, listen: "127.0.0.1", port: first + index };
+  });
+}
+
+function greet(node: RhumbNode, places: readonly DemoPlace[], ports: { dnsPort: number; apiPort: number }): void {
+  const { dnsPort, apiPort } = ports;
+  const isMoved = apiPort !== API_PORT;
+  const isShared = places.some(({ address, listen }) => address !== listen);
+  const api = isMoved ? ` --api ${node.apiUrl}` : "";
+  const dig = `dig @127.0.0.1 -p ${dnsPort} www.demo.example A +subnet=198.51.100.0/24`;
+  const curl = isShared
+    ? "npx rhumb curl http://www.demo.example/ --from 198.51.100.0/24"
+    : `curl http://$(${dig} +short):${places[0]!.port}/`;
+  console.log(`The demo world is up. DNS on 127.0.0.1 port ${dnsPort} (UDP and TCP), control API and dashboard on ${node.apiUrl}
+(token: run/token, log: run/rhumb.log). Ctrl-C ends it. Copy any of these into another terminal:
+
+  ${dig}
+  ${curl}
+  npx rhumb demo kill eu-west${api}
+  npx rhumb demo heal eu-west${api}
+`);
+  if (isShared)
+    console.log(
+      `This system has no other loopback addresses than 127.0.0.1, so regions have ports:\n${places.map((place) => `  ${place.region}: ${place.address} is 127.0.0.1 port ${place.port}`).join("\n")}\n`,
+    );
+}
+
+/** On a terminal the lines are drawn again in place; elsewhere events are printed as they come. */
+function showLive(node: RhumbNode): { stop(): void } {
+  const lines = (): string[] => {
+    const views = node.parts.health.view();
+    const nowMs = Date.now();
+    return views
+      .filter((view) => view.kind === "region")
+      .map((view) => {
+        const members = views.filter((one) => one.kind === "address" && one.target.startsWith(`${view.target}/`));
+        return regionLine(view, members, nowMs);
+      });
+  };
+  if (!process.stdout.isTTY) {
+    for (const line of lines()) console.log(line);
+    return { stop: () => {} };
+  }
+  let drawn = 0;
+  const draw = (): void => {
+    const width = process.stdout.columns || 120;
+    const now = lines().map((line) => line.slice(0, width - 1));
+    process.stdout.write(`${drawn > 0 ? `\x1b[${drawn}A` : ""}${now.map((line) => `\x1b[2K${line}\n`).join("")}`);
+    drawn = now.length;
+  };
+  draw();
+  const timer = setInterval(draw, LIVE_MS);
+  return { stop: () => clearInterval(timer) };
+}

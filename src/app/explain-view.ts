@@ -1,0 +1,50 @@
+/**
+ * An explained answer as the API and the command line show it.
+ * @module
+ */
+import type { ExplainView } from "#api/views.ts";
+import type { Explained } from "#app/explainer.ts";
+import { recordTexts } from "#app/record-text.ts";
+import { rcodeText } from "#dns/wire/rcodes.ts";
+import type { GeoLookup } from "#geo/lookup.ts";
+
+export function explainView(
+  question: { readonly name: string; readonly type: string; readonly from: string; readonly atMs: number },
+  explained: Explained,
+  generation: string,
+  lookup: GeoLookup | undefined,
+): ExplainView {
+  const { message } = explained;
+  const steered = explained.steered[0];
+  const rcode = rcodeText(message.rcode);
+  const answer = recordTexts(message.answer);
+  const { name, type, from, atMs } = question;
+  return {
+    name,
+    type,
+    from,
+    atMs,
+    generation,
+    rcode,
+    says: steered?.says ?? staticSentence(rcode, answer.length),
+    service: steered?.service ?? null,
+    client: steered ? { ...steered.client, override: lookup?.location.override ?? null } : null,
+    regions: (steered?.regions ?? []).map((region) => ({ ...region })),
+    steps: (steered?.steps ?? []).map((step) => ({ ...step, before: [...step.before], after: [...step.after] })),
+    ttl: steered?.ttl ?? null,
+    scope: steered?.scope ?? null,
+    slot: steered?.slot ?? null,
+    isFailOpen: steered?.isFailOpen ?? false,
+    answer,
+    authority: recordTexts(message.authority),
+    additional: recordTexts(message.additional),
+  };
+}
+
+function staticSentence(rcode: string, records: number): string {
+  if (rcode === "NXDOMAIN") return "The name does not exist in the zone";
+  if (rcode === "REFUSED") return "No zone of this server encloses the name";
+  if (rcode !== "NOERROR") return `The answer is ${rcode}`;
+  if (records === 0) return "The name exists, but not with this type, or it lies below a delegation";
+  return "A static answer: the same for every client, whatever is up or down";
+}

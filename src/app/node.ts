@@ -1,0 +1,308 @@
+/**
+ * One rhumb node: builds the engines, joins them by their doors, and takes them down in order.
+ *
+ * Owns:    the life of everything in the process. Start: store → engines → first configuration → API → watchers.
+ *          Stop: not ready → DNS drains → probes → API → notifier → store.
+ * Never:   holds a rule: what is right stands in the rooms below; here stands who is told what.
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { createAuditLog } from "#api/audit-log.ts";
+import { type Api, createApi } from "#api/create-api.ts";
+import { createEventRing, type EventRing } from "#api/event-ring.ts";
+import type { Commands } from "#api/views.ts";
+import { createCommands } from "#app/commands.ts";
+import { createDnsEngine, type DnsEngine } from "#app/dns-engine.ts";
+import { createGeoLoader, type GeoLoader } from "#app/geo-loader.ts";
+import { createMapDoor, type MapDoor } from "#app/map-door.ts";
+import { createQueryRate, type QueryRate } from "#app/query-rate.ts";
+import { createViews } from "#app/views.ts";
+import { wouldEmpty } from "#app/would-empty.ts";
+import { systemClock } from "#base/clock.ts";
+import { RhumbError } from "#base/errors.ts";
+import type { Log } from "#base/log.ts";
+import type { Problem } from "#base/problem.ts";
+import { openStore, type Store } from "#cluster/store.ts";
+import { type CompileContext, compile, createCompileContext, readStateFolder } from "#config/compile.ts";
+import { loadConfig } from "#config/load.ts";
+import { type ConfigDoor, createConfigDoor } from "#config/propose.ts";
+import { createConfigWatcher } from "#config/watch.ts";
+import { formatName } from "#dns/wire/name.ts";
+import { createHealth, type Health } from "#health/engine.ts";
+import { createMetrics, type Metrics } from "#metrics/create-metrics.ts";
+import { createNotifier, type Notifier } from "#notify/create-notifier.ts";
+import { DNS_COUNTERS } from "#state/counters.ts";
+import type { RhumbEvent } from "#state/events.ts";
+import { createHealthTable } from "#state/health-table.ts";
+import type { OverrideSpec, Snapshot } from "#state/snapshot.ts";
+
+export type NodeOptions = {
+  /** Path of rhumb.yaml. */
+  readonly config: string;
+  readonly version: string;
+  readonly log: Log;
+  /** The demo world moves ports and addresses of what was compiled; everybody else leaves it alone. */
+  readonly rework?: (snapshot: Snapshot) => Snapshot;
+  readonly demo?: Commands["demo"];
+  readonly onEvent?: (event: RhumbEvent) => void;
+};
+
+/** What views and commands are made from. */
+export type NodeParts = {
+  readonly options: NodeOptions;
+  readonly startedAtMs: number;
+  readonly door: ConfigDoor;
+  readonly health: Health;
+  readonly healthTable: Uint32Array;
+  readonly geo: GeoLoader;
+  readonly maps: MapDoor;
+  readonly dns: DnsEngine;
+  readonly notifier: Notifier;
+  readonly metrics: Metrics;
+  readonly events: EventRing;
+  readonly store: Store;
+  readonly queryRate: QueryRate;
+  readonly lastReload: () => { atMs: number; isOk: boolean; says: string } | null;
+  readonly isReady: () => boolean;
+};
+
+export type RhumbNode = {
+  readonly parts: NodeParts;
+  /** Where the API listens; undefined without the control role. */
+  readonly apiUrl: string | undefined;
+  /** SIGHUP. */
+  reload(): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** The configuration was refused at start; `problems` says all that is wrong. */
+export class StartRefused extends RhumbError {
+  readonly problems: readonly Problem[];
+  constructor(config: string, problems: readonly Problem[]) {
+    super("RHUMB_CONFIG_INVALID", config);
+    this.problems = problems;
+  }
+}
+
+const OVERRIDES_KEY = "health.overrides";
+const HEALTH_STATE_FILE = "health.json";
+
+/** @throws StartRefused, or RhumbError of the part that cannot start; nothing is left running then */
+export async function startNode(options: NodeOptions): Promise<RhumbNode> {
+  const clock = systemClock;
+  const { log, rework = (snapshot) => snapshot } = options;
+  const startedAtMs = clock.nowMs();
+  const stateFolder = readStateFolder(loadConfig(options.config));
+  const store = openStore({ folder: stateFolder, clock });
+  const closers: (() => Promise<void> | void)[] = [() => store.close()];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        log.error({ error: String(error) }, "A part did not stop cleanly");
+      }
+    }
+  };
+
+  try {
+    const events = createEventRing({ run: randomBytes(4).toString("hex") });
+    let isReady = false;
+    let lastReload: ReturnType<NodeParts["lastReload"]> = null;
+    const emit = (event: RhumbEvent): void => {
+      events.push(event);
+      metrics.observeEvent(event);
+      notifier.notify(event);
+      options.onEvent?.(event);
+      if (event.kind === "config.applied" || (event.kind === "config.refused" && event.severity === "alarm"))
+        lastReload = { atMs: event.atMs, isOk: event.kind === "config.applied", says: event.says };
+      // Health and geo log their own events, with more beside them.
+      if (!/^(health|geo)\./.test(event.kind))
+        log[event.severity === "alarm" ? "error" : "info"]({ event: event.kind, subject: event.subject }, event.says);
+    };
+
+    const context: CompileContext = createCompileContext(randomBytes, availableParallelism());
+    const healthTable = createHealthTable(context.targets.capacity);
+    const notifier = createNotifier({
+      specs: [],
+      node: options.config,
+      log,
+      clock,
+      observe: (name, result) => metrics.observeDelivery(name, result),
+    });
+    closers.push(() => notifier.close());
+    const health = createHealth({
+      table: healthTable,
+      clock,
+      rng: Math.random,
+      log,
+      emit,
+      store: {
+        load: () => (store.get(OVERRIDES_KEY)?.value ?? []) as OverrideSpec[],
+        save: (all) => void store.put(OVERRIDES_KEY, all),
+      },
+      stateFile: join(stateFolder, HEALTH_STATE_FILE),
+      wouldEmpty: (isOut) => {
+        const snapshot = door.current()?.snapshot;
+        return snapshot && wouldEmpty(snapshot, isOut);
+      },
+    });
+    closers.push(() => health.close());
+    const dns = createDnsEngine({ log, emit, healthTable, clock, rng: Math.random });
+    const maps = createMapDoor((next, rtt) => dns.publishMaps(next, rtt));
+    const geo = createGeoLoader({ log, emit, clock, onMaps: maps.publish });
+    closers.push(() => geo.close());
+    const queryRate = createQueryRate(clock, () => dns.stats().counters);
+    closers.push(() => queryRate.close());
+
+    const snapshotOf = (): Snapshot | undefined => door.current()?.snapshot;
+    const metrics = createMetrics({
+      clock,
+      sources: {
+        dnsSlots: () => [Float64Array.from(DNS_COUNTERS, (name) => dns.stats().counters[name])],
+        dnsWorkers: () => countKinds(dns.stats().workers),
+        zones: () =>
+          (snapshotOf()?.dns?.zones ?? []).map(({ apex, serial, recordCount }) => ({
+            apex: formatName(apex),
+            serial,
+            records: recordCount,
+          })),
+        health: () => ({ table: healthTable, targets: snapshotOf()?.health.targets ?? [] }),
+        overrides: () => health.listOverrides(),
+        generation: () => snapshotOf()?.generation ?? { epoch: 0, sequence: 0 },
+        maps: () => maps.maps(),
+        build: () => ({ version: options.version, engine: "dgram" }),
+      },
+    });
+    closers.push(() => metrics.close());
+
+    let api: Api | undefined;
+    const audit = createAuditLog({ file: join(stateFolder, "audit.jsonl"), log });
+
+    /** Each engine takes the snapshot or throws; the door then applies what served before. */
+    const apply = async (snapshot: Snapshot, previous: Snapshot | undefined): Promise<void> => {
+      if (previous && (previous.dns === undefined) !== (snapshot.dns === undefined))
+        throw new RhumbError("RHUMB_APP_ROLE_CHANGED", "dns");
+      if (previous && (previous.control === undefined) !== (snapshot.control === undefined))
+        throw new RhumbError("RHUMB_APP_ROLE_CHANGED", "control");
+      health.apply(snapshot.health);
+      // Old and new maps side by side until all workers have left the old snapshot: no client is unknown meanwhile.
+      await maps.widen(() => geo.apply(snapshot.geo, snapshot.regions));
+      if (snapshot.dns) await dns.apply({ ...snapshot, dns: snapshot.dns });
+      await maps.narrow();
+      notifier.apply(snapshot.notify);
+      if (snapshot.control) await api?.apply(snapshot.control);
+    };
+
+    const door: ConfigDoor = createConfigDoor({
+      load: () => loadConfig(options.config),
+      compile: (files, overlay, previous) => {
+        const compiled = compile(files, {
+          ...context,
+          generation: { epoch: 0, sequence: 0 },
+          nowMs: clock.nowMs(),
+          overlay,
+          previous,
+        });
+        return "problems" in compiled ? compiled : { ...compiled, snapshot: rework(compiled.snapshot) };
+      },
+      apply,
+      store,
+      log,
+      emit,
+      clock,
+    });
+    closers.push(() => dns.close({ drainMs: snapshotOf()?.dns?.tcp.drainMs ?? 0 }));
+
+    const first = await door.propose({ source: "start" });
+    if (!first.isApplied) throw new StartRefused(options.config, first.problems);
+    const measured = store.latency();
+    if (measured.length > 0) {
+      const entries = measured.map(({ network, region, rttMicros, atMs }) => ({
+        network,
+        rttMs: { [region]: rttMicros / 1_000 },
+        atMs,
+      }));
+      await geo.setLatency(entries, true).catch((error: unknown) => {
+        log.warn({ error: String(error) }, "Measured latency of an earlier run does not fit this configuration");
+      });
+    }
+
+    const parts: NodeParts = {
+      options,
+      startedAtMs,
+      door,
+      health,
+      healthTable,
+      geo,
+      maps,
+      dns,
+      notifier,
+      metrics,
+      events,
+      store,
+      queryRate,
+      lastReload: () => lastReload,
+      isReady: () => isReady,
+    };
+    const control = snapshotOf()?.control;
+    let apiUrl: string | undefined;
+    if (control) {
+      api = createApi({
+        control,
+        views: createViews(parts),
+        commands: createCommands(parts),
+        events,
+        audit,
+        version: options.version,
+        log,
+        clock,
+        observe: (...answer) => metrics.observeRequest(...answer),
+      });
+      closers.push(() => api?.close());
+      apiUrl = await api.listen();
+    }
+
+    const watcher = createConfigWatcher({
+      onChange: () => void propose("file"),
+      log,
+      clock,
+    });
+    closers.push(() => watcher.close());
+    const propose = async (source: "file" | "sighup"): Promise<void> => {
+      await door.propose({ source });
+      watcher.follow(door.current()!.files.watched);
+    };
+    watcher.follow(door.current()!.files.watched);
+    const addresses = dns.addresses();
+    emit({
+      kind: "engine.started",
+      atMs: clock.nowMs(),
+      severity: "info",
+      subject: "dns",
+      says: `rhumb ${options.version} serves DNS on ${addresses.map(({ address, port }) => `${address} port ${port}`).join(", ") || "no address"}`,
+    });
+    isReady = true;
+
+    return {
+      parts,
+      apiUrl,
+      reload: () => propose("sighup"),
+      async close() {
+        isReady = false;
+        await closeAll();
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+function countKinds(workers: readonly { readonly kind: string }[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { kind } of workers) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counts;
+}

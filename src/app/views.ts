@@ -1,0 +1,197 @@
+/**
+ * What the API may read, made from the parts of the node. Translates; decides nothing.
+ * @module
+ */
+import type { RegionView, ServiceView, StatusView, TargetHealthView, Views } from "#api/views.ts";
+import { explainView } from "#app/explain-view.ts";
+import { createExplainer, type Explainer } from "#app/explainer.ts";
+import type { NodeParts } from "#app/node.ts";
+import { readQuestion } from "#app/question.ts";
+import { RhumbError } from "#base/errors.ts";
+import { exportConfig } from "#config/export.ts";
+import type { AppliedConfig } from "#config/propose.ts";
+import { formatName } from "#dns/wire/name.ts";
+import type { Generation, RegionSpec, ServiceSpec, Snapshot } from "#state/snapshot.ts";
+
+export const generationText = ({ epoch, sequence }: Generation): string => `${epoch}.${sequence}`;
+const LATENCY_ENTRIES_SHOWN = 1_000;
+
+export function createViews(parts: NodeParts): Views {
+  const { door, health, geo, maps, dns, notifier, metrics, options } = parts;
+  const applied = (): AppliedConfig => door.current()!; // the API starts after the first configuration
+  const snapshot = (): Snapshot => applied().snapshot;
+  const targets = (): Map<string, TargetHealthView> => new Map(health.view().map((view) => [view.target, view]));
+
+  /** One explainer per snapshot and set of maps: it keeps its compiled answers as long as they hold. */
+  let explainer: { readonly of: readonly unknown[]; readonly it: Explainer } | undefined;
+  const explainerOfNow = (): Explainer => {
+    const now = snapshot();
+    if (!now.dns) throw new RhumbError("RHUMB_APP_QUESTION", "this node does not answer DNS");
+    const of = [now, maps.maps(), maps.rtt()];
+    if (!explainer || of.some((part, index) => part !== explainer!.of[index])) {
+      const bundle = { ...now, dns: now.dns };
+      const it = createExplainer({ bundle, maps: maps.maps(), rtt: maps.rtt(), healthTable: parts.healthTable });
+      explainer = { of, it };
+    }
+    return explainer.it;
+  };
+
+  return {
+    status: () => statusView(parts),
+    readiness() {
+      const reasons = parts.isReady() ? [] : ["The node is starting or draining"];
+      return { isReady: reasons.length === 0, reasons };
+    },
+    regions() {
+      const views = targets();
+      return snapshot().regions.map((region) => regionView(region, snapshot(), views));
+    },
+    services() {
+      const views = targets();
+      return snapshot().services.map((service) => serviceView(service, applied(), views));
+    },
+    health: () => health.view().map((view) => ({ ...view })),
+    overrides: () => health.listOverrides(),
+    explain(request) {
+      const question = readQuestion(request);
+      const explained = explainerOfNow().ask(question);
+      const lookup = geo.lookup(question.subnet?.bytes ?? question.source);
+      return explainView(request, explained, generationText(snapshot().generation), lookup);
+    },
+    config() {
+      const { files, overlay, document, appliedAtMs } = applied();
+      const hasOverlay = Object.keys(overlay).length > 0;
+      return {
+        generation: generationText(snapshot().generation),
+        appliedAtMs,
+        files: [...files.watched.files],
+        document,
+        overlay: hasOverlay ? { ...overlay } : null,
+      };
+    },
+    configExport: () => exportConfig(applied().files, applied().overlay),
+    latency() {
+      const { generation, networks } = geo.info().latency;
+      const entries = geo.latency(LATENCY_ENTRIES_SHOWN).map(({ network, rttMs }) => ({ network, rttMs }));
+      return { generation, networks, entries };
+    },
+    metrics: () => metrics.expose(),
+  };
+
+  function statusView({ startedAtMs, queryRate, lastReload }: NodeParts): StatusView {
+    const { files, overlay, appliedAtMs } = applied();
+    const now = snapshot();
+    const { counters: _, workers, generation } = dns.stats();
+    const info = geo.info();
+    const views = targets();
+    return {
+      node: now.node,
+      version: options.version,
+      generation: generationText(now.generation),
+      startedAtMs,
+      uptimeSeconds: Math.floor((Date.now() - startedAtMs) / 1_000),
+      roles: [...(now.dns ? ["dns"] : []), ...(now.control ? ["control"] : []), "health"],
+      engine: now.dns ? { name: "dgram", why: engineReason(now.dns.engine) } : null,
+      listen: dns.addresses().flatMap((listen) => [
+        { ...listen, transport: "udp" as const },
+        { ...listen, transport: "tcp" as const },
+      ]),
+      workers: workers.map(({ name, kind, restarts }) => ({
+        id: name,
+        kind,
+        state: "serving",
+        generation: generation ? generationText(generation) : null,
+        restarts,
+      })),
+      zones: [
+        ...(now.dns?.zones ?? []).map(({ apex, serial, recordCount, file }) => ({
+          apex: formatName(apex),
+          serial,
+          records: recordCount,
+          file,
+          problem: null,
+        })),
+        ...(now.dns?.unloadableZones ?? []).map((apex) => ({
+          apex: formatName(apex),
+          serial: null,
+          records: 0,
+          file: "",
+          problem: "The zone was served before and its file is gone: queries get SERVFAIL",
+        })),
+      ],
+      geo: {
+        database: info.database,
+        asnDatabase: info.asnDatabase,
+        maps: info.maps.map(({ mapId, generation: built, classes, leaves, octets }) => ({
+          mapId,
+          generation: built,
+          classes,
+          leaves,
+          octets,
+          services: now.services.filter((service) => service.mapId === mapId).map(({ name }) => name),
+        })),
+      },
+      config: {
+        file: files.root.file,
+        appliedAtMs,
+        hasOverlay: Object.keys(overlay).length > 0,
+        lastReload: lastReload(),
+      },
+      counts: {
+        regions: now.regions.length,
+        regionsUp: now.regions.filter(({ id }) => views.get(`region/${id}`)?.serving !== "down").length,
+        services: now.services.length,
+        targets: now.health.targets.length,
+        overrides: health.listOverrides().length,
+      },
+      queries: now.dns ? { total: queryRate.total(), perSecond: queryRate.perSecond() } : null,
+      alarms: notifier.open().map((alarm) => ({ ...alarm })),
+    };
+  }
+}
+
+const engineReason = (asked: string): string =>
+  asked === "auto" ? "auto: the one engine of this version" : "as configured";
+
+function regionView(region: RegionSpec, snapshot: Snapshot, views: ReadonlyMap<string, TargetHealthView>): RegionView {
+  const number = snapshot.regions.indexOf(region);
+  const { id, latitude, longitude, continent, country, v4, v6, capacityRps, balancerUrl } = region;
+  return {
+    id,
+    at: [latitude, longitude],
+    continent,
+    country,
+    v4,
+    v6,
+    capacityRps: capacityRps ?? null,
+    balancerUrl: balancerUrl ?? null,
+    services: snapshot.services.filter((one) => one.regions.some((entry) => entry.region === number)).map(nameOf),
+    sharePercent: null,
+    health: views.get(`region/${id}`)!,
+    addresses: [...v4, ...v6].flatMap((address) => views.get(`region/${id}/${address}`) ?? []),
+  };
+}
+
+const nameOf = ({ name }: { readonly name: string }): string => name;
+
+function serviceView(
+  service: ServiceSpec,
+  { snapshot, steers }: AppliedConfig,
+  views: ReadonlyMap<string, TargetHealthView>,
+): ServiceView {
+  return {
+    name: service.name,
+    names: steers.filter((steer) => steer.service === service.name).map(nameOf),
+    regions: service.regions.map(({ region, weight, priority }) => {
+      const { id } = snapshot.regions[region]!;
+      const { verdict, serving } = views.get(`region/${id}`)!;
+      return { id, weight, priority, verdict, serving };
+    }),
+    chain: service.chain.map((filter) => ({ ...filter })),
+    ttl: { minSeconds: service.ttlMinSeconds, maxSeconds: service.ttlMaxSeconds },
+    fallback: service.fallback ?? null,
+    allowEmpty: service.allowEmpty,
+    weightedBy: service.weightedBy,
+    mapId: service.mapId ?? null,
+  };
+}
