@@ -34,7 +34,7 @@ export class ApiRefusal extends Error {
 }
 
 export type ApiClient = {
-  /** @returns the parsed JSON, or the text of what is not JSON. @throws ApiRefusal, RhumbError RHUMB_CLI_NO_ANSWER */
+  /** @returns the parsed JSON; YAML as text. @throws ApiRefusal, RhumbError RHUMB_CLI_NO_ANSWER */
   call(method: string, path: string, body?: unknown): Promise<unknown>;
   /** Calls `onEvent` with each server-sent event's id and data until the stream ends. Same errors. */
   follow(path: string, lastId: string | undefined, onEvent: (id: string, data: string) => void): Promise<void>;
@@ -102,7 +102,8 @@ export function createApiClient(options: { api: string; token: string | undefine
       const type = response.headers["content-type"] ?? "";
       // 503 of /readyz is an answer, not a refusal: only problem details are refusals.
       if (type.startsWith("application/problem+json") || response.statusCode! >= 400) refuse(response, text);
-      if (!type.startsWith("application/json")) return text;
+      if (type.startsWith("application/yaml")) return text;
+      if (!type.startsWith("application/json")) throw new RhumbError("RHUMB_CLI_NOT_OURS", api);
       try {
         return JSON.parse(text);
       } catch (cause) {
@@ -115,9 +116,10 @@ export function createApiClient(options: { api: string; token: string | undefine
       if (response.statusCode !== 200) refuse(response, await read(response));
       response.setEncoding("utf8");
       let buffer = "";
-      try {
-        for await (const chunk of response) {
-          buffer += chunk as string;
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      response.on("data", (chunk: string) => {
+        buffer += chunk;
+        try {
           for (let end = buffer.indexOf("\n\n"); end >= 0; end = buffer.indexOf("\n\n")) {
             const fields = new Map<string, string>();
             for (const line of buffer.slice(0, end).split("\n")) {
@@ -128,10 +130,14 @@ export function createApiClient(options: { api: string; token: string | undefine
             const id = fields.get("id");
             if (id !== undefined) onEvent(id, fields.get("data") ?? "");
           }
+        } catch (error) {
+          reject(error);
+          response.destroy();
         }
-      } catch {
-        // the connection broke; the caller comes back with the last id
-      }
+      });
+      response.on("error", () => {}); // the connection broke; the caller comes back with the last id
+      response.once("close", resolve);
+      await promise;
     },
   };
 }

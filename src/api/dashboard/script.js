@@ -203,8 +203,7 @@ function openStream(lastId) {
   };
   const listen = (message) => {
     if (!message.data) return;
-    const { event } = JSON.parse(message.data);
-    if (event) showEvent(event);
+    showEvent(JSON.parse(message.data));
     refreshSoon();
   };
   for (const kind of KINDS) stream.addEventListener(kind, listen);

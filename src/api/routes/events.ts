@@ -16,7 +16,7 @@ const MAX_STREAMS = 128;
 const MAX_UNREAD_OCTETS = 256 * 1_024;
 
 const frame = ({ id, event }: NumberedEvent): string =>
-  `id: ${id}\nevent: ${event.kind}\ndata: ${JSON.stringify(event)}\n\n`;
+  `id: ${id}\nevent: ${event.kind}\ndata: ${JSON.stringify({ id, ...event })}\n\n`;
 
 export function eventRoutes({ events, clock, log, onClose }: RouteContext): Route[] {
   let streams = 0;

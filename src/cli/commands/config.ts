@@ -2,7 +2,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { Command } from "commander";
-import { parse, stringify } from "yaml";
 import { systemClock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import { formatProblem } from "#base/problem.ts";
@@ -11,14 +10,18 @@ import { complain, paint, plain, say, sayJson } from "#cli/output.ts";
 import type { ConfigChange } from "#cli/shapes.ts";
 
 function sayChange(change: ConfigChange, isJson: boolean | undefined): void {
-  if (isJson) return sayJson(change);
+  if (isJson) {
+    sayJson(change);
+    return;
+  }
   for (const problem of change.problems) complain(plain(formatProblem(problem)));
   for (const line of change.changes) say(plain(line));
   if (change.isDryRun) say("Dry run: the change is valid; nothing was applied");
   else say(change.changes.length === 0 ? "Nothing has changed" : `Generation ${change.generation} serves`);
 }
 
-function readDocument(file: string): Record<string, unknown> {
+async function readDocument(file: string): Promise<Record<string, unknown>> {
+  const { parse } = await import("yaml");
   let text: string;
   try {
     text = readFileSync(file === "-" ? 0 : file, "utf8");
@@ -44,7 +47,7 @@ export function configCommand(): Command {
       async (options: ApiOptions) => {
         const answer = (await clientFor(options).call("GET", "/config")) as { document: object };
         if (options.json) sayJson(answer);
-        else say(stringify(answer.document).trimEnd());
+        else say((await import("yaml")).stringify(answer.document).trimEnd());
       },
     ),
   );
@@ -73,7 +76,7 @@ export function configCommand(): Command {
       .argument("<file>", "YAML or JSON; - reads standard input")
       .option("--dry-run", "check it and say what would change")
       .action(async (file: string, options: ApiOptions & { dryRun?: boolean }) => {
-        const document = readDocument(file);
+        const document = await readDocument(file);
         const path = `/config?dryRun=${options.dryRun === true}`;
         sayChange((await clientFor(options).call("PUT", path, document)) as ConfigChange, options.json);
       }),

@@ -172,8 +172,7 @@ export function lookCommands(exit: Exit): Command[] {
       for (;;) {
         await client.follow("/events", lastId, (id, data) => {
           lastId = id;
-          const { event } = JSON.parse(data) as { event: Omit<Event, "id"> };
-          show({ id, ...event });
+          show(JSON.parse(data) as Event);
         });
         // The node went away. It is given the time of a restart; then there is nothing to follow.
         for (let tries = 1; ; tries++) {

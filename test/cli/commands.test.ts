@@ -1,0 +1,263 @@
+/** The commands as child processes against a real API with fake views: exit codes, text, --json. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { after, before } from "node:test";
+import { CONTROL, createWorld, TOKENS, type World } from "../api/fake-world.ts";
+import { childEnv, mainFile, rhumb } from "./rhumb.ts";
+
+let world: World;
+let api: string;
+before(async () => {
+  world = createWorld();
+  api = await world.api.listen();
+});
+after(() => world.api.close());
+const env = (role: keyof typeof TOKENS = "admin") => ({ RHUMB_API: api, RHUMB_TOKEN: TOKENS[role] });
+const run = (words: string[], role?: keyof typeof TOKENS) => rhumb(words, { env: env(role) });
+
+test("status shows node, regions and alarms as text, without colour where it is not a terminal", async () => {
+  const { code, out, err } = await run(["status"], "read");
+  assert.equal(code, 0, err);
+  for (const part of [
+    "ns1",
+    "generation 1.3",
+    "127.0.0.1:5300 udp+tcp",
+    "the only one so far",
+    "demo.example. 1",
+    "us-east",
+    "eu-west",
+    "1.5ms",
+    "50.0%",
+    "the database is broken",
+  ]) {
+    assert.ok(out.includes(part), `${part} in:\n${out}`);
+  }
+  assert.match(out, /^REGION +SERVING +VERDICT +SINCE +NEXT CHANGE +RTT +SHARE +OVERRIDE$/m);
+  assert.ok(!out.includes("\x1b"));
+});
+
+for (const { words, check } of [
+  { words: ["status"], check: (value: never) => assert.equal(value["node"], "ns1") },
+  {
+    words: ["explain", "www.demo.example", "--from", "198.51.100.0/24"],
+    check: (value: never) => assert.equal(value["service"], "www"),
+  },
+  { words: ["override", "list"], check: (value: never) => assert.ok(Array.isArray(value)) },
+  { words: ["config", "show"], check: (value: never) => assert.equal(value["generation"], "1.3") },
+  { words: ["config", "reload"], check: (value: never) => assert.equal(value["isApplied"], true) },
+  { words: ["events"], check: (value: never) => assert.ok(Array.isArray(value)) },
+  { words: ["notify", "test"], check: (value: never) => assert.equal(value[0]!["isDelivered"], true) },
+  { words: ["demo", "kill", "eu-west"], check: (value: never) => assert.equal(value["isRunning"], false) },
+  { words: ["failback", "approve", "eu-west"], check: (value: never) => assert.equal(value["isApproved"], true) },
+]) {
+  test(`${words.join(" ")} --json prints what the API says`, async () => {
+    const { code, out, err } = await run([...words, "--json"]);
+    assert.equal(code, 0, err);
+    check(JSON.parse(out) as never);
+  });
+}
+
+test("explain shows each filter, the TTL, the scope and the answer", async () => {
+  const { code, out } = await run([
+    "explain",
+    "www.demo.example",
+    "a",
+    "--from",
+    "198.51.100.0/24",
+    "--at",
+    "2027-01-01T00:00:00Z",
+  ]);
+  assert.equal(code, 0);
+  for (const part of [
+    "NOERROR",
+    "EU/DE",
+    "30s: all is quiet",
+    "/24: depth of the leaf",
+    "healthy",
+    "us-east eu-west",
+    "kept 1",
+    "127.0.12.1",
+  ]) {
+    assert.ok(out.includes(part), `${part} in:\n${out}`);
+  }
+  const { input } = world.calls.findLast(({ command }) => command === "explain")!;
+  assert.deepEqual(input, {
+    name: "www.demo.example",
+    type: "A",
+    from: "198.51.100.0/24",
+    resolver: undefined,
+    atMs: 1_798_761_600_000,
+  });
+});
+
+test("an override is set, listed and cleared", async () => {
+  const set = await run(
+    ["override", "drain", "eu-west", "--weight", "10", "--reason", "kernel upgrade", "--for", "2h", "--owner", "kim"],
+    "operate",
+  );
+  assert.equal(set.code, 0, set.err);
+  assert.match(set.out, /eu-west is drain for .*\nEnd it with: rhumb override clear o1/);
+  const { input, actor } = world.calls.findLast(({ command }) => command === "setOverride")!;
+  assert.deepEqual(input, {
+    target: "eu-west",
+    verb: "drain",
+    weightPercent: 10,
+    reason: "kernel upgrade",
+    owner: "kim",
+    force: false,
+    untilMs: world.clock.nowMs() + 7_200_000,
+  });
+  assert.equal(actor?.name, "olga");
+  assert.match((await run(["override", "list"])).out, /o1 +eu-west +drain=10 .*kim +api +kernel upgrade/);
+  assert.match((await run(["override", "clear", "o1"])).out, /no longer drain/);
+  const again = await run(["override", "clear", "o1"]);
+  assert.equal(again.code, 1);
+  assert.match(again.err, /There is no "override o1/);
+});
+
+for (const { name, words, says } of [
+  { name: "no reason", words: ["override", "down", "eu-west"], says: /--reason/ },
+  {
+    name: "two ends",
+    words: ["override", "down", "eu-west", "--reason", "r", "--for", "1h", "--until", "2027-01-01T00:00:00Z"],
+    says: /conflict|cannot be used/,
+  },
+  {
+    name: "a span that is none",
+    words: ["override", "down", "eu-west", "--reason", "r", "--for", "soon"],
+    says: /soon.*30m/,
+  },
+  {
+    name: "a weight that is none",
+    words: ["override", "drain", "eu-west", "--reason", "r", "--weight", "150"],
+    says: /150/,
+  },
+  { name: "an unknown command", words: ["statu"], says: /unknown command.*status/s },
+  { name: "an unknown option", words: ["status", "--colour"], says: /--colour/ },
+  { name: "a group alone", words: ["override"], says: /Usage: rhumb override/ },
+  { name: "nothing at all", words: [], says: /Usage: rhumb/ },
+  { name: "an API address that is none", words: ["status", "--api", "ftp://x"], says: /ftp:\/\/x/ },
+  { name: "no client", words: ["explain", "www.demo.example"], says: /--from/ },
+  { name: "a time that the API refuses", words: ["explain", "a", "--from", "192.0.2.1", "--at", "noon"], says: /noon/ },
+  { name: "a type that is none", words: ["dig", "example.com", "NOPE"], says: /NOPE/ },
+  { name: "a port base that is none", words: ["demo", "--port-base", "x"], says: /--port-base x/ },
+] as { name: string; words: string[]; says: RegExp }[]) {
+  test(`wrong use exits 2 and says so: ${name}`, async () => {
+    const { code, err } = await run(words);
+    assert.equal(code, 2, err);
+    assert.match(err, says);
+  });
+}
+
+test("where nothing listens, one sentence says so and one what to do", async () => {
+  const free = createServer().listen(0, "127.0.0.1");
+  await once(free, "listening");
+  const { port } = free.address() as AddressInfo;
+  await new Promise((done) => free.close(done));
+  const { code, out, err } = await rhumb(["status", "--api", `http://127.0.0.1:${port}`]);
+  assert.equal(code, 1);
+  assert.equal(out, "");
+  assert.equal(err.trim().split("\n").length, 2, err);
+  assert.match(err, /Nothing answers at .*\n.*rhumb start/);
+});
+
+test("what is no rhumb is named as such", async (t) => {
+  const server = createServer((_request, response) => response.end("<html>")).listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const { code, err } = await rhumb([
+    "override",
+    "list",
+    "--api",
+    `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  ]);
+  assert.equal(code, 1);
+  assert.doesNotMatch(err, /at .*\.ts:/, "no stack trace");
+});
+
+test("a wrong token and a weak role exit 1 with the API's fix", async () => {
+  const wrong = await rhumb(["status", "--token", "wrong"], { env: { RHUMB_API: api } });
+  assert.equal(wrong.code, 1);
+  assert.match(wrong.err, /token is not known.*\n.*control\.tokens/);
+  const weak = await run(["config", "reload"], "read");
+  assert.equal(weak.code, 1);
+  assert.match(weak.err, /needs operate, rita has read/);
+});
+
+test("the token is found in run/token below the working folder, and goes to this machine alone", async (t) => {
+  const cwd = mkdtempSync(join(tmpdir(), "rhumb-cli-"));
+  t.after(() => rmSync(cwd, { recursive: true }));
+  mkdirSync(join(cwd, "run"));
+  writeFileSync(join(cwd, "run/token"), `${TOKENS.read}\n`);
+  assert.equal((await rhumb(["status"], { cwd, env: { RHUMB_API: api } })).code, 0);
+});
+
+test("a Unix socket serves as well, without a token", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "rhumb-cli-"));
+  const socket = join(folder, "api.sock");
+  const other = createWorld({ control: { ...CONTROL, tokens: [], listen: { socket } } });
+  await other.api.listen();
+  t.after(async () => {
+    await other.api.close();
+    rmSync(folder, { recursive: true });
+  });
+  const { code, err } = await rhumb(["status", "--api", `unix:${socket}`]);
+  assert.equal(code, 0, err);
+});
+
+test("config put takes YAML from standard input, and shows every problem of a refusal", async () => {
+  const good = await rhumb(["config", "put", "-", "--dry-run"], {
+    env: env(),
+    input: "services: { www: { ttl: { max: 20s } } }\n",
+  });
+  assert.equal(good.code, 0, good.err);
+  assert.match(good.out, /dns\.workers: 1 -> 2\nDry run/);
+  const { input } = world.calls.findLast(({ command }) => command === "proposeConfig")!;
+  assert.deepEqual(input, { overlay: { services: { www: { ttl: { max: "20s" } } } }, isDryRun: true });
+  const bad = await rhumb(["config", "put", "-"], { env: env(), input: "bad: 1\n" });
+  assert.equal(bad.code, 1);
+  assert.match(bad.err, /overlay:1:1 bad: Unknown key \(Remove it\)/);
+  const broken = await rhumb(["config", "put", "-"], { env: env(), input: "a: [\n" });
+  assert.equal(broken.code, 2);
+});
+
+test("config export prints YAML as it is", async () => {
+  assert.equal((await run(["config", "export"])).out, "version: 1\nnode: ns1\n");
+});
+
+test("events --follow shows what is there and what comes, and ends quietly with its pipe", async () => {
+  const event = (says: string) =>
+    ({
+      kind: "health.transition",
+      atMs: 1_800_000_000_000,
+      severity: "alarm",
+      subject: "region/eu-west",
+      says,
+    }) as const;
+  world.events.push(event("first"));
+  const child = spawn(process.execPath, [mainFile, "events", "--follow"], {
+    env: childEnv(env()),
+  });
+  let out = "";
+  const waiting: (() => void)[] = [];
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    out += chunk;
+    for (const wake of waiting.splice(0)) wake();
+  });
+  const until = async (text: string): Promise<void> => {
+    while (!out.includes(text)) await new Promise<void>((wake) => waiting.push(wake));
+  };
+  await until("first");
+  world.events.push(event("second \x1b[31m"));
+  await until("second");
+  assert.match(out, /alarm +region\/eu-west +second \\x1b\[31m/, "control characters are shown, not obeyed");
+  child.kill("SIGINT");
+  const [code] = await once(child, "exit");
+  assert.equal(code, 0);
+});
