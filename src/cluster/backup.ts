@@ -43,6 +43,8 @@ export type BackupOptions = {
   /** Absolute paths of the configuration, and the folder that they are stored relative to. */
   readonly configFiles: readonly string[];
   readonly configFolder: string;
+  /** Absolute paths that are never copied, wherever they lie. */
+  readonly secretFiles: readonly string[];
   readonly target: string;
   readonly clock: Clock;
 };
@@ -74,12 +76,14 @@ export async function writeBackup(options: BackupOptions): Promise<Manifest> {
   await options.store.backupTo(join(partial, STORE_FILE));
   add(STORE_FILE);
   for (const name of options.stateFiles) {
-    if (existsSync(join(stateFolder, name))) copy(join(stateFolder, name), join("state", name));
+    const file = join(stateFolder, name);
+    if (existsSync(file) && !options.secretFiles.includes(file)) copy(file, join("state", name));
   }
   for (const file of options.configFiles) {
     const path = relative(configFolder, file);
     // A file that lies elsewhere (a certificate, a shared database) belongs to somebody else's backup.
-    if (!leavesFolder(path) && existsSync(file)) copy(file, join("config", path));
+    if (!leavesFolder(path) && existsSync(file) && !options.secretFiles.includes(file))
+      copy(file, join("config", path));
   }
   const manifest: Manifest = {
     format: FORMAT,

@@ -42,6 +42,8 @@ export type ConfigFiles = {
   readonly unreadable: readonly UnreadableFile[];
   /** Absolute paths of the texts that were read, without secrets: what a backup takes. */
   readonly sources: readonly string[];
+  /** Absolute paths of the files that hold secrets: what a backup never takes. */
+  readonly secretFiles: readonly string[];
   /** Absolute paths: of all that was read or looked for, of the folders that were listed, and of all folders of both. */
   readonly watched: {
     readonly files: readonly string[];

@@ -66,6 +66,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
   const folders = new Set<string>([folder]);
   const listed: string[] = [];
   const sources: string[] = [];
+  const secretFiles: string[] = [];
   const unreadable: UnreadableFile[] = [];
   const absolute = (path: string): string => resolve(folder, path);
   const shown = (path: string): string => (isAbsolute(path) ? path : normalize(join(shownFolder, path)));
@@ -177,6 +178,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     hash.update(`${reference}\0${"value" in secret ? secret.value : ""}`);
     if (reference.startsWith("file:")) {
       files.push(absolute(reference.slice(5)));
+      secretFiles.push(absolute(reference.slice(5)));
       folders.add(dirname(absolute(reference.slice(5))));
     }
   }
@@ -213,6 +215,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     missingDatabases,
     unreadable,
     sources,
+    secretFiles,
     watched: { files, listed, folders: [...folders].filter((path) => existsSync(path)) },
     digest: hash.digest("hex"),
   };

@@ -23,17 +23,20 @@ async function makeBackup(t: { after(callback: () => void): void }) {
   mkdirSync(join(folder, "zones"));
   writeFileSync(join(folder, "rhumb.yaml"), "version: 1\n");
   writeFileSync(join(folder, "zones/a.zone"), "zone\n");
+  writeFileSync(join(folder, "zones/key"), "secret");
   const target = join(folder, "backup");
   const options = {
     node: "ns1",
     store,
     stateFolder,
-    stateFiles: ["health.json", "not-there.json"],
+    stateFiles: ["health.json", "not-there.json", "token"],
+    secretFiles: [join(stateFolder, "token"), join(folder, "zones/key")],
     configFiles: [
       join(folder, "rhumb.yaml"),
       join(folder, "zones/a.zone"),
       "/etc/hostname",
       join(folder, "missing.yaml"),
+      join(folder, "zones/key"),
     ],
     configFolder: folder,
     target,

@@ -152,7 +152,8 @@ export function backupCommand(): Command {
           stateFiles: names
             .filter((entry) => entry.isFile() && !entry.name.startsWith(STORE_FILE))
             .map(({ name }) => name),
-          configFiles: files.watched.files,
+          configFiles: files.sources,
+          secretFiles: files.secretFiles,
           configFolder: files.folder,
           target,
           clock: systemClock,
