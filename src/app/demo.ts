@@ -50,9 +50,11 @@ export async function demo({ portBase }: DemoOptions): Promise<number> {
     stream: createWriteStream(join(run, "rhumb.log"), { flags: "a", mode: 0o600 }),
   });
   let live: { stop(): void } | undefined;
+  let node: RhumbNode | undefined;
+  const ended = untilSignal(() => void node?.reload());
   try {
     await regions.start();
-    const node = await startNode({
+    node = await startNode({
       config,
       version: readVersion(),
       log,
@@ -66,7 +68,7 @@ export async function demo({ portBase }: DemoOptions): Promise<number> {
     writeFileSync(join(run, "demo.json"), JSON.stringify({ dns: dnsPort, api: node.apiUrl, places }, null, 2));
     greet(node, places, { dnsPort, apiPort });
     live = showLive(node);
-    await untilSignal(() => void node.reload());
+    await ended;
     live.stop();
     await node.close();
     return 0;

@@ -3,7 +3,7 @@
  * @module
  */
 import { createLog, type LogFormat } from "#app/create-log.ts";
-import { StartRefused, startNode } from "#app/node.ts";
+import { type RhumbNode, StartRefused, startNode } from "#app/node.ts";
 import { untilSignal } from "#app/signals.ts";
 import { formatProblem } from "#base/problem.ts";
 import { readVersion } from "#cli/version.ts";
@@ -14,10 +14,13 @@ export type StartOptions = { readonly config: string; readonly logLevel: string;
 export async function start({ config, logLevel, logFormat }: StartOptions): Promise<number> {
   const log = createLog({ level: logLevel, format: logFormat });
   const version = readVersion();
+  let node: RhumbNode | undefined;
+  // From the first moment on: an end that is asked for while we start comes when we have started.
+  const ended = untilSignal(() => void node?.reload());
   try {
-    const node = await startNode({ config, version, log });
+    node = await startNode({ config, version, log });
     if (node.apiUrl) log.info({ url: node.apiUrl }, `Control API on ${node.apiUrl}`);
-    const signal = await untilSignal(() => void node.reload());
+    const signal = await ended;
     log.info({ signal }, "Draining, then ending");
     await node.close();
     return 0;
