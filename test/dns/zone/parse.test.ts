@@ -134,6 +134,19 @@ test("parseZone() keeps the case of owners and the place of each record", () => 
   assert.equal(parse("a STEER web").records[0]!.type, PSEUDO_TYPE.steer);
 });
 
+test("parseZone() counts columns from behind a byte order mark", () => {
+  assert.equal(parse("\ufeffa BOGUS").problems[0]!.column, 3);
+});
+
+test("parseZone() does not take the TTL of a STEER record for a default", () => {
+  assert.deepEqual(linesOf("a 7 STEER a\nb A 192.0.2.1\nc 8 A 192.0.2.1\nd A 192.0.2.1"), [
+    "a.ex. 7 IN STEER a",
+    "b.ex. 60 IN A 192.0.2.1",
+    "c.ex. 8 IN A 192.0.2.1",
+    "d.ex. 8 IN A 192.0.2.1",
+  ]);
+});
+
 test("parseZone() learns the origin from the first SOA record", () => {
   const text = "ex. 60 SOA ns host 1 2 3 4 5\n NS ns\nwww A 192.0.2.1";
   const { lines, says, origin } = parse(text, { origin: undefined });
