@@ -5,6 +5,7 @@
  */
 import { request } from "node:http";
 import { systemClock } from "#base/clock.ts";
+import { keepHeapTight } from "#base/heap.ts";
 import { silentLog } from "#base/log.ts";
 import { createHealth } from "#health/engine.ts";
 import { NO_PHASES, type StartProbe } from "#health/probes/probe.ts";
@@ -12,6 +13,7 @@ import { createHealthTable } from "#state/health-table.ts";
 import type { HttpCheck } from "#state/snapshot.ts";
 import { checkFor, snapshotFor } from "./health-world.ts";
 
+keepHeapTight();
 const [kind, port, count, warmSeconds, seconds] = process.argv.slice(2) as [string, string, string, string, string];
 
 /** The obvious way to write the probe, as a yardstick: node:http without an agent. */
