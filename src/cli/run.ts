@@ -9,6 +9,7 @@ import { formatProblem, type Problem } from "#base/problem.ts";
 import { ApiRefusal } from "#cli/api-client.ts";
 import { command, type Exit } from "#cli/command.ts";
 import { backupCommand, checkCommand, configCommand, initCommand, restoreCommand } from "#cli/commands/config.ts";
+import { curlCommand } from "#cli/commands/curl.ts";
 import { digCommand } from "#cli/commands/dig.ts";
 import { geoCommand } from "#cli/commands/geo.ts";
 import { lookCommands } from "#cli/commands/look.ts";
@@ -42,7 +43,8 @@ export function buildProgram(exit: Exit): Command {
     configCommand(),
     geoCommand(exit),
     answerCommand(exit),
-    digCommand(exit),
+    digCommand(),
+    curlCommand(),
     doctorCommand(exit),
     initCommand(),
     backupCommand(),

@@ -29,6 +29,8 @@ const gauge = (unit: string, help: string, labels: readonly string[] = []): Metr
   labels,
 });
 
+const TRANSITION_LABELS = "target from to cause".split(" ");
+
 export const METRICS = {
   // DNS, from the workers' counter slots
   rhumb_dns_queries_total: counter("queries", "Queries taken in", ["transport"]),
@@ -82,7 +84,7 @@ export const METRICS = {
     "Earliest possible change of the verdict, Unix time; absent while quiet",
     ["target"],
   ),
-  rhumb_health_transitions_total: counter("transitions", "Changes of verdict", ["target", "from", "to", "cause"]),
+  rhumb_health_transitions_total: counter("transitions", "Changes of verdict", TRANSITION_LABELS),
   rhumb_health_probes_total: counter("probes", "Probes finished", ["kind", "result"]),
   rhumb_health_probe_duration_seconds: {
     type: "histogram",

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import type { Command } from "commander";
 import { RhumbError } from "#base/errors.ts";
 import { type Cidr, formatCidr, maskIp, parseCidr, parseIp } from "#base/ip.ts";
-import { command, type Exit, wrongUse } from "#cli/command.ts";
+import { command, wrongUse } from "#cli/command.ts";
 import { askDns, type DnsExchange } from "#cli/dns-client.ts";
 import type { DnsRecordText } from "#cli/dns-message.ts";
 import { plain, say, sayJson } from "#cli/output.ts";
@@ -21,7 +21,7 @@ type DigOptions = {
 };
 
 /** A network as it stands; a bare address is cut to /24 or /56, as resolvers do (RFC 7871 §11.1). */
-function parseSubnet(text: string): Cidr {
+export function parseSubnet(text: string): Cidr {
   const bytes = parseIp(text);
   if (bytes) {
     const bits = bytes.length === 4 ? 24 : 56;
@@ -70,7 +70,7 @@ export function digText(
   return lines.map((line) => line.split("\t").map(plain).join("\t")).join("\n");
 }
 
-export function digCommand(_exit: Exit): Command {
+export function digCommand(): Command {
   return command(
     "dig",
     "ask a name server, as a client of any network",
