@@ -1,5 +1,6 @@
 /**
- * Steering alone, in process: ns per `resolve` from the memo (hit), and per answer compiled (miss).
+ * Steering alone, in process: CPU time per `resolve` from the memo (hit) and per answer compiled anew (miss), in ns, and
+ * octets of heap per hit.
  *
  * Usage: node bench/steer.ts [--quick] [--json FILE]
  */
@@ -45,7 +46,13 @@ const clients = Array.from({ length: 4_096 }, (_, index) => {
   return client(`${a}.${b}.${(index * 7) & 0xff}.0`);
 });
 
-const results: Record<string, { hitNs: number; missNs: number }> = {};
+/** CPU time of this process since `start`: the machine may be busy with other things. */
+function nsSince(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) * 1_000;
+}
+
+const results: Record<string, { hitNs: number; missNs: number; heapOctets: number }> = {};
 for (const [name, chain] of Object.entries(CHAINS)) {
   const spec = service(chain);
   const table = healthTable();
@@ -63,28 +70,30 @@ for (const [name, chain] of Object.entries(CHAINS)) {
   const into = {} as SteeredAnswer;
   let octets = 0;
   const run = (count: number): number => {
-    const start = process.hrtime.bigint();
+    const start = process.cpuUsage();
     for (let index = 0; index < count; index++) {
       steering.resolve(0, 1, clients[index & 4_095]!, NOW_MS + (index >>> 12), into);
       octets += into.count;
     }
-    return Number(process.hrtime.bigint() - start) / count;
+    return nsSince(start) / count;
   };
   run(rounds / 4);
   const hitNs = Math.min(run(rounds), run(rounds), run(rounds));
+  const heapBefore = process.memoryUsage().heapUsed;
+  run(100_000);
+  const heapOctets = Math.max(0, process.memoryUsage().heapUsed - heapBefore) / 100_000;
   // Each change of a target empties the service's memo, so that the next query compiles.
-  let missNs = 0;
-  const misses = isQuick ? 500 : 5_000;
+  const misses = isQuick ? 500 : 10_000;
+  const start = process.cpuUsage();
   for (let index = 0; index < misses; index++) {
     writeTarget(table, US.target, { verdict: index & 1 ? 1 : 2 });
     publish(table);
-    const start = process.hrtime.bigint();
     steering.resolve(0, 1, clients[index & 4_095]!, NOW_MS, into);
-    missNs += Number(process.hrtime.bigint() - start) / misses;
   }
-  results[name] = { hitNs: Math.round(hitNs), missNs: Math.round(missNs) };
+  const missNs = nsSince(start) / misses;
+  results[name] = { hitNs: Math.round(hitNs), missNs: Math.round(missNs), heapOctets: Math.round(heapOctets) };
   console.log(
-    `${name.padEnd(12)} hit ${hitNs.toFixed(0).padStart(5)} ns   miss ${missNs.toFixed(0).padStart(6)} ns   (${counters[DNS_COUNTER.variants_compiled]} variants, ${octets} records)`,
+    `${name.padEnd(12)} hit ${hitNs.toFixed(0).padStart(5)} ns   miss ${missNs.toFixed(0).padStart(6)} ns   ${heapOctets.toFixed(1)} octets of heap per hit   (${counters[DNS_COUNTER.variants_compiled]} variants, ${octets} records)`,
   );
 }
 const at = process.argv.indexOf("--json");

@@ -157,7 +157,8 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
       : clientKey(client.source, client.isSourceIpv6, client.isSourceIpv6 ? 128 : 32);
     slot = slotOf(nowMs, key, isPrefixKey ? service.prefixSlotMs : service.resolverSlotMs);
     const turn = isPrefixKey ? service.prefixTurn : service.resolverTurn;
-    hash = roll(serviceHash, key, service.isSticky ? 0 : slot, turn, rolls);
+    // As int32: a larger number would be boxed where it is kept, and that is an allocation per query.
+    hash = roll(serviceHash, key, service.isSticky ? 0 : slot, turn, rolls) | 0;
   }
 
   /** What the ECS option of the answer says, for the service that `place` was last called for. */
