@@ -187,13 +187,14 @@ test("createGeoLoader() does not compare a file under another name", async (cont
 });
 
 test("createGeoLoader() builds nothing when nothing changed", async (context) => {
-  const { loader, file, replace, published } = start(context);
+  const { loader, file, replace, published, kinds } = start(context);
   replace(world("EU"));
   const first = await loader.apply(geoOf(file), REGIONS);
   assert.equal(await loader.apply(geoOf(file), REGIONS), first);
   assert.equal(published.length, 1);
   await loader.apply(geoOf(file), [region("a", "NA"), region("b", "EU")]);
   assert.equal(published.length, 2);
+  assert.deepEqual(kinds(), ["geo.loaded/info"], "the file is read once");
 });
 
 test("createGeoLoader() puts measured latency into use, and refuses a bad request whole", async (context) => {

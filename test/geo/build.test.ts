@@ -237,6 +237,8 @@ test("buildClientMap() places 6to4 by its IPv4 address and Teredo nowhere", () =
   );
   // The file has MaxMind's aliases: without care Teredo would get the place of a relay.
   assert.equal(walkText(map, "2001:0:0a00:1::1").label, UNKNOWN);
+  const own = build(placesOf([network("2001::/16", US)])).map;
+  assert.deepEqual([walkText(own, "2001::1").label, walkText(own, "2001:1::1").label], [UNKNOWN, labelOfRecord(US)]);
   assert.equal(walkText(map, "::ffff:10.1.2.3").depth, 96 + 8);
   assert.equal(walkText(map, "::10.1.2.3").label, UNKNOWN);
 });
