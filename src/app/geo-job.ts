@@ -61,4 +61,4 @@ export type MapsResult = {
   readonly built: readonly { readonly map: ClientMap; readonly report: BuildReport }[] | undefined;
   readonly tookMs: number;
 };
-export type RttResult = { readonly rtt: RttMap; readonly tookMs: number };
+export type RttResult = { readonly rtt: RttMap; readonly networks: number; readonly tookMs: number };

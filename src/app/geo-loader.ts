@@ -111,6 +111,8 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
   /** What `maps` were built from, apart from the files. */
   let builtFrom = "";
   let rtt: RttMap | undefined;
+  /** Networks in `rtt`. */
+  let rttNetworks = 0;
   let generation = 0;
   let lookup: ((address: Uint8Array) => GeoLookup) | undefined;
   let isClosed = false;
@@ -276,11 +278,12 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
     });
     if (isClosed) return;
     await publish(maps, result.rtt);
+    rttNetworks = result.networks;
   }
   const expireLater = (): void => {
     expiry ??= clock.after(EXPIRY_STEP_MS, () => {
       expiry = undefined;
-      if (isClosed || latencyTable.columns().count === 0) return;
+      if (isClosed || latencyTable.count() === 0) return;
       expireLater();
       if (!latencyTable.expire(clock.nowMs())) return;
       enqueue(rebuildRtt).catch((error: unknown) => {
@@ -340,7 +343,7 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
           }
         }
         builtFrom = from;
-        if (regionsChanged && latencyTable.columns().count > 0) await rebuildRtt();
+        if (regionsChanged && latencyTable.count() > 0) await rebuildRtt();
         return maps;
       }),
     reload: (isForced) =>
@@ -367,7 +370,7 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
         mergedRatio: info.mergedRatio,
         octets: info.octets,
       })),
-      latency: { generation: rtt?.generation ?? 0, networks: latencyTable.networks() },
+      latency: { generation: rtt?.generation ?? 0, networks: rttNetworks },
     }),
     async setLatency(entries, replace) {
       const problems = latencyTable.put(entries, replace, clock.nowMs());

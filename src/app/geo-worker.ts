@@ -16,7 +16,7 @@ import {
   readDatabaseFile,
 } from "#geo/database.ts";
 import { type Fingerprint, findLoss, findNetworkLoss, takeFingerprint } from "#geo/fingerprint.ts";
-import { buildRttMap } from "#geo/rtt-map.ts";
+import { buildRttMap, countNetworks } from "#geo/rtt-map.ts";
 import { createClassifier } from "#steer/classify.ts";
 
 type Opener<T> = {
@@ -80,7 +80,10 @@ function use<T extends PlaceDatabase | AsnDatabase>(
 function run(job: GeoJob): MapsResult | RttResult {
   const startedMs = performance.now();
   const tookMs = () => Math.round(performance.now() - startedMs);
-  if (job.kind === "rtt") return { rtt: buildRttMap(job.columns, job.options), tookMs: tookMs() };
+  if (job.kind === "rtt") {
+    const rtt = buildRttMap(job.columns, job.options);
+    return { rtt, networks: countNetworks(job.columns), tookMs: tookMs() };
+  }
   const places = use(job.places, PLACES);
   const asns = use(job.asns, ASNS);
   const isRead = places.result?.used === "read" || asns.result?.used === "read";

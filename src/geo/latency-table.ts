@@ -36,8 +36,8 @@ export type LatencyTable = {
   expire(nowMs: number): boolean;
   /** A copy that may cross to another thread. */
   columns(): RttColumns;
-  /** Networks, not entries. */
-  networks(): number;
+  /** Entries: pairs of a network and a region. */
+  count(): number;
   list(limit: number): readonly LatencyInput[];
 };
 
@@ -206,11 +206,7 @@ export function createLatencyTable(isRegion: (id: string) => boolean, maxEntries
       rttMicros: rttMicros.slice(0, count),
       atMs: atMs.slice(0, count),
     }),
-    networks() {
-      const seen = new Set<string>();
-      for (let at = 0; at < count; at++) seen.add(`${high[at]}/${low[at]}/${bits[at]}/${isIpv6[at]}`);
-      return seen.size;
-    },
+    count: () => count,
     list(limit) {
       const byNetwork = new Map<string, { network: string; rttMs: Record<string, number>; atMs: number }>();
       for (let at = 0; at < count; at++) {
