@@ -13,6 +13,7 @@ import type { Respond } from "#state/respond.ts";
 export function composeResponder(
   world: DnsWorld,
   data: Pick<DnsWorkerData, "counters" | "healthTable" | "seed">,
+  clock: { nowMs(): number } = systemClock,
 ): Respond {
   const { dns, regions, services } = world.bundle;
   const { counters, healthTable, seed } = data;
@@ -26,5 +27,5 @@ export function composeResponder(
     counters,
   });
   const guard = createGuard({ snapshot: dns.guard, workers: dns.workers, counters, seed });
-  return createResponder({ snapshot: dns, steering, guard, counters, clock: systemClock });
+  return createResponder({ snapshot: dns, steering, guard, counters, clock });
 }

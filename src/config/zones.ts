@@ -14,6 +14,7 @@ import { buildZone } from "#dns/zone/build.ts";
 import { checkZone } from "#dns/zone/check.ts";
 import { parseZone } from "#dns/zone/parse.ts";
 import { PSEUDO_TYPE } from "#dns/zone/record.ts";
+import { tidyRecords } from "#dns/zone/tidy.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
 type Include = ConfigFiles["include"];
@@ -52,7 +53,7 @@ function digestOf(zone: TextFile, include: Include): string {
 function loadZone(zone: TextFile, apex: Uint8Array, digest: string, seed: number, include: Include): LoadedZone {
   const { file } = zone;
   const { records, problems: syntax } = parseZone(zone.text, { file, origin: apex, include });
-  const problems = [...syntax, ...checkZone(records, apex)];
+  const problems = [...syntax, ...checkZone(records, apex, file)];
   const steers = records.flatMap((record) =>
     record.type === PSEUDO_TYPE.steer
       ? [
@@ -66,7 +67,12 @@ function loadZone(zone: TextFile, apex: Uint8Array, digest: string, seed: number
       : [],
   );
   const isSound = !problems.some((problem) => problem.severity === "error");
-  return { digest, image: isSound ? buildZone(records, apex, { file, seed }) : undefined, steers, problems };
+  return {
+    digest,
+    image: isSound ? buildZone(tidyRecords(records), apex, { file, seed }) : undefined,
+    steers,
+    problems,
+  };
 }
 
 /** @param seed of the name hash, one for the life of the process */
