@@ -24,16 +24,16 @@ export function guardQueue(
   const { native } = transport;
   if (!native) return transport;
   const isIpv6 = isIPv6(address);
-  let droppedBefore = native.dropped();
+  let droppedBefore = native.queue().dropped;
   let loop = performance.eventLoopUtilization();
   const timer = setInterval(() => {
-    const dropped = native.dropped();
-    const fresh = (dropped - droppedBefore) >>> 0; // the kernel counts in 32 bits
-    droppedBefore = dropped;
-    counters[DNS_COUNTER.dropped_by_kernel]! += fresh;
-    const { utilization } = performance.eventLoopUtilization(loop);
+    const queue = native.queue();
+    const dropped = (queue.dropped - droppedBefore) >>> 0; // the kernel counts in 32 bits
+    droppedBefore = queue.dropped;
+    counters[DNS_COUNTER.dropped_by_kernel]! += dropped;
+    const busyShare = performance.eventLoopUtilization(loop).utilization;
     loop = performance.eventLoopUtilization();
-    const plan = admission.adjust(fresh, utilization, performance.now());
+    const plan = admission.adjust({ dropped, queueShare: queue.fullShare, busyShare }, performance.now());
     if (plan === "open") native.detachFilter();
     else if (plan) native.attachFilter(compileAdmission(plan, isIpv6));
   }, ADJUST_EVERY_MS);

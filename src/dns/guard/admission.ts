@@ -22,8 +22,8 @@ const MAX_KEYS = 512;
 const TABLE_SLOTS = 8_192;
 /** Share of what a worker can answer that is let in during a flood: the rest is room for bursts and for being wrong. */
 const BUDGET_SHARE = 0.6;
-/** Part of what was received that has to be lost before it counts as overload. */
-const OVERFLOW_SHARE = 0.02;
+/** A queue that is fuller than this at the moment when it is looked at is one that the worker does not keep up with. */
+const FULL_QUEUE_SHARE = 0.5;
 const QUIET_ADJUSTMENTS = 20;
 /** A share that moves by less than this factor is left alone, so that the kernel is not given a new program for it. */
 const SHARE_CHANGE = 1.25;
@@ -66,16 +66,24 @@ export type AdmissionPlan = {
   readonly names: Uint32Array;
 };
 
+/** What happened to a worker's socket since it was looked at last. */
+export type Pressure = {
+  /** Datagrams that the kernel dropped, by the plan or for want of room. */
+  readonly dropped: number;
+  /** How full the receive queue is now, 0 to 1. */
+  readonly queueShare: number;
+  /** Part of the time that the worker was not waiting, 0 to 1. */
+  readonly busyShare: number;
+};
+
 export type Admission = {
   /** Notes one datagram that was read, with its response (`responseLength` 0: none). */
   note(client: Client, request: Uint8Array, length: number, response: Uint8Array, responseLength: number): void;
   /**
    * Called about ten times a second.
-   * @param dropped datagrams that the kernel dropped since the last call, by the plan or for want of room
-   * @param busyShare of the time since then that the worker was not waiting, 0 to 1
    * @returns a new plan to put in force; `open` to let everybody in again; undefined to leave things as they are
    */
-  adjust(dropped: number, busyShare: number, nowMs: number): AdmissionPlan | "open" | undefined;
+  adjust(pressure: Pressure, nowMs: number): AdmissionPlan | "open" | undefined;
   isActing(): boolean;
 };
 
@@ -96,6 +104,7 @@ export function createAdmission(options: { seed: number }): Admission {
   const received = new Float64Array(CLASSES);
   const wanted = new Float64Array(CLASSES);
   const shares = new Float64Array(CLASSES).fill(1);
+  const sample = new Float64Array(CLASSES);
   const next = new Float64Array(CLASSES);
   /** What the worker can answer per ms; 0: not known yet. */
   let capacityPerMs = 0;
@@ -121,37 +130,45 @@ export function createAdmission(options: { seed: number }): Admission {
     if (name >= 0) names.see(name, nowSeconds);
   }
 
-  function estimate(dropped: number, busyShare: number, elapsedMs: number): void {
-    let readInAll = 0;
-    let wantedInAll = 0;
+  /** Works out what each class wanted and what the worker can answer, from what happened since the last call. */
+  function estimate({ dropped, queueShare, busyShare }: Pressure, elapsedMs: number): void {
+    let read = 0;
+    let open = 0; // wanted by classes that are let in whole
+    let thinned = 0;
     for (let index = 0; index < CLASSES; index++) {
-      readInAll += received[index]!;
-      wanted[index] = received[index]! / shares[index]!;
-      wantedInAll += wanted[index]!;
+      read += received[index]!;
+      // Half a query more than came, or a class that is thinned to a trickle would seem to have gone in quiet moments.
+      sample[index] = shares[index]! < 1 ? (received[index]! + 0.5) / shares[index]! : received[index]!;
+      if (shares[index]! < 1) thinned += sample[index]!;
+      else open += sample[index]!;
     }
-    const overflow = Math.max(0, dropped - (wantedInAll - readInAll));
-    const isOverflowing = overflow > readInAll * OVERFLOW_SHARE && overflow > 10;
-    if (isOverflowing) {
-      for (let index = 0; index < CLASSES; index++) wanted[index]! *= (readInAll + overflow) / Math.max(1, readInAll);
+    const isOverloaded = queueShare > FULL_QUEUE_SHARE;
+    // How many arrived is known exactly. While the queue has room only what is thinned was dropped.
+    const arrived = read + dropped;
+    const factor = isOverloaded || thinned === 0 ? arrived / Math.max(1, open + thinned) : (arrived - open) / thinned;
+    for (let index = 0; index < CLASSES; index++) {
+      const isScaled = isOverloaded || thinned === 0 || shares[index]! < 1;
+      const now = sample[index]! * (isScaled ? Math.max(0, factor) : 1);
+      wanted[index] = isActing ? (wanted[index]! + now) / 2 : now;
     }
-    if (readInAll > 0 && (isOverflowing || busyShare > 0.3)) {
-      const seen = readInAll / elapsedMs / (isOverflowing ? 1 : busyShare);
-      capacityPerMs = capacityPerMs === 0 ? seen : capacityPerMs * 0.7 + seen * 0.3;
+    if (read > 0 && (isOverloaded || busyShare > 0.3)) {
+      const seen = read / elapsedMs / (isOverloaded ? 1 : busyShare);
+      capacityPerMs = capacityPerMs === 0 ? seen : capacityPerMs * 0.8 + seen * 0.2;
     }
     received.fill(0);
-    if (isOverflowing) isActing = true;
+    if (isOverloaded && dropped > 0) isActing = true;
   }
 
   return {
     note,
     isActing: () => isActing,
-    adjust(dropped, busyShare, nowMs) {
+    adjust(pressure, nowMs) {
       const elapsedMs = nowMs - lastMs;
       lastMs = nowMs;
       nowSeconds = Math.floor(nowMs / 1_000);
       if (!(elapsedMs > 0)) return undefined;
       const wasActing = isActing;
-      estimate(dropped, busyShare, elapsedMs);
+      estimate(pressure, elapsedMs);
       if (!isActing) return undefined;
       const budget = capacityPerMs * elapsedMs * BUDGET_SHARE;
       const wantedInAll = wanted.reduce((total, each) => total + each, 0);

@@ -43,6 +43,8 @@ const SO_DETACH_FILTER = 27;
 const SO_MEMINFO = 55;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
+const MEMINFO_QUEUED = 0;
+const MEMINFO_LIMIT = 1;
 const MEMINFO_DROPS = 8;
 const MEMINFO_WORDS = 16;
 
@@ -52,8 +54,11 @@ export type NativeSocket = {
   /** Puts a classic BPF program (8 octets an instruction) in front of the queue. @returns whether the kernel took it */
   attachFilter(program: Uint8Array): boolean;
   detachFilter(): void;
-  /** Datagrams that the kernel dropped at this socket so far: refused by the filter, or without room in the queue. */
-  dropped(): number;
+  /**
+   * @returns datagrams that the kernel dropped at this socket so far (refused by the filter, or without room in the
+   *   queue; 32 bits), and how full the queue is, 0 to 1. The object is reused.
+   */
+  queue(): { readonly dropped: number; readonly fullShare: number };
 };
 
 function loadFunctions(): { ffi: Ffi; functions: Functions } | undefined {
@@ -108,6 +113,7 @@ export function openNativeSocket(listen: ListenAddress): NativeSocket | undefine
   }
   const memory = new Uint32Array(MEMINFO_WORDS);
   const memoryOctets = new Uint32Array(1);
+  const state = { dropped: 0, fullShare: 0 };
 
   return {
     descriptor,
@@ -119,10 +125,12 @@ export function openNativeSocket(listen: ListenAddress): NativeSocket | undefine
     detachFilter() {
       set(SOL_SOCKET, SO_DETACH_FILTER, one);
     },
-    dropped() {
+    queue() {
       memoryOctets[0] = memory.byteLength;
       functions.getsockopt(descriptor, SOL_SOCKET, SO_MEMINFO, pointer(memory), pointer(memoryOctets));
-      return memory[MEMINFO_DROPS]!;
+      state.dropped = memory[MEMINFO_DROPS]!;
+      state.fullShare = memory[MEMINFO_QUEUED]! / Math.max(1, memory[MEMINFO_LIMIT]!);
+      return state;
     },
   };
 }

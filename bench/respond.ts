@@ -1,0 +1,200 @@
+/**
+ * `respond()` alone, in process: answers per second and ns of each kind of answer, side by side in one run, guard on.
+ *
+ * Queries come with EDNS, client subnet and cookie where the row says so, from 65,536 source addresses. The rounds of
+ * all rows take turns; what is measured is this thread's CPU time, and each row's best round counts: what other
+ * programs of the machine take away is left out.
+ *
+ * Usage: node bench/respond.ts [--quick] [--only ROW] [--json FILE]
+ */
+import { writeFileSync } from "node:fs";
+import { createSteering } from "#dns/answer/steered.ts";
+import type { Steering } from "#dns/answer/steering.ts";
+import { createGuard } from "#dns/guard/guard.ts";
+import { createResponder } from "#dns/respond.ts";
+import { OPTION } from "#dns/wire/edns.ts";
+import { ecsData, encodeQuery } from "#dns/wire/encode-query.ts";
+import { parseName } from "#dns/wire/name.ts";
+import { TYPE } from "#dns/wire/types.ts";
+import { buildZone } from "#dns/zone/build.ts";
+import { parseZone } from "#dns/zone/parse.ts";
+import { createCounterSlots, DNS_COUNTER, DNS_COUNTERS } from "#state/counters.ts";
+import { createClient } from "#state/respond.ts";
+import { mapFor, PLACES } from "../test/steer/maps.ts";
+import { FIRST, GEO, HEALTHY, healthTable, NEAREST, REGIONS, service } from "../test/steer/world.ts";
+
+const isQuick = process.argv.includes("--quick");
+const QUERIES = isQuick ? 40_000 : 200_000;
+const ROUNDS = isQuick ? 5 : 15;
+const CLIENTS = 65_536;
+const onlyAt = process.argv.indexOf("--only");
+const only = onlyAt > 0 ? process.argv[onlyAt + 1] : undefined;
+
+const parsed = parseZone(
+  `$ORIGIN demo.example.
+@ 300 SOA ns1 hostmaster 1 3600 600 86400 60
+@ 300 NS ns1
+ns1 300 A 192.0.2.1
+static 300 A 192.0.2.10
+www 30 STEER www
+alias 300 CNAME static
+steered-alias 300 CNAME www
+*.wild 300 A 192.0.2.11
+child 300 NS ns1.child
+child 300 NS ns2.child
+ns1.child 300 A 192.0.2.12
+ns2.child 300 A 192.0.2.13
+`,
+  { file: "bench" },
+);
+const zone = buildZone(parsed.records, parsed.origin!, { file: "bench", seed: 0x5eed });
+
+/** One address for everybody, without a walk: what steering itself adds is the difference to the real one. */
+const records = Uint8Array.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 192, 0, 2, 20]);
+const fakeSteering: Steering = {
+  serviceNumber: () => 0,
+  hasType: (_service, qtype) => qtype === TYPE.A,
+  ttlMaxSeconds: () => 30,
+  ttlMinSeconds: () => 15,
+  resolve(_service, _qtype, client, _nowMs, into) {
+    into.status = 0;
+    into.records = records;
+    into.count = 1;
+    into.stride = 16;
+    into.ttlSeconds = 30;
+    into.scopeBits = client.hasEcs ? 24 : 0;
+    into.isFailOpen = false;
+  },
+};
+const counters = createCounterSlots(DNS_COUNTERS.length);
+const spec = service([HEALTHY, GEO, NEAREST, FIRST]);
+const realSteering = createSteering({
+  services: [spec],
+  regions: REGIONS,
+  healthTable: healthTable(),
+  maps: new Map(spec.mapId === undefined ? [] : [[spec.mapId, mapFor(spec, REGIONS)]]),
+  hashPrefix: { v4: 24, v6: 48 },
+  counters,
+});
+const guard = createGuard({
+  snapshot: {
+    // All of it on; the rate is above what this loop makes, so that every query gets its answer.
+    rrl: { isEnabled: true, isDryRun: false, ratePerSecond: 1_000_000, slip: 2, tableSize: 1 << 18, allow: [] },
+    cookies: { isEnabled: true, secrets: [new Uint8Array(16).fill(7)], badCookieUnderLimit: true },
+    access: [{ network: "10.9.0.0/16", action: "drop" }],
+  },
+  workers: 1,
+  counters,
+  seed: 0x5eed,
+});
+const responder = (steering: Steering) =>
+  createResponder({
+    snapshot: {
+      zones: [zone],
+      unloadableZones: [],
+      nsid: new Uint8Array(0),
+      chaos: { version: undefined, id: undefined },
+      ecs: true,
+      tcp: { idleMs: 10_000 },
+    },
+    steering,
+    guard,
+    counters,
+    clock: { nowMs: () => Date.now() },
+  });
+const withFake = responder(fakeSteering);
+const withReal = responder(realSteering);
+
+const networks = Object.keys(PLACES).filter((network) => !network.includes(":"));
+const firstOctets = networks.map((network) => network.split("/")[0]!.split(".").map(Number));
+/** As a transport does: the one client's octets, filled in anew. Networks of all regions, 256 × 256 hosts. */
+function setAddress(address: Uint8Array, index: number): void {
+  const first = firstOctets[index % firstOctets.length]!;
+  address[0] = first[0]!;
+  address[1] = first[1]!;
+  address[2] = (index >>> 8) & 0xff;
+  address[3] = index & 0xff;
+}
+function addressOf(index: number): Uint8Array {
+  const address = new Uint8Array(4);
+  setAddress(address, index);
+  return address;
+}
+
+type Query = { readonly name: string; readonly type?: number; readonly ecs?: boolean; readonly cookie?: boolean };
+function queries({ name, type = TYPE.A, ecs, cookie }: Query): Uint8Array[] {
+  return Array.from({ length: 256 }, (_, index) => {
+    const options = [];
+    if (cookie) options.push({ code: OPTION.COOKIE, data: new Uint8Array(8).fill(index) });
+    if (ecs) options.push({ code: OPTION.CLIENT_SUBNET, data: ecsData(addressOf(index * 251), 24) });
+    return encodeQuery(parseName(name.replace("%", `r${index}`)) as Uint8Array, type, { id: index, edns: { options } });
+  });
+}
+const rows = [
+  { name: "static A", respond: withReal, query: { name: "static.demo.example." } },
+  { name: "steered A, fake steering", respond: withFake, query: { name: "www.demo.example." } },
+  { name: "steered A", respond: withReal, query: { name: "www.demo.example." } },
+  { name: "static A, ECS", respond: withReal, query: { name: "static.demo.example.", ecs: true } },
+  { name: "steered A, ECS", respond: withReal, query: { name: "www.demo.example.", ecs: true } },
+  {
+    name: "static A, ECS and cookie",
+    respond: withReal,
+    query: { name: "static.demo.example.", ecs: true, cookie: true },
+  },
+  {
+    name: "steered A, ECS and cookie",
+    respond: withReal,
+    query: { name: "www.demo.example.", ecs: true, cookie: true },
+  },
+  { name: "NODATA", respond: withReal, query: { name: "static.demo.example.", type: TYPE.TXT } },
+  { name: "NXDOMAIN", respond: withReal, query: { name: "%.demo.example." } },
+  { name: "wildcard A", respond: withReal, query: { name: "%.wild.demo.example." } },
+  { name: "CNAME to static", respond: withReal, query: { name: "alias.demo.example." } },
+  { name: "CNAME to steered", respond: withReal, query: { name: "steered-alias.demo.example." } },
+  { name: "referral", respond: withReal, query: { name: "%.child.demo.example." } },
+]
+  .filter((row) => only === undefined || row.name === only)
+  .map((row) => ({ ...row, messages: queries(row.query), bestNs: Number.POSITIVE_INFINITY }));
+
+const client = createClient();
+client.port = 5353;
+const out = new Uint8Array(1232);
+let octets = 0;
+function measure(row: (typeof rows)[number], count: number): number {
+  const { respond, messages } = row;
+  const start = process.threadCpuUsage();
+  for (let index = 0; index < count; index++) {
+    const message = messages[index & 0xff]!;
+    setAddress(client.address, index & (CLIENTS - 1));
+    octets += respond(message, message.length, client, out);
+  }
+  const { user, system } = process.threadCpuUsage(start);
+  return ((user + system) * 1000) / count;
+}
+for (const row of rows) measure(row, QUERIES);
+for (let round = 0; round < ROUNDS; round++) {
+  for (const row of rows) row.bestNs = Math.min(row.bestNs, measure(row, QUERIES));
+}
+const faults = counters[DNS_COUNTER.handler_faults]!;
+const limited = counters[DNS_COUNTER.dropped_rrl]! + counters[DNS_COUNTER.rrl_slipped]!;
+for (const { name, bestNs } of rows) {
+  const perSecond = Math.round(1e9 / bestNs)
+    .toLocaleString("en")
+    .padStart(10);
+  console.log(`${name.padEnd(28)} ${bestNs.toFixed(0).padStart(5)} ns ${perSecond} answers/s`);
+}
+const ns = Object.fromEntries(rows.map((row) => [row.name, row.bestNs]));
+const ratios = {
+  "steered/static": ns["steered A"]! / ns["static A"]!,
+  "steered/static, ECS": ns["steered A, ECS"]! / ns["static A, ECS"]!,
+  "steered/static, ECS and cookie": ns["steered A, ECS and cookie"]! / ns["static A, ECS and cookie"]!,
+  "nxdomain/static": ns["NXDOMAIN"]! / ns["static A"]!,
+};
+for (const [name, ratio] of Object.entries(ratios))
+  if (!Number.isNaN(ratio)) console.log(`${name.padEnd(34)} ${ratio.toFixed(2)}`);
+console.log(`${octets} octets, ${faults} faults, ${limited} limited`);
+const at = process.argv.indexOf("--json");
+if (at > 0) {
+  const machine = { node: process.version, arch: process.arch, platform: process.platform };
+  writeFileSync(process.argv[at + 1]!, `${JSON.stringify({ machine, rounds: ROUNDS, ns, ratios }, undefined, 2)}\n`);
+}
