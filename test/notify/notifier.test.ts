@@ -228,13 +228,27 @@ test("a redirect is not followed: headers may hold a secret", async (t) => {
   );
 });
 
-test("a dead notifier delays no other, and its queue stays bounded: the oldest goes", async (t) => {
-  const { url, count } = await receiver(t);
-  const { notifier, outcomes } = setUp(t, [webhook("http://127.0.0.1:9", "dead"), webhook(url, "good")]);
-  for (let index = 0; index < 150; index++) notifier.notify(alarm({ subject: `region/r${index}`, says: `${index}` }));
-  await count(100);
-  const dropped = (await outcomes(150)).filter((text) => text === "dead dropped").length;
+test("a stuck notifier delays no other, and its queue stays bounded: the oldest that wait go", async (t) => {
+  const good = await receiver(t);
+  const stuck = await receiver(t);
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const gated: typeof fetch = async (url, init) => {
+    if (String(url).startsWith(stuck.url)) await released;
+    return fetch(url, init);
+  };
+  const { notifier, outcomes } = setUp(t, [webhook(stuck.url, "stuck"), webhook(good.url, "good")], { fetch: gated });
+  for (let index = 0; index < 150; index++) {
+    notifier.notify(alarm({ subject: `region/r${index}`, says: `${index}` }));
+    await outcomes(index + 1 + Math.max(0, index - 99)); // one delivered each, and from the 101st on one dropped
+  }
+  release();
+  await stuck.count(100);
+  const dropped = (await outcomes(300)).filter((text) => text === "stuck dropped").length;
   assert.equal(dropped, 50);
+  assert.deepEqual(
+    stuck.received.map(({ body }) => Number(body["says"])),
+    [0, ...Array.from({ length: 99 }, (_, index) => 51 + index)],
+  );
 });
 
 test("a command gets JSON on standard input, no shell, and a clean environment", async (t) => {

@@ -80,7 +80,7 @@ export function statusText(status: Status, regions: readonly Region[], nowMs: nu
     lines.push("", paint("ALARMS", "bold"));
     for (const { severity, says, subject, sinceMs } of status.alarms) {
       lines.push(
-        `${paint(severity, SEVERITIES[severity])}  ${plain(says)} (${plain(subject)}, ${formatSpan(nowMs - sinceMs)} ago)`,
+        `${paint(severity.padEnd(7), SEVERITIES[severity])}  ${plain(says)} (${plain(subject)}, ${formatSpan(nowMs - sinceMs)} ago)`,
       );
     }
   }
