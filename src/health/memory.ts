@@ -20,9 +20,9 @@ const SAVE_AFTER_MS = 1_000;
 const SAVE_EVERY_MS = 60_000;
 
 export type Memory = {
-  /** What the file knows of an endpoint; each only once, so that later changes of the configuration do not find it. */
+  /** What the file knows of an endpoint, until `restoreRegions()`. */
   seedOf(key: string): Seed | undefined;
-  /** Gives the regions that have just been made their phases back; works once. */
+  /** Gives the regions that have just been made their phases back, and forgets the file: it is about the start only. */
   restoreRegions(): void;
   /** Something worth saving has happened. */
   note(): void;
@@ -110,7 +110,6 @@ export function createMemory(options: {
     seedOf(key) {
       const stored = monitors[key];
       if (stored === undefined) return undefined;
-      delete monitors[key];
       const offset = offsetMs();
       const rtt = createRtt(clock.monotonicMs());
       rtt.smoothedMicros = stored.rttMicros;

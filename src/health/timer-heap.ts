@@ -84,10 +84,12 @@ export function createTimerHeap(clock: Clock): TimerHeap {
 
   const arm = (): void => {
     const first = heap[0];
-    if (isWaking || isClosed || first === undefined || (timer !== undefined && wakeMs <= first.dueMs)) return;
-    timer?.cancel();
+    if (isWaking || isClosed || first === undefined) return;
     const nowMs = clock.monotonicMs();
     const delayMs = Math.max(MIN_WAKE_MS, Math.ceil(first.dueMs - nowMs));
+    // A wake-up that is near enough stays, or a stream of new items could put it off for ever.
+    if (timer !== undefined && wakeMs <= nowMs + delayMs) return;
+    timer?.cancel();
     wakeMs = nowMs + delayMs;
     timer = clock.after(delayMs, wake);
   };

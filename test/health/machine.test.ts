@@ -3,6 +3,8 @@ import test from "node:test";
 import fc from "fast-check";
 import { firstMachine, isUp, type Machine, next, nextFlipMs, QUIET } from "#health/machine.ts";
 
+fc.configureGlobal({ seed: 20_260, numRuns: 400 });
+
 const LIMITS = { thresholds: { down: 3, up: 5, ok: 5 }, downSpanMs: 2_000 };
 
 /** Runs `P` (pass) and `F` (fail), one each `stepMs`. */

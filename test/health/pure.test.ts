@@ -12,6 +12,8 @@ import { aggregate, type Member } from "#health/region.ts";
 import { addRtt, createRtt, excessTenthsMs } from "#health/rtt.ts";
 import { httpCheck, NO_HOLD } from "./bed.ts";
 
+fc.configureGlobal({ seed: 20_260, numRuns: 400 });
+
 const member = (isUp: boolean, over: Partial<Member> = {}): Member => ({
   isUp,
   flipMs: QUIET,

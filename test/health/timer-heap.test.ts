@@ -4,6 +4,8 @@ import fc from "fast-check";
 import { createManualClock } from "#base/clock.ts";
 import { createTimerHeap, type HeapItem } from "#health/timer-heap.ts";
 
+fc.configureGlobal({ seed: 20_260, numRuns: 400 });
+
 test("createTimerHeap() fires each item once, in order, never early and at most 5 ms late", () => {
   const step = fc.record({ item: fc.nat(20), action: fc.constantFrom("set", "remove", "advance"), ms: fc.nat(200) });
   fc.assert(
