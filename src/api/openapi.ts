@@ -79,7 +79,10 @@ function parametersOf(schema: z.ZodType | undefined, where: "path" | "query"): J
 export function operationOf(route: Route): Json {
   const parameters = [...parametersOf(route.params, "path"), ...parametersOf(route.query, "query")];
   return {
-    operationId: `${route.method.toLowerCase()}${route.url.replace(/[^A-Za-z]+(.)?/g, (_all, next: string | undefined) => (next ?? "").toUpperCase())}`,
+    operationId:
+      route.url === "/"
+        ? "getDashboard"
+        : `${route.method.toLowerCase()}${route.url.replace(/[^A-Za-z]+(.)?/g, (_all, next: string | undefined) => (next ?? "").toUpperCase())}`,
     summary: route.summary,
     tags: [route.tag],
     description: route.role === "public" ? "No token needed." : `Needs the role ${route.role}.`,

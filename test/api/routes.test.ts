@@ -1,5 +1,7 @@
 /** Every route through inject: who may, what it answers, what it refuses, and that OpenAPI says the same. */
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import test from "node:test";
 import type { InjectOptions } from "fastify";
 import type { z } from "zod";
@@ -76,6 +78,14 @@ test("what a route answers has the shape that it declares", async () => {
     const result = (route.response as z.ZodType).safeParse(response.json());
     assert.ok(result.success, `${route.method} ${route.url}: ${result.error?.message}`);
   }
+});
+
+test("docs/openapi.json is what the server serves (RHUMB_WRITE_DOCS=1 writes it)", async () => {
+  const { api } = createWorld();
+  const served = (await api.inject({ url: "/openapi.json" })).json();
+  const file = join(import.meta.dirname, "../../docs/openapi.json");
+  if (process.env["RHUMB_WRITE_DOCS"] === "1") writeFileSync(file, `${JSON.stringify(served, null, 2)}\n`);
+  assert.deepEqual(JSON.parse(readFileSync(file, "utf8")), served);
 });
 
 test("/openapi.json describes every route, and every reference in it leads somewhere", async () => {
