@@ -3,8 +3,8 @@
  *
  * Owns:    reading the table into a fingerprint (plain words), and turning a fingerprint into states. States are a
  *          pure function of the fingerprint: compiled answers stay valid exactly as long as it stays equal.
- * Units:   shares in 4,096ths, load in permille, RTT in whole ms. RTT and load are rounded here, for serving and
- *          explaining alike, so that a table that trembles does not throw away compiled answers.
+ * Units:   shares in 4,096ths, load in permille, RTT in ms. RTT and load are rounded here, for serving and explaining
+ *          alike, so that a table that trembles does not throw away compiled answers.
  * @module
  */
 import {
@@ -51,6 +51,8 @@ export const isPartial = (state: RegionState): boolean => state.rank === RANK.up
 const WORDS_PER_REGION = 3;
 /** Load counts in steps of 1 %. */
 const LOAD_STEP_PERMILLE = 10;
+/** RTT counts in steps of a fifth of the default slack of `latency`. */
+const RTT_STEP_MS = 2;
 
 export const fingerprintLength = (service: BoundService): number =>
   service.candidates.reduce((sum, { region }) => sum + WORDS_PER_REGION + region.addressTargets.length, 0);
@@ -84,7 +86,8 @@ export function readFingerprint(
     const load = service.usesLoad ? Math.floor(state.loadPermille / LOAD_STEP_PERMILLE) : 0;
     into[first + 1] = (load << 1) | (flip === 0 ? 0 : 1);
     into[first + 2] = service.usesLatency
-      ? (Math.min(0xffff, Math.round(state.rttMicros / 1_000)) << 16) | Math.round(state.excessRttTenthsMs / 10)
+      ? (Math.min(0xffff, Math.round(state.rttMicros / 1_000 / RTT_STEP_MS)) << 16) |
+        Math.round(state.excessRttTenthsMs / 10 / RTT_STEP_MS)
       : 0;
     flips[index] = flip;
   }
@@ -107,8 +110,8 @@ export function statesFrom(service: BoundService, fingerprint: Uint32Array): Reg
       ...standing,
       isQuiet: (second & 1) === 0,
       loadPermille: (second >>> 1) * LOAD_STEP_PERMILLE,
-      probeRttMs: third >>> 16,
-      excessRttMs: third & 0xffff,
+      probeRttMs: (third >>> 16) * RTT_STEP_MS,
+      excessRttMs: (third & 0xffff) * RTT_STEP_MS,
       ...usableAddresses(candidate, addresses, standing.rank >= RANK.stale),
     };
   });

@@ -113,12 +113,12 @@ test("mapSpecFor() names the vantage only where latency looks at it", () => {
   assert.deepEqual(mapSpecFor(service([LATENCY]), REGIONS, [1, 2])?.vantage, [1, 2]);
 });
 
+// Clients live around the regions, so that orders are shared by many, and slacks and steps of distance tell them apart.
 const places = fc.record({
-  continent: fc.constantFrom("EU", "NA", "AS", ""),
-  country: fc.constantFrom("DE", "US", "JP", "FR", ""),
-  // Near one another, so that classes have many members and twins are frequent.
-  latitude: fc.oneof(fc.double({ min: -85, max: 85, noNaN: true }), fc.constant(Number.NaN)),
-  longitude: fc.double({ min: -180, max: 180, noNaN: true }),
+  continent: fc.constantFrom("EU", "NA"),
+  country: fc.constantFrom("DE", "US"),
+  latitude: fc.double({ min: 36, max: 56, noNaN: true }),
+  longitude: fc.double({ min: -8, max: 22, noNaN: true }),
 });
 const coordinates = fc.record({
   latitude: fc.double({ min: 40, max: 52, noNaN: true }),
@@ -130,9 +130,9 @@ test("members of one class get the same order, whichever regions are up (propert
   fc.assert(
     fc.property(
       fc.array(coordinates, { minLength: 4, maxLength: 4 }),
-      fc.array(places, { minLength: 40, maxLength: 40 }),
+      fc.array(places, { minLength: 120, maxLength: 120 }),
       fc.constantFrom<readonly FilterSpec[]>(
-        [HEALTHY, GEO, { name: "nearest", bias: { r1: 30 }, slackKm: 300 }],
+        [HEALTHY, GEO, { name: "nearest", bias: { r1: 10 }, slackKm: 250 }],
         [HEALTHY, { name: "nearest", bias: {}, slackKm: 0 }],
         [HEALTHY, LATENCY],
       ),
@@ -152,7 +152,7 @@ test("members of one class get the same order, whichever regions are up (propert
         const orders = new Map<string, string>();
         for (const place of clients) {
           // Each twice, the second time a little off: neighbours share classes.
-          for (const off of [0, 0.3]) {
+          for (const off of [0, 0.4]) {
             const { key, facts } = classify(located({ ...place, longitude: place.longitude + off }));
             const order = runChain(of, { ...base, facts }, rollsOf({ main }))
               .kept.map(({ region }) => region.id)
@@ -164,7 +164,7 @@ test("members of one class get the same order, whichever regions are up (propert
         }
       },
     ),
-    { numRuns: 200, seed: 1 },
+    { numRuns: 150, seed: 1 },
   );
   assert.ok(pairs > 3_000, `only ${pairs} pairs shared a class`);
 });

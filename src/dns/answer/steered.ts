@@ -134,6 +134,8 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
   let slot = 0;
   let hash = 0;
   let isMemoHashed = false;
+  /** The decision that `createMemo` has just made for the same client, so that `compile` need not make it again. */
+  let firstDecision: Decision | undefined;
 
   /** Finds the client's class, its row of measured RTTs, and its rolls. */
   function place(service: Service, client: SteerClient, nowMs: number): void {
@@ -204,7 +206,9 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
 
   function createMemo(service: Service): ClassMemo {
     const world = worldOf(service);
-    const { asked, askedInAll } = decide(service.bound, world, rolls);
+    const decision = decide(service.bound, world, rolls);
+    const { asked, askedInAll } = decision;
+    firstDecision = decision;
     const memo: ClassMemo = {
       rolls: askedInAll === 0 ? 0 : mayRoll(service.bound, world),
       isHashed: asked !== 0,
@@ -222,7 +226,8 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
 
   /** Makes the answer for the client that `place` found, and keeps it. */
   function compile(service: Service, memo: ClassMemo, table: number, at: number): Variant {
-    const decision = decide(service.bound, worldOf(service), rolls);
+    const decision = firstDecision ?? decide(service.bound, worldOf(service), rolls);
+    firstDecision = undefined;
     const key = `${decision.outcome} ${decision.fallback ?? ""} ${decision.isFailOpen} ${decision.dependsOn} ${decision.kept.map(({ index }) => index)}`;
     let number = service.variantNumbers.get(key);
     if (number === undefined) {
