@@ -6,7 +6,7 @@
  */
 
 import { z } from "zod";
-import { doc, name, parseHostPort, path, refuse, secret } from "#base/field.ts";
+import { doc, name, parseHostPort, path, refuse, secret, url } from "#base/field.ts";
 
 const live = { reload: "live" } as const;
 const restart = { reload: "restart" } as const;
@@ -57,6 +57,23 @@ export const controlSchema = z.strictObject({
       .optional(),
     "TLS of the API.",
     restart,
+  ),
+  peers: doc(
+    z
+      .record(
+        name("a node's name"),
+        z.strictObject({
+          url: doc(url("https", "http"), "The peer's control API. Beyond loopback it must be https.", live),
+          token: doc(secret(), "A token of the peer, of the role `operate`: it lets this node ask it to probe.", live),
+          ca: doc(path().optional(), "Certificates to trust for it instead of the system's, PEM.", {
+            ...live,
+            unit: "path",
+          }),
+        }),
+      )
+      .default({}),
+    "The control APIs of the other nodes: `rhumb doctor` asks each how it sees this one.",
+    live,
   ),
 });
 export type ControlConfig = z.output<typeof controlSchema>;

@@ -58,6 +58,16 @@ function checkControl({ root }: ParsedConfig, files: ConfigFiles, report: Report
         "Add `tls:` with a certificate, or listen on 127.0.0.1",
       );
   }
+  for (const [name, { url }] of Object.entries(control.peers)) {
+    const { protocol, hostname } = new URL(url);
+    if (protocol === "http:" && hostname !== "localhost" && !isLoopback(hostname.replace(/^\[|\]$/g, "")))
+      report(
+        source,
+        ["control", "peers", name, "url"],
+        `The token of ${name} would travel without TLS to ${hostname}`,
+        "Write an https:// URL; the peer needs `control.tls`",
+      );
+  }
   const owners = new Map<string, string>();
   for (const [name, { token }] of Object.entries(control.tokens)) {
     const path = ["control", "tokens", name, "token"];
@@ -86,6 +96,8 @@ function checkSecrets({ root }: ParsedConfig, files: ConfigFiles, policy: Secret
   const places: { path: Path; reference: string }[] = [];
   for (const [name, { token }] of Object.entries(root.control?.tokens ?? {}))
     places.push({ path: ["control", "tokens", name, "token"], reference: token });
+  for (const [name, { token }] of Object.entries(root.control?.peers ?? {}))
+    places.push({ path: ["control", "peers", name, "token"], reference: token });
   for (const [index, reference] of (root.dns?.cookies.secrets ?? []).entries())
     places.push({ path: ["dns", "cookies", "secrets", index], reference });
   for (const [name, sink] of root.notify) {

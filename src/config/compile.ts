@@ -237,6 +237,11 @@ function compileControl(parsed: ParsedConfig, files: ConfigFiles, stateFolder: s
       return secret && "value" in secret ? [{ name, token: secret.value, role }] : [];
     }),
     tls: control.tls ? { certFile: inFolder(control.tls.cert), keyFile: inFolder(control.tls.key) } : undefined,
+    peers: Object.entries(control.peers).flatMap(([name, { url, token, ca }]) => {
+      const secret = files.secrets.get(token);
+      const caFile = ca === undefined ? undefined : inFolder(ca);
+      return secret && "value" in secret ? [{ name, url, token: secret.value, caFile }] : [];
+    }),
     stateFolder,
   };
 }

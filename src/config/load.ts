@@ -45,6 +45,7 @@ function isWritten(root: RootConfig, path: Path): boolean {
 export function secretsOf(root: RootConfig): string[] {
   const references = new Set<string>();
   for (const { token } of Object.values(root.control?.tokens ?? {})) references.add(token);
+  for (const { token } of Object.values(root.control?.peers ?? {})) references.add(token);
   for (const reference of root.dns?.cookies.secrets ?? []) references.add(reference);
   for (const sink of root.notify.values()) {
     if ("url" in sink && /^(env|file):/.test(sink.url)) references.add(sink.url);

@@ -330,8 +330,18 @@ export type ControlSnapshot = {
   readonly listen: ListenAddress | { readonly socket: string };
   readonly tokens: readonly { readonly name: string; readonly token: string; readonly role: TokenRole }[];
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  /** The other nodes, for `rhumb doctor`. */
+  readonly peers: readonly PeerSpec[];
   /** Where state lives: persisted health, API overrides, embedded store. */
   readonly stateFolder: string;
+};
+
+/** The control API of another node. `token` has the role operate there. */
+export type PeerSpec = {
+  readonly name: string;
+  readonly url: string;
+  readonly token: string;
+  readonly caFile: string | undefined;
 };
 
 export type NotifySpec =

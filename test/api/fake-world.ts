@@ -28,6 +28,7 @@ export const CONTROL: ControlSnapshot = {
     { name: "ada", token: TOKENS.admin, role: "admin" },
   ],
   tls: undefined,
+  peers: [],
   stateFolder: "/nonexistent",
 };
 
