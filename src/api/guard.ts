@@ -7,10 +7,9 @@ import type { FastifyRequest } from "fastify";
 import { type Auth, isSameSecret, mayAct, type Role } from "#api/auth.ts";
 import { isOwnHost, isOwnOrigin } from "#api/host-check.ts";
 import { ApiError } from "#api/problem-details.ts";
-import type { RateLimit } from "#api/rate-limit.ts";
+import { guesserKey, type RateLimit } from "#api/rate-limit.ts";
 import { readCookie, sessionCookieName } from "#api/routes/session.ts";
 import type { Actor } from "#api/views.ts";
-import { parseIp } from "#base/ip.ts";
 
 export type Peer = {
   readonly isUnix: boolean;
@@ -19,15 +18,6 @@ export type Peer = {
   /** Name of the system user that runs us: nobody else can open a socket of mode 600. */
   readonly userName: string;
 };
-
-/** An IPv6 peer owns a whole /64: it is one guesser. */
-export function guesserKey(address: string | undefined): string {
-  if (address === undefined) return "unix";
-  const bytes = parseIp(address);
-  return bytes?.length === 16 && !address.startsWith("::ffff:")
-    ? Buffer.from(bytes.subarray(0, 8)).toString("hex")
-    : address;
-}
 
 /** @throws ApiError for a foreign Host or Origin: also on public routes */
 export function checkSite(request: FastifyRequest, peer: Peer): void {

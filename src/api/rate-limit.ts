@@ -3,6 +3,7 @@
  * @module
  */
 import type { Clock } from "#base/clock.ts";
+import { parseIp } from "#base/ip.ts";
 
 export type RateLimit = {
   /** ms until `key` may go on; 0: it may now. Takes nothing. */
@@ -34,4 +35,13 @@ export function createRateLimit(options: {
       if (buckets.size > maxKeys) buckets.delete(buckets.keys().next().value!);
     },
   };
+}
+
+/** An IPv6 peer owns a whole /64: it is one guesser. */
+export function guesserKey(address: string | undefined): string {
+  if (address === undefined) return "unix";
+  const bytes = parseIp(address);
+  return bytes?.length === 16 && !address.startsWith("::ffff:")
+    ? Buffer.from(bytes.subarray(0, 8)).toString("hex")
+    : address;
 }

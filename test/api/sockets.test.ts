@@ -8,6 +8,7 @@ import { connect } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import { guesserKey } from "#api/rate-limit.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import { bearer, CONTROL, createWorld, TOKENS, type World } from "./fake-world.ts";
 
@@ -184,6 +185,17 @@ test("who guesses tokens is locked out, by header and by login alike, and let in
   }
   clock.advance(3_000);
   assert.equal((await ask(`${url}/status`, { headers: bearer("admin") })).status, 200);
+});
+
+test("guesses over IPv6 count for the whole /64, through the login as well", async (t) => {
+  const { url } = await start(t, { control: { ...CONTROL, listen: { address: "::1", port: 0 } } });
+  for (let guess = 0; guess < 20; guess++) {
+    assert.equal((await ask(`${url}/session`, { method: "POST", body: { token: `guess-${guess}` } })).status, 401);
+  }
+  assert.equal((await ask(`${url}/status`, { headers: bearer("admin") })).status, 429);
+  assert.equal(guesserKey("2001:db8::1"), guesserKey("2001:db8::ffff:2"));
+  assert.notEqual(guesserKey("2001:db8::1"), guesserKey("2001:db8:0:1::1"));
+  assert.notEqual(guesserKey("192.0.2.1"), guesserKey("192.0.2.2"));
 });
 
 test("requests without a token lock nobody out", async (t) => {

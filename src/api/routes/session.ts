@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { ApiError } from "#api/problem-details.ts";
+import { guesserKey } from "#api/rate-limit.ts";
 import { defineRoute, type Route, type RouteContext } from "#api/route.ts";
 
 const sessionSchema = z.object({
@@ -40,7 +41,7 @@ export function sessionRoutes({ auth, guesses, control }: RouteContext): Route[]
       handle: ({ body, request, reply }) => {
         const session = auth.openSession(body.token);
         if (!session) {
-          guesses.take(request.socket.remoteAddress ?? "unix");
+          guesses.take(guesserKey(request.socket.remoteAddress));
           throw new ApiError("RHUMB_API_TOKEN", "the token is not known");
         }
         reply.header("set-cookie", cookie(request.socket.localPort, session.id, 43_200));
