@@ -162,6 +162,25 @@ test("resolve() answers AAAA of a service without IPv6 with NODATA, by configura
   assert.equal(resolve(steering, client("198.51.100.0"), { qtype: 28 }).status, STEERED.nodata);
 });
 
+test("negative answers claim no scope and live for ttl.min: they are cached for everybody (ruling 7)", () => {
+  const all = [region("v4", 0, { v6: [] }), region("w4", 3, { v6: [] })];
+  const empty: FilterSpec = { name: "healthy", onEmpty: "nodata" };
+  const services = [
+    service([HEALTHY, WEIGHTED, FIRST], { all, name: "only4" }),
+    service([empty, WEIGHTED, FIRST], { all, name: "empty", allowEmpty: true }),
+  ];
+  const table = healthTable({}, all);
+  const { steering } = engine(services, table, all);
+  const from = client("198.18.7.0");
+  assert.equal(resolve(steering, from, { name: "only4" }).scopeBits, 24);
+  const denied = resolve(steering, from, { name: "only4", qtype: 28 });
+  assert.deepEqual([denied.status, denied.scopeBits, denied.ttlSeconds], [STEERED.nodata, 0, 15]);
+  for (const { target } of all) writeTarget(table, target, { verdict: VERDICT.down });
+  publish(table);
+  const nothing = resolve(steering, from, { name: "empty" });
+  assert.deepEqual([nothing.status, nothing.scopeBits, nothing.ttlSeconds], [STEERED.nodata, 0, 15]);
+});
+
 test("resolve() answers SERVFAIL, never an empty answer, when operators took everything down", () => {
   const overridden = { override: OVERRIDE.down };
   const { steering } = engine(
