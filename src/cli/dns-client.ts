@@ -17,6 +17,7 @@ export type DnsAsk = {
   readonly type: number;
   readonly subnet?: Cidr | undefined;
   readonly isTcp: boolean;
+  readonly isRecursive?: boolean;
   readonly timeoutMs: number;
 };
 export type DnsExchange = { readonly response: DnsResponse; readonly rttMs: number; readonly octets: number };
@@ -27,7 +28,7 @@ export type DnsExchange = { readonly response: DnsResponse; readonly rttMs: numb
  */
 export async function askDns(ask: DnsAsk): Promise<DnsExchange> {
   const id = randomInt(0x1_0000);
-  const query = encodeQuestion({ id, name: ask.name, type: ask.type, subnet: ask.subnet });
+  const query = encodeQuestion({ ...ask, id, subnet: ask.subnet });
   const startedAt = performance.now();
   const message = await (ask.isTcp ? overTcp(ask, query, id) : overUdp(ask, query, id));
   const rttMs = performance.now() - startedAt;

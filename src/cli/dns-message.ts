@@ -6,11 +6,13 @@
  */
 import type { Cidr } from "#base/ip.ts";
 import { formatIp } from "#base/ip.ts";
-import { MAX_UDP_PAYLOAD_OCTETS, OPTION } from "#dns/wire/edns.ts";
-import { FLAGS, FLAGS2, HEADER, HEADER_OCTETS } from "#dns/wire/header.ts";
-import { formatName, readName, skipName } from "#dns/wire/name.ts";
+import { type DecodedRecord, decodeMessage } from "#dns/wire/decode-message.ts";
+import { OPTION } from "#dns/wire/edns.ts";
+import { ecsData, encodeQuery } from "#dns/wire/encode-query.ts";
+import { describeFault } from "#dns/wire/fault.ts";
+import { formatName } from "#dns/wire/name.ts";
 import { rcodeText } from "#dns/wire/rcodes.ts";
-import { formatRdata, rdataNames } from "#dns/wire/rdata/table.ts";
+import { formatRdata } from "#dns/wire/rdata/table.ts";
 import { TYPE, typeText } from "#dns/wire/types.ts";
 
 export type DnsQuestion = {
@@ -20,6 +22,8 @@ export type DnsQuestion = {
   readonly type: number;
   /** EDNS client subnet to send; undefined: none. */
   readonly subnet: Cidr | undefined;
+  /** Sets RD: for resolvers; name servers do not care. */
+  readonly isRecursive?: boolean | undefined;
 };
 export type DnsRecordText = {
   readonly owner: string;
@@ -46,108 +50,46 @@ export type DnsResponse = {
 };
 
 /** A query with one question and an OPT record (RFC 1035 §4.1, RFC 6891 §6.1, RFC 7871 §6). */
-export function encodeQuestion({ id, name, type, subnet }: DnsQuestion): Uint8Array {
-  const addressOctets = subnet ? Math.ceil(subnet.bits / 8) : 0;
-  const optionOctets = subnet ? 8 + addressOctets : 0;
-  const message = new Uint8Array(HEADER_OCTETS + name.length + 4 + 11 + optionOctets);
-  const view = new DataView(message.buffer);
-  view.setUint16(HEADER.id, id);
-  view.setUint16(HEADER.qdcount, 1);
-  view.setUint16(HEADER.arcount, 1);
-  message.set(name, HEADER_OCTETS);
-  let at = HEADER_OCTETS + name.length;
-  view.setUint16(at, type);
-  view.setUint16(at + 2, 1); // class IN
-  at += 5; // and the root as the owner of OPT
-  view.setUint16(at, TYPE.OPT);
-  view.setUint16(at + 2, MAX_UDP_PAYLOAD_OCTETS);
-  view.setUint16(at + 8, optionOctets);
-  if (subnet) {
-    at += 10;
-    view.setUint16(at, OPTION.CLIENT_SUBNET);
-    view.setUint16(at + 2, 4 + addressOctets);
-    view.setUint16(at + 4, subnet.bytes.length === 4 ? 1 : 2);
-    message[at + 6] = subnet.bits;
-    message.set(subnet.bytes.subarray(0, addressOctets), at + 8);
-  }
-  return message;
+export function encodeQuestion({ id, name, type, subnet, isRecursive }: DnsQuestion): Uint8Array {
+  const data = subnet && ecsData(subnet.bytes, subnet.bits);
+  const options = data ? [{ code: OPTION.CLIENT_SUBNET, data }] : [];
+  return encodeQuery(name, type, { id, isRd: isRecursive === true, edns: { options } });
 }
 
 /** @throws Error that says what is wrong with the message */
-export function decodeResponse(message: Uint8Array): DnsResponse {
-  if (message.length < HEADER_OCTETS) throw new Error(`the response has ${message.length} octets`);
-  const view = new DataView(message.buffer, message.byteOffset, message.length);
-  const count = (offset: number): number => view.getUint16(offset);
-  let at = HEADER_OCTETS;
-  for (let left = count(HEADER.qdcount); left > 0; left--) at = past(skipName(message, at)) + 4;
-
-  let edns: DnsResponse["edns"];
-  let extendedRcode = 0;
-  const section = (records: number): DnsRecordText[] => {
-    const texts: DnsRecordText[] = [];
-    for (let left = records; left > 0; left--) {
-      const ownerAt = at;
-      at = past(skipName(message, at));
-      if (at + 10 > message.length) throw new Error("a record is cut off");
-      const type = view.getUint16(at);
-      const ttlSeconds = view.getUint32(at + 4);
-      const rdataAt = at + 10;
-      const end = rdataAt + view.getUint16(at + 8);
-      if (end > message.length) throw new Error("a record is cut off");
-      if (type === TYPE.OPT) {
-        extendedRcode = ttlSeconds >>> 24;
-        edns = { payloadOctets: view.getUint16(at + 2), ...readOptions(message.subarray(rdataAt, end)) };
-      } else {
-        const rdata = formatRdata(type, expandRdata(message, type, rdataAt, end));
-        texts.push({ owner: nameAt(message, ownerAt), ttlSeconds, type: typeText(type), rdata });
-      }
-      at = end;
-    }
-    return texts;
-  };
-  const answer = section(count(HEADER.ancount));
-  const authority = section(count(HEADER.nscount));
-  const additional = section(count(HEADER.arcount));
-  const high = message[HEADER.flags]!;
-  const low = message[HEADER.flags2]!;
+export function decodeResponse(octets: Uint8Array): DnsResponse {
+  const message = decodeMessage(octets);
+  if (typeof message === "number") throw new Error(`the response is malformed: ${describeFault(message).says}`);
+  const { opt } = message;
   const flags = [
-    high & FLAGS.qr && "qr",
-    high & FLAGS.aa && "aa",
-    high & FLAGS.tc && "tc",
-    high & FLAGS.rd && "rd",
-    low & FLAGS2.ra && "ra",
-    low & FLAGS2.ad && "ad",
-    low & FLAGS2.cd && "cd",
+    message.isResponse && "qr",
+    message.isAuthoritative && "aa",
+    message.isTruncated && "tc",
+    message.isRd && "rd",
+    message.isRa && "ra",
+    message.isAd && "ad",
+    message.isCd && "cd",
   ].filter((flag) => typeof flag === "string");
-  const rcode = rcodeText((extendedRcode << 4) | (low & FLAGS2.rcode));
-  return { id: view.getUint16(HEADER.id), rcode, flags, answer, authority, additional, edns };
+  return {
+    id: message.id,
+    rcode: rcodeText(message.rcode),
+    flags,
+    answer: texts(message.answer),
+    authority: texts(message.authority),
+    additional: texts(message.additional),
+    edns: opt && { payloadOctets: opt.class, ...readOptions(opt.rdata) },
+  };
 }
 
-function past(offset: number): number {
-  if (offset < 0) throw new Error("a name in the response is malformed");
-  return offset;
-}
-
-const scratch = new Uint8Array(255);
-function wireNameAt(message: Uint8Array, offset: number): Uint8Array {
-  return scratch.slice(0, past(readName(message, offset, scratch)));
-}
-const nameAt = (message: Uint8Array, offset: number): string => formatName(wireNameAt(message, offset));
-
-/** Resource data with its names uncompressed (RFC 3597 §4: only types of RFC 1035 and a few others may compress). */
-function expandRdata(message: Uint8Array, type: number, start: number, end: number): Uint8Array {
-  const names = rdataNames(type);
-  if (!names) return message.slice(start, end);
-  const first = start + (typeof names.at === "number" ? names.at : names.at(message.slice(start, end)));
-  const parts: Uint8Array[] = [message.slice(start, first)];
-  let at = first;
-  for (let left = names.count; left > 0 && at < end; left--) {
-    parts.push(wireNameAt(message, at));
-    at = past(skipName(message, at));
-  }
-  parts.push(message.slice(at, end));
-  return Buffer.concat(parts);
-}
+const texts = (records: readonly DecodedRecord[]): DnsRecordText[] =>
+  records
+    .filter(({ type }) => type !== TYPE.OPT)
+    .map(({ owner, ttlSeconds, type, rdata }) => ({
+      owner: formatName(owner),
+      ttlSeconds,
+      type: typeText(type),
+      rdata: formatRdata(type, rdata),
+    }));
 
 function readOptions(rdata: Uint8Array): Omit<NonNullable<DnsResponse["edns"]>, "payloadOctets"> {
   const view = new DataView(rdata.buffer, rdata.byteOffset, rdata.length);
