@@ -3,7 +3,7 @@
  * `node:ffi`, with the source of each message set by IP_PKTINFO. Needs no rights, and reaches nothing but 127.0.0.0/8.
  *
  * `node bench/lib/flood.ts PORT SECONDS RATE KIND`; RATE 0: as fast as it goes; KIND: `sources` (random sources, a name
- * that exists) or `names` (random names, a few hundred sources). Prints one line of JSON.
+ * that exists) or `names` (random names, a few hundred sources). Prints `started` when it begins, and one line of JSON when it ends.
  * @module
  */
 import { createSeededRng } from "#base/rng.ts";
@@ -79,6 +79,7 @@ const descriptor = functions["socket"]!(2, 2, 0);
 // one page, so that they are dropped at once.
 functions["setsockopt"]!(descriptor, 1, 8, ffi.getRawPointer(new Int32Array([1])), 4);
 const pointer = ffi.getRawPointer(headers);
+process.stdout.write("started\n");
 const startMs = performance.now();
 let sent = 0;
 let next = 0;

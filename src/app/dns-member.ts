@@ -75,7 +75,11 @@ export function createDnsMember(options: {
       name,
       workerData: data,
       // `node:ffi` says with each start that it is experimental; `dns/transport/native-socket.ts` can do without it.
-      execArgv: ["--disable-warning=ExperimentalWarning"],
+      // Who switched it off for the process has switched it off.
+      execArgv: [
+        "--disable-warning=ExperimentalWarning",
+        ...process.execArgv.filter((flag) => flag === "--no-experimental-ffi"),
+      ],
     });
     startedAtMs = clock.monotonicMs();
     started.on("message", hear);

@@ -27,6 +27,7 @@ const FULL_QUEUE_SHARE = 0.5;
 const QUIET_ADJUSTMENTS = 20;
 /** A share that moves by less than this factor is left alone, so that the kernel is not given a new program for it. */
 const SHARE_CHANGE = 1.25;
+const MAX_RISE = 1.5;
 /** Every class keeps a trickle: it is how we learn how much of it there is. */
 const MIN_SHARE = 1 / 4_096;
 
@@ -112,6 +113,16 @@ export function createAdmission(options: { seed: number }): Admission {
   let nowSeconds = 0;
   let quiet = 0;
   let isActing = false;
+  /** What the plan in force knows. It has room for less than the tables, and the counts must be of its classes. */
+  let planSources: ReadonlySet<number> = new Set();
+  let planNames: ReadonlySet<number> = new Set();
+  let bestSources: Uint32Array = new Uint32Array(0);
+  let bestNames: Uint32Array = new Uint32Array(0);
+
+  function classOf(source: number, name: number): number {
+    if (isActing) return (planSources.has(source) ? KNOWN_SOURCE : 0) | (planNames.has(name) ? KNOWN_NAME : 0);
+    return (sources.has(source) ? KNOWN_SOURCE : 0) | (name >= 0 && names.has(name) ? KNOWN_NAME : 0);
+  }
 
   function note(
     client: Client,
@@ -122,7 +133,7 @@ export function createAdmission(options: { seed: number }): Admission {
   ): void {
     const source = sourceKey(client);
     const name = nameKey(request, length);
-    received[(sources.has(source) ? KNOWN_SOURCE : 0) | (name >= 0 && names.has(name) ? KNOWN_NAME : 0)]! += 1;
+    received[classOf(source, name)]! += 1;
     // Learns from what got a positive answer: RCODE NOERROR and something in the answer section.
     if (isActing || responseLength < QUESTION_AT || (response[3]! & 15) !== 0) return;
     if (response[6] === 0 && response[7] === 0) return;
@@ -170,7 +181,7 @@ export function createAdmission(options: { seed: number }): Admission {
       const wasActing = isActing;
       estimate(pressure, elapsedMs);
       if (!isActing) return undefined;
-      const budget = capacityPerMs * elapsedMs * BUDGET_SHARE;
+      const budget = capacityPerMs * elapsedMs * BUDGET_SHARE * (1 - Math.min(1, pressure.queueShare));
       const wantedInAll = wanted.reduce((total, each) => total + each, 0);
       quiet = wantedInAll <= budget ? quiet + 1 : 0;
       if (quiet >= QUIET_ADJUSTMENTS) {
@@ -185,13 +196,16 @@ export function createAdmission(options: { seed: number }): Admission {
         return factor > SHARE_CHANGE || factor < 1 / SHARE_CHANGE;
       });
       if (wasActing && !hasMoved) return undefined;
-      // Down at once, up by halves: a class is not let in again at full for one quiet tenth of a second.
-      for (let index = 0; index < CLASSES; index++) shares[index] = Math.min(next[index]!, shares[index]! * 2);
-      return {
-        shares: shares.slice(),
-        sources: sources.best(MAX_KEYS, nowSeconds),
-        names: names.best(MAX_KEYS, nowSeconds),
-      };
+      // Down at once, up in steps: a class is not let in again at full for one quiet tenth of a second.
+      for (let index = 0; index < CLASSES; index++) shares[index] = Math.min(next[index]!, shares[index]! * MAX_RISE);
+      if (!wasActing) {
+        // Nothing is learned while a plan is in force, so what it knows stays the same from the first to the last.
+        bestSources = sources.best(MAX_KEYS, nowSeconds);
+        bestNames = names.best(MAX_KEYS, nowSeconds);
+        planSources = new Set(bestSources);
+        planNames = new Set(bestNames);
+      }
+      return { shares: shares.slice(), sources: bestSources, names: bestNames };
     },
   };
 }
