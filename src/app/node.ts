@@ -7,7 +7,7 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { availableParallelism } from "node:os";
+import { availableParallelism, hostname } from "node:os";
 import { join } from "node:path";
 import { createAuditLog } from "#api/audit-log.ts";
 import { type Api, createApi } from "#api/create-api.ts";
@@ -27,10 +27,13 @@ import type { Problem } from "#base/problem.ts";
 import { openStore, type Store } from "#cluster/store.ts";
 import { type CompileContext, compile, createCompileContext, readStateFolder } from "#config/compile.ts";
 import { loadConfig } from "#config/load.ts";
+import { parseRoot } from "#config/parse.ts";
 import { type ConfigDoor, createConfigDoor } from "#config/propose.ts";
 import { createConfigWatcher } from "#config/watch.ts";
 import { formatName } from "#dns/wire/name.ts";
 import { createHealth, type Health } from "#health/engine.ts";
+import type { StartProbe } from "#health/probes/probe.ts";
+import { createProbes } from "#health/probes/table.ts";
 import { createMetrics, type Metrics } from "#metrics/create-metrics.ts";
 import { createNotifier, type Notifier } from "#notify/create-notifier.ts";
 import { DNS_COUNTERS } from "#state/counters.ts";
@@ -94,7 +97,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
   const clock = systemClock;
   const { log, rework = (snapshot) => snapshot } = options;
   const startedAtMs = clock.nowMs();
-  const stateFolder = readStateFolder(loadConfig(options.config));
+  const files = loadConfig(options.config);
+  const stateFolder = readStateFolder(files);
   const store = openStore({ folder: stateFolder, clock });
   const closers: (() => Promise<void> | void)[] = [() => store.close()];
   const closeAll = async (): Promise<void> => {
@@ -127,7 +131,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     const healthTable = createHealthTable(context.targets.capacity);
     const notifier = createNotifier({
       specs: [],
-      node: options.config,
+      node: parseRoot(files.root, []).node ?? hostname(),
       log,
       clock,
       observe: (name, result) => metrics.observeDelivery(name, result),
@@ -139,6 +143,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       rng: Math.random,
       log,
       emit,
+      probes: observed(createProbes(clock), (...probe) => metrics.observeProbe(...probe)),
       store: {
         load: () => (store.get(OVERRIDES_KEY)?.value ?? []) as OverrideSpec[],
         save: (all) => void store.put(OVERRIDES_KEY, all),
@@ -300,6 +305,15 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     throw error;
   }
 }
+
+/** Tells `observe` of each probe that ends by itself or by its time limit. */
+const observed =
+  (start: StartProbe, observe: (kind: string, isPass: boolean, durationMs: number) => void): StartProbe =>
+  (address, check, done) =>
+    start(address, check, (result) => {
+      observe(check.kind, result.ok, result.phases.totalMicros / 1_000);
+      done(result);
+    });
 
 function countKinds(workers: readonly { readonly kind: string }[]): Record<string, number> {
   const counts: Record<string, number> = {};

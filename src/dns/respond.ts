@@ -7,7 +7,7 @@
  * @module
  */
 import { createChoose } from "#dns/answer/choose.ts";
-import { beginDraft, createDraft, type Draft, refuseWith, runSteps, type Step } from "#dns/answer/draft.ts";
+import { beginDraft, createDraft, type Draft, refuseWith } from "#dns/answer/draft.ts";
 import { createFill } from "#dns/answer/fill.ts";
 import { createFind } from "#dns/answer/find.ts";
 import { dropRecords, fit, responseLimit, writeHeader } from "#dns/answer/fit.ts";
@@ -15,12 +15,12 @@ import type { OptSettings } from "#dns/answer/opt.ts";
 import { createScreen } from "#dns/answer/screen.ts";
 import type { Steering } from "#dns/answer/steering.ts";
 import { createZoneSet } from "#dns/answer/zone-set.ts";
-import { ADMIT, type Guard, LIMIT, RESPONSE_KIND } from "#dns/guard/contract.ts";
 import { FLAGS, HEADER, HEADER_OCTETS } from "#dns/wire/header.ts";
 import { parseQuery } from "#dns/wire/query.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 import { TYPE } from "#dns/wire/types.ts";
 import { DNS_COUNTER, type DnsCounter } from "#state/counters.ts";
+import { ADMIT, type Guard, LIMIT, RESPONSE_KIND } from "#state/guard.ts";
 import { type Respond, TRANSPORT } from "#state/respond.ts";
 import type { DnsSnapshot } from "#state/snapshot.ts";
 
@@ -68,12 +68,9 @@ export function createResponder(options: ResponderOptions): Respond {
   const { snapshot, steering, guard, counters, clock } = options;
   const zones = createZoneSet(snapshot.zones, snapshot.unloadableZones, steering);
   const choose = createChoose({ zones, steering, keepsTemplates: options.keepsTemplates ?? true });
-  const steps: readonly Step[] = [
-    createScreen({ guard, ecs: snapshot.ecs, chaos: snapshot.chaos }),
-    createFind(zones),
-    choose.step,
-    createFill({ steering, choose, counters }),
-  ];
+  const screen = createScreen({ guard, ecs: snapshot.ecs, chaos: snapshot.chaos });
+  const find = createFind(zones);
+  const fill = createFill({ steering, choose });
   const optSettings: OptSettings = {
     guard,
     nsid: snapshot.nsid,
@@ -100,7 +97,7 @@ export function createResponder(options: ResponderOptions): Respond {
     draft.limitOctets = responseLimit(draft);
     countQuery(counters, draft);
 
-    runSteps(steps, draft);
+    screen(draft) || find(draft) || choose.step(draft) || fill(draft);
     fit(draft, optSettings);
 
     if (isUdp) {

@@ -44,7 +44,7 @@ test("answerJsonLine() answers all Ferret cases as the four servers do", {
       continue;
     }
     if (expected.length === 1) unanimous++;
-    // Beyond the gate: SOA of negative answers and NS of referrals are the same as theirs.
+    // Beyond the gate: SOA of negative answers, NS and glue of referrals are the same as theirs.
     const isReferral = !match.aa;
     const isNegative = match.authority.some((record) => / SOA /.test(record));
     if (isReferral || isNegative) {

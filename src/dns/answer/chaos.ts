@@ -4,10 +4,10 @@
  */
 import { type Step, VERDICT } from "#dns/answer/draft.ts";
 import { POINTER_TO_QNAME } from "#dns/answer/template.ts";
-import { RESPONSE_KIND } from "#dns/guard/contract.ts";
 import { CLASS } from "#dns/wire/classes.ts";
 import { parseName } from "#dns/wire/name.ts";
 import { TYPE } from "#dns/wire/types.ts";
+import { RESPONSE_KIND } from "#state/guard.ts";
 
 const MAX_STRING_OCTETS = 255;
 

@@ -10,16 +10,15 @@ import { type Draft, refuseWith, type Step, VERDICT, type Verdict } from "#dns/a
 import { steeredType } from "#dns/answer/select.ts";
 import { STEERED, type Steering } from "#dns/answer/steering.ts";
 import { copyTemplate, POINTER_TO_QNAME, type Template } from "#dns/answer/template.ts";
-import { RESPONSE_KIND } from "#dns/guard/contract.ts";
 import { ECS_FAMILY, EDE } from "#dns/wire/edns.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
-import { DNS_COUNTER } from "#state/counters.ts";
+import { RESPONSE_KIND } from "#state/guard.ts";
 
 /** Octet of a record's TTL behind an owner that is a pointer. */
 const TTL_AT = 6;
 
-export function createFill(options: { steering: Steering; choose: Choose; counters: Float64Array }): Step {
-  const { steering, choose, counters } = options;
+export function createFill(options: { steering: Steering; choose: Choose }): Step {
+  const { steering, choose } = options;
   return (draft) => {
     copyRecords(draft, draft.template!);
     if (draft.template!.service < 0) return VERDICT.continue;
@@ -29,11 +28,9 @@ export function createFill(options: { steering: Steering; choose: Choose; counte
   function fillSteered(draft: Draft, template: Template): Verdict {
     const { steered, query } = draft;
     const { service } = template;
-    counters[DNS_COUNTER.steered]! += 1;
     fillSteerClient(draft);
     steering.resolve(service, steeredType(steering, service, query.qtype), draft.steerClient, draft.nowMs, steered);
     draft.scopeBits = steered.scopeBits;
-    if (steered.isFailOpen) counters[DNS_COUNTER.fail_open]! += 1;
     if (steered.status === STEERED.servfail) {
       clearRecords(draft);
       return refuseWith(draft, RCODE.SERVFAIL, EDE.NOT_READY);

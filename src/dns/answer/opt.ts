@@ -6,10 +6,10 @@
  * @module
  */
 import { type Draft, NO_EDE } from "#dns/answer/draft.ts";
-import { COOKIE, COOKIE_OCTETS, type Guard } from "#dns/guard/contract.ts";
 import { MAX_UDP_PAYLOAD_OCTETS, OPT_OCTETS, OPTION } from "#dns/wire/edns.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 import { TYPE } from "#dns/wire/types.ts";
+import { COOKIE, COOKIE_OCTETS, type Guard } from "#state/guard.ts";
 
 const OPTION_HEADER_OCTETS = 4;
 const EDE_OPTION_OCTETS = OPTION_HEADER_OCTETS + 2;

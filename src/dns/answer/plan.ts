@@ -5,9 +5,10 @@
  * Never:   holds more than one answer: there is one plan per worker. It grows to the largest answer it has seen.
  * @module
  */
-import { RESPONSE_KIND, type ResponseKind } from "#dns/guard/contract.ts";
+
 import { MAX_NAME_OCTETS } from "#dns/wire/name.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
+import { RESPONSE_KIND, type ResponseKind } from "#state/guard.ts";
 
 /** Words of an entry. */
 export const ENTRY = {

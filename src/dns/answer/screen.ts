@@ -6,13 +6,13 @@
  * @module
  */
 import { createChaos } from "#dns/answer/chaos.ts";
-import { type Draft, refuseWith, runSteps, type Step, VERDICT, type Verdict } from "#dns/answer/draft.ts";
+import { type Draft, refuseWith, type Step, VERDICT, type Verdict } from "#dns/answer/draft.ts";
 import { isEcsValid } from "#dns/answer/opt.ts";
-import { COOKIE, type Guard } from "#dns/guard/contract.ts";
 import { CLASS } from "#dns/wire/classes.ts";
 import { EDE } from "#dns/wire/edns.ts";
 import { OPCODE, RCODE } from "#dns/wire/rcodes.ts";
 import { TYPE } from "#dns/wire/types.ts";
+import { COOKIE, type Guard } from "#state/guard.ts";
 
 export type ScreenSettings = {
   readonly guard: Guard;
@@ -21,22 +21,22 @@ export type ScreenSettings = {
   readonly chaos: { readonly version: string | undefined; readonly id: string | undefined };
 };
 
-/** @returns the steps before "find"; the draft's `isWellFormed` says what the parser found */
+/** @returns the step before "find"; the draft's `isWellFormed` says what the parser found */
 export function createScreen(settings: ScreenSettings): Step {
-  const rules: readonly Step[] = [
-    screenOpcode,
-    screenQuestionCount,
-    screenFormat,
-    screenVersion,
-    createScreenOptions(settings),
-    screenEmptyQuestion,
-    screenTsig,
-    screenAccess,
-    screenType,
-    createChaos(settings.chaos),
-    screenClass,
-  ];
-  return (draft) => runSteps(rules, draft);
+  const screenOptions = createScreenOptions(settings);
+  const answerChaos = createChaos(settings.chaos);
+  return (draft) =>
+    screenOpcode(draft) ||
+    screenQuestionCount(draft) ||
+    screenFormat(draft) ||
+    screenVersion(draft) ||
+    screenOptions(draft) ||
+    screenEmptyQuestion(draft) ||
+    screenTsig(draft) ||
+    screenAccess(draft) ||
+    screenType(draft) ||
+    answerChaos(draft) ||
+    screenClass(draft);
 }
 
 /** Header and OPT only, for every opcode but QUERY (RFC 8906 §3.1.4). */

@@ -6,8 +6,9 @@
  * difference; names are compressed against that common part only, so that this is the whole truth.
  * @module
  */
-import type { ResponseKind } from "#dns/guard/contract.ts";
+
 import { HEADER_OCTETS } from "#dns/wire/header.ts";
+import type { ResponseKind } from "#state/guard.ts";
 
 export type Template = {
   readonly octets: Uint8Array;

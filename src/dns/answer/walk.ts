@@ -20,13 +20,13 @@ import {
 import { NO_RRSET, NO_SERVICE, selectRrset, serviceOf } from "#dns/answer/select.ts";
 import type { Steering } from "#dns/answer/steering.ts";
 import { CHAIN_LEAVES, type Chain, type ServedZone, type ZoneSet } from "#dns/answer/zone-set.ts";
-import { RESPONSE_KIND } from "#dns/guard/contract.ts";
 import { LOWER, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
 import { createNameKey, type NameKey, readNameKey } from "#dns/wire/name-key.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 import { TYPE } from "#dns/wire/types.ts";
 import { findRrset, IMAGE_TYPE, NODE, NODE_FLAG, NODE_WORDS, RRSET, RRSET_WORDS } from "#dns/zone/image.ts";
 import { createLookup, type Lookup, lookup, MATCH } from "#dns/zone/lookup.ts";
+import { RESPONSE_KIND } from "#state/guard.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
 /** CNAMEs, made-up ones included, in one answer; the last of them then ends it. NSD follows 18, gdnsd 16, Knot 5. */

@@ -6,8 +6,9 @@
  * Units:   cookie times are Unix seconds in 32 bits and compared by serial arithmetic (RFC 1982), as RFC 9018 §4.3 asks.
  * @module
  */
-import { COOKIE, COOKIE_OCTETS, type Cookie } from "#dns/guard/contract.ts";
+
 import { sipHash24, sipKey } from "#dns/guard/siphash.ts";
+import { COOKIE, COOKIE_OCTETS, type Cookie } from "#state/guard.ts";
 import type { Client } from "#state/respond.ts";
 
 const CLIENT_COOKIE_OCTETS = 8;

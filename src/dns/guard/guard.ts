@@ -6,11 +6,11 @@
  * @module
  */
 import { parseCidr } from "#base/ip.ts";
-import { ADMIT, type Admit, COOKIE, type Cookie, type Guard, LIMIT, RESPONSE_KIND } from "#dns/guard/contract.ts";
 import { createCookies } from "#dns/guard/cookies.ts";
 import { createNetworkList, NO_RULE } from "#dns/guard/network-list.ts";
 import { createRateLimit } from "#dns/guard/rrl.ts";
 import { DNS_COUNTER } from "#state/counters.ts";
+import { ADMIT, type Admit, COOKIE, type Cookie, type Guard, LIMIT, RESPONSE_KIND } from "#state/guard.ts";
 import type { GuardSnapshot } from "#state/snapshot.ts";
 
 const ADMIT_BY_ACTION = { allow: ADMIT.allow, refuse: ADMIT.refuse, drop: ADMIT.drop } as const;

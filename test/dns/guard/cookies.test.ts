@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { parseIp } from "#base/ip.ts";
-import { COOKIE } from "#dns/guard/contract.ts";
 import { createCookies } from "#dns/guard/cookies.ts";
+import { COOKIE } from "#state/guard.ts";
 import { type Client, createClient } from "#state/respond.ts";
 
 const hex = (text: string) => Uint8Array.from(Buffer.from(text, "hex"));

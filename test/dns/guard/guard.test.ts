@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { parseIp } from "#base/ip.ts";
-import { ADMIT, COOKIE, type Cookie, LIMIT, RESPONSE_KIND } from "#dns/guard/contract.ts";
 import { createGuard } from "#dns/guard/guard.ts";
 import { createCounterSlots, DNS_COUNTER, DNS_COUNTERS, type DnsCounter } from "#state/counters.ts";
+import { ADMIT, COOKIE, type Cookie, LIMIT, RESPONSE_KIND } from "#state/guard.ts";
 import { type Client, createClient } from "#state/respond.ts";
 import type { GuardSnapshot } from "#state/snapshot.ts";
 

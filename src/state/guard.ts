@@ -1,5 +1,5 @@
 /**
- * The contract between the responder and the guard: who may ask, who is known by a cookie, who gets too much.
+ * The contract between the responder and its guard: who may ask, who is known by a cookie, who gets too much.
  *
  * Owns:    the types. `dns/guard/guard.ts` makes a `Guard`; `dns/respond.ts` calls it, in the order of the members.
  * Never:   looks at zones, throws, or allocates per packet.
