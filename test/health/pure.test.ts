@@ -179,6 +179,7 @@ test("stepFailback() is a standstill for ever once stable (no schedule loops)", 
 const spent = (...regions: string[]) => regions.map((region) => ({ atMs: 0, regions: [region] }));
 for (const { name, before, regions, total, expected } of [
   { name: "the first target always", before: spent(), regions: ["a"], total: 1, expected: true },
+  { name: "the first target also without a region", before: spent(), regions: [], total: 1, expected: true },
   { name: "more of the same region", before: spent("a", "a", "a"), regions: ["a"], total: 6, expected: true },
   { name: "a second region beyond 30 %", before: spent("a"), regions: ["b"], total: 6, expected: false },
   { name: "a second region within 30 %", before: spent("a"), regions: ["b"], total: 7, expected: true },

@@ -42,3 +42,15 @@ test("createTimerHeap() fires each item once, in order, never early and at most 
     }),
   );
 });
+
+test("createTimerHeap() is not put off by a stream of new items", () => {
+  const clock = createManualClock();
+  const heap = createTimerHeap(clock);
+  let firedMs = -1;
+  heap.set({ dueMs: 0, heapIndex: -1, fire: (nowMs) => (firedMs = nowMs) }, 1);
+  for (let index = 0; index < 10; index++) {
+    clock.advance(2);
+    heap.set({ dueMs: 0, heapIndex: -1, fire() {} }, clock.monotonicMs() + 1);
+  }
+  assert.ok(firedMs >= 1 && firedMs <= 6, `${firedMs}`);
+});
