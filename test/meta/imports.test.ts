@@ -51,7 +51,7 @@ const ROOMS: Record<string, { rooms: readonly string[]; packages: readonly strin
   "cluster/config.ts": { rooms: ["base", "state"], packages: ["zod"] },
   steer: { rooms: ["base", "state", "balance", "geo"], packages: [] },
   "steer/config.ts": { rooms: ["base", "state"], packages: ["zod"] },
-  geo: { rooms: ["base", "state"], packages: ["maxmind", "mmdb-lib", "@maxmind/geoip2-node"] },
+  geo: { rooms: ["base", "state"], packages: ["mmdb-lib"] },
   "geo/config.ts": { rooms: ["base", "state"], packages: ["zod"] },
   balance: { rooms: ["base"], packages: [] },
   state: { rooms: ["base"], packages: [] },
