@@ -2,13 +2,14 @@
  * `rhumb demo`, which `npm start` runs: the configuration at the top of the project, on loopback, with a responder
  * process per region. No root, nothing to install.
  *
- * Owns:    `run/token`, `run/demo.json` (who listens where, for `rhumb curl`), `run/rhumb.log`.
+ * Owns:    in its run folder (`run/`): `token`, `demo.json` (who listens where, for `rhumb curl`), `rhumb.log`, the
+ *          store. Two worlds at once need two folders and two ranges of ports.
  * Never:   fakes health or geography: probes, database and answers are the real ones.
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { createWriteStream, existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { createLog } from "#app/create-log.ts";
 import { regionLine } from "#app/demo-lines.ts";
 import { canListen, createDemoRegions, type DemoPlace } from "#app/demo-regions.ts";
@@ -19,6 +20,7 @@ import { RhumbError } from "#base/errors.ts";
 import { formatProblem } from "#base/problem.ts";
 import { readVersion } from "#cli/version.ts";
 import { compile, createCompileContext } from "#config/compile.ts";
+import type { ConfigFiles } from "#config/files.ts";
 import { loadConfig } from "#config/load.ts";
 import type { RegionSpec } from "#state/snapshot.ts";
 
@@ -30,18 +32,30 @@ const SHARED_HTTP_PORT = 18_080;
 const LIVE_MS = 500;
 const root = join(import.meta.dirname, "../..");
 
-export type DemoOptions = { readonly portBase: number | undefined };
+/** How rhumb.yaml refers to the token that we write. */
+const TOKEN_REFERENCE = "file:run/token";
+
+export type DemoOptions = {
+  readonly portBase: number | undefined;
+  /** Where token, store and log go; default: `run/` of the project. */
+  readonly run: string | undefined;
+};
 
 /** @returns the exit code */
-export async function demo({ portBase }: DemoOptions): Promise<number> {
+export async function demo({ portBase, run: runFolder }: DemoOptions): Promise<number> {
   const config = join(root, "rhumb.yaml");
-  const run = join(root, "run");
+  const run = runFolder === undefined ? join(root, "run") : resolve(runFolder);
   mkdirSync(run, { recursive: true, mode: 0o700 });
   if (!existsSync(join(run, "token")))
     writeFileSync(join(run, "token"), `${randomBytes(24).toString("hex")}\n`, { mode: 0o600 });
+  const load = (): ConfigFiles => {
+    const files = loadConfig(config);
+    const token = readFileSync(join(run, "token"), "utf8").trim();
+    return { ...files, secrets: new Map([...files.secrets, [TOKEN_REFERENCE, { value: token }]]) };
+  };
   const dnsPort = portBase ?? DNS_PORT;
   const apiPort = portBase === undefined ? API_PORT : portBase + 1;
-  const places = await placeRegions(readRegions(config), portBase);
+  const places = await placeRegions(readRegions(config, load()), portBase);
   const regions = createDemoRegions(places);
   const hasIpv6 = await canListen("::1");
   const log = createLog({
@@ -56,6 +70,8 @@ export async function demo({ portBase }: DemoOptions): Promise<number> {
     await regions.start();
     node = await startNode({
       config,
+      load,
+      stateFolder: run,
       version: readVersion(),
       log,
       rework: (snapshot) => reworkForDemo(snapshot, { dnsPort, apiPort, places, hasIpv6 }),
@@ -66,7 +82,7 @@ export async function demo({ portBase }: DemoOptions): Promise<number> {
       },
     });
     writeFileSync(join(run, "demo.json"), JSON.stringify({ dns: dnsPort, api: node.apiUrl, places }, null, 2));
-    greet(node, places, { dnsPort, apiPort });
+    greet(node, places, { dnsPort, apiPort, run: runFolder ?? "run" });
     live = showLive(node);
     await ended;
     live.stop();
@@ -83,10 +99,10 @@ export async function demo({ portBase }: DemoOptions): Promise<number> {
   }
 }
 
-function readRegions(config: string): readonly RegionSpec[] {
+function readRegions(config: string, files: ConfigFiles): readonly RegionSpec[] {
   const context = createCompileContext(randomBytes, 1);
   const generation = { epoch: 0, sequence: 0 };
-  const compiled = compile(loadConfig(config), { ...context, generation, nowMs: Date.now() });
+  const compiled = compile(files, { ...context, generation, nowMs: Date.now() });
   if ("problems" in compiled) throw new StartRefused(config, compiled.problems);
   return compiled.snapshot.regions;
 }
@@ -102,8 +118,11 @@ async function placeRegions(regions: readonly RegionSpec[], portBase: number | u
   });
 }
 
-function greet(node: RhumbNode, places: readonly DemoPlace[], ports: { dnsPort: number; apiPort: number }): void {
-  const { dnsPort, apiPort } = ports;
+function greet(
+  node: RhumbNode,
+  places: readonly DemoPlace[],
+  { dnsPort, apiPort, run }: { dnsPort: number; apiPort: number; run: string },
+): void {
   const isMoved = apiPort !== API_PORT;
   const isShared = places.some(({ address, listen }) => address !== listen);
   const api = isMoved ? ` --api ${node.apiUrl}` : "";
@@ -112,7 +131,7 @@ function greet(node: RhumbNode, places: readonly DemoPlace[], ports: { dnsPort: 
     ? "npx rhumb curl http://www.demo.example/ --from 198.51.100.0/24"
     : `curl http://$(${dig} +short):${places[0]!.port}/`;
   console.log(`The demo world is up. DNS on 127.0.0.1 port ${dnsPort} (UDP and TCP), control API and dashboard on ${node.apiUrl}
-(token: run/token, log: run/rhumb.log). Ctrl-C ends it. Copy any of these into another terminal:
+(token: ${join(run, "token")}, log: ${join(run, "rhumb.log")}). Ctrl-C ends it. Copy any of these into another terminal:
 
   ${dig}
   ${curl}

@@ -26,6 +26,7 @@ import type { Log } from "#base/log.ts";
 import type { Problem } from "#base/problem.ts";
 import { openStore, type Store } from "#cluster/store.ts";
 import { type CompileContext, compile, createCompileContext, readStateFolder } from "#config/compile.ts";
+import type { ConfigFiles } from "#config/files.ts";
 import { loadConfig } from "#config/load.ts";
 import { parseRoot } from "#config/parse.ts";
 import { type ConfigDoor, createConfigDoor } from "#config/propose.ts";
@@ -48,6 +49,10 @@ export type NodeOptions = {
   readonly log: Log;
   /** The demo world moves ports and addresses of what was compiled; everybody else leaves it alone. */
   readonly rework?: (snapshot: Snapshot) => Snapshot;
+  /** Reads the files; the demo world adds the token of its own run folder. Default: as `config` says. */
+  readonly load?: () => ConfigFiles;
+  /** Absolute. Default: as the configuration says. */
+  readonly stateFolder?: string | undefined;
   readonly demo?: Commands["demo"];
   readonly onEvent?: (event: RhumbEvent) => void;
 };
@@ -95,10 +100,10 @@ const HEALTH_STATE_FILE = "health.json";
 /** @throws StartRefused, or RhumbError of the part that cannot start; nothing is left running then */
 export async function startNode(options: NodeOptions): Promise<RhumbNode> {
   const clock = systemClock;
-  const { log, rework = (snapshot) => snapshot } = options;
+  const { log, rework = (snapshot) => snapshot, load = () => loadConfig(options.config) } = options;
   const startedAtMs = clock.nowMs();
-  const files = loadConfig(options.config);
-  const stateFolder = readStateFolder(files);
+  const files = load();
+  const stateFolder = options.stateFolder ?? readStateFolder(files);
   const store = openStore({ folder: stateFolder, clock });
   const closers: (() => Promise<void> | void)[] = [() => store.close()];
   const closeAll = async (): Promise<void> => {
@@ -202,7 +207,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     };
 
     const door: ConfigDoor = createConfigDoor({
-      load: () => loadConfig(options.config),
+      load,
       compile: (files, overlay, previous) => {
         const compiled = compile(files, {
           ...context,

@@ -29,12 +29,13 @@ export function demoCommand(exit: Exit): Command {
       "--port-base <port>",
       "use this port for DNS and the ones above it for the rest, where 5300 and 8053 are taken",
     )
-    .action(async ({ portBase }: { portBase?: string }) => {
+    .option("--run <folder>", "where token, store and log go (default: run/ beside rhumb.yaml)")
+    .action(async ({ portBase, run }: { portBase?: string; run?: string }) => {
       const port = portBase === undefined ? undefined : Number(portBase);
       if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_000))
         wrongUse(`--port-base ${portBase}: 1 to 65000`);
       const { demo: runDemo } = await import("#app/demo.ts");
-      exit(await runDemo({ portBase: port }));
+      exit(await runDemo({ portBase: port, run }));
     });
   for (const child of demoCommands()) demo.addCommand(child);
   return demo;
