@@ -107,7 +107,7 @@ for (const hasFilter of [true, false]) {
     const queries = join(folder, "static.queries");
     const whole = capacityOf(server, queries);
     const { perSecond: possible } = await flood(server.port, 1, 0, "names").ended;
-    quota?.set(Math.min(1, (0.8 * possible) / (FLOOD_FACTOR * whole)));
+    quota?.set(Math.min(1, (0.45 * possible) / (FLOOD_FACTOR * whole)));
     await sleep(4_000); // what that flood left in the queue, and the plan against it, are gone by then
     const capacity = capacityOf(server, queries);
     for (const kind of ["sources", "names"]) {

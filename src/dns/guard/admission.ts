@@ -181,7 +181,7 @@ export function createAdmission(options: { seed: number }): Admission {
       const wasActing = isActing;
       estimate(pressure, elapsedMs);
       if (!isActing) return undefined;
-      const budget = capacityPerMs * elapsedMs * BUDGET_SHARE * (1 - Math.min(1, pressure.queueShare));
+      const budget = capacityPerMs * elapsedMs * BUDGET_SHARE * (1 - Math.min(1, pressure.queueShare) / 2);
       const wantedInAll = wanted.reduce((total, each) => total + each, 0);
       quiet = wantedInAll <= budget ? quiet + 1 : 0;
       if (quiet >= QUIET_ADJUSTMENTS) {
