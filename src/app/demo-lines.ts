@@ -21,6 +21,7 @@ function whatNext(view: TargetView, members: readonly TargetView[], nowMs: numbe
   }
   const failing = members.find((member) => member.state === "failing");
   const recovering = members.find((member) => member.state === "recovering");
+  if (failing?.lastProbe?.isPass) return `passes again; ${failing.failures} failures not yet forgiven`;
   if (failing) return `${failing.failures} failed: ${failing.lastProbe?.says ?? ""}; down in ${next} if that goes on`;
   if (view.state === "hold") return `passes again; held back, returns in ${next}`;
   if (view.state === "approval") return "passes again; waits for `rhumb failback approve`";
