@@ -40,7 +40,7 @@ const tcpSchema = z.strictObject({
 const rrlSchema = z.strictObject({
   enabled: doc(flag().default(true), "Limit answers per client network, against reflection attacks.", live),
   dryRun: doc(flag().default(false), "Count what would be limited, and limit nobody.", live),
-  rate: doc(integer(1, 1_000_000).default(50), "Answers per second that one client address may cost.", {
+  rate: doc(integer(1, 1_000_000).default(200), "Answers per second that one client address may cost.", {
     ...live,
     unit: "answers/s",
   }),
