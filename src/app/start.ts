@@ -5,6 +5,7 @@
 import { createLog, type LogFormat } from "#app/create-log.ts";
 import { type RhumbNode, StartRefused, startNode } from "#app/node.ts";
 import { untilSignal } from "#app/signals.ts";
+import { keepHeapTight } from "#base/heap.ts";
 import { formatProblem } from "#base/problem.ts";
 import { readVersion } from "#cli/version.ts";
 
@@ -12,6 +13,7 @@ export type StartOptions = { readonly config: string; readonly logLevel: string;
 
 /** @returns the exit code: 0 after SIGTERM or SIGINT, 1 when the configuration is refused */
 export async function start({ config, logLevel, logFormat }: StartOptions): Promise<number> {
+  keepHeapTight();
   const log = createLog({ level: logLevel, format: logFormat });
   const version = readVersion();
   let node: RhumbNode | undefined;
