@@ -9,13 +9,13 @@ const root = join(import.meta.dirname, "../..");
 
 const PAGE = join(root, "docs/errors.md");
 const renderPage = (): string =>
-  [
+  `${[
     "# Errors",
     "Every error of the command line, the log and the API has a code, a sentence, and a fix. `%` stands for what it is about. Problems of configuration and zone files have no code: they name file, line, column, value and fix. This page is made from `src/base/errors.ts`.",
     ...Object.entries(ERRORS)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([code, { says, fix }]) => `## ${code}\n\n${says}.\n\n**What to do:** ${fix}.`),
-  ].join("\n\n") + "\n";
+  ].join("\n\n")}\n`;
 
 test("docs/errors.md documents every error code (RHUMB_WRITE_DOCS=1 writes it)", () => {
   if (process.env["RHUMB_WRITE_DOCS"]) writeFileSync(PAGE, renderPage());
