@@ -3,6 +3,7 @@
  * @module
  */
 import type { Clock } from "#base/clock.ts";
+import { tellRestored } from "#health/region-events.ts";
 import type { Rows } from "#health/rows.ts";
 import { createRtt } from "#health/rtt.ts";
 import {
@@ -130,6 +131,10 @@ export function createMemory(options: {
           downSinceMs: stored.downSinceMs - offset,
           penaltyAtMs: stored.penaltyAtMs - offset,
         };
+        tellRestored(row, tell);
+      }
+      if (Object.keys(monitors).length > 0) {
+        for (const row of rows.all()) if (row.kind === "address") tellRestored(row, tell);
       }
       regions = {};
       monitors = {};

@@ -76,7 +76,20 @@ export function createOverrides(options: {
   const ended = new Set<string>();
 
   const all = (): ActiveOverride[] => [...file, ...api];
-  const save = (): void => store.save(api.map(({ matches: _, ...spec }) => spec));
+  let hasFault = false;
+  /** A store that cannot be written (a full disk) must not keep an operator from acting, nor stop the housekeeping. */
+  const save = (): void => {
+    const told = { kind: "store.fault", atMs: clock.nowMs(), subject: "overrides" } as const;
+    try {
+      store.save(api.map(({ matches: _, ...spec }) => spec));
+      if (hasFault) emit({ ...told, severity: "resolved", says: "Overrides are saved again" });
+      hasFault = false;
+    } catch (error) {
+      const says = `Cannot save the overrides of the API: ${(error as Error).message}. They are in force, but a restart will go back to those saved last`;
+      if (!hasFault) emit({ ...told, severity: "alarm", says });
+      hasFault = true;
+    }
+  };
   const tell = (kind: RhumbEvent["kind"], severity: RhumbEvent["severity"], spec: OverrideSpec, says: string): void =>
     emit({
       kind,
@@ -88,11 +101,18 @@ export function createOverrides(options: {
     });
   const sayVerb = (spec: OverrideSpec): string =>
     spec.verb === "drain" ? `drain to ${spec.weightPercent} percent` : spec.verb;
+  /** What was announced to end has ended, in whatever way: nobody need be warned of it any more. */
+  const endWarning = (spec: OverrideSpec): void => {
+    if (!warned.delete(spec.id)) return;
+    tell("health.override-expiring", "resolved", spec, `The override down on ${spec.target} is no longer about to end`);
+  };
   const strip = ({ matches: _, ...spec }: ActiveOverride): OverrideSpec => spec;
 
   return {
     setFile(specs) {
       const nowMs = clock.nowMs();
+      const ids = new Set(specs.map(({ id }) => id));
+      for (const spec of file) if (!ids.has(spec.id)) endWarning(spec);
       file = specs.filter((spec) => !ended.has(spec.id) && spec.untilMs > nowMs).map(active);
     },
     prepare(input) {
@@ -110,6 +130,7 @@ export function createOverrides(options: {
       return { id, target, verb, weightPercent, reason, owner, createdAtMs: nowMs, untilMs, origin: "api" };
     },
     add(spec) {
+      for (const other of api) if (other.target === spec.target) endWarning(other);
       api = [...api.filter((other) => other.target !== spec.target), active(spec)];
       save();
       const says = `${spec.owner} set ${sayVerb(spec)} on ${spec.target} for ${formatDurationMs(spec.untilMs - spec.createdAtMs)}: ${spec.reason}`;
@@ -126,6 +147,7 @@ export function createOverrides(options: {
       api = api.filter((spec) => !isMeant(spec));
       save();
       for (const spec of cleared) {
+        endWarning(spec);
         tell(
           "health.override-cleared",
           "resolved",
@@ -155,7 +177,7 @@ export function createOverrides(options: {
       if (over.length === 0) return [];
       for (const spec of over) {
         if (spec.origin === "file") ended.add(spec.id);
-        warned.delete(spec.id);
+        endWarning(spec);
         tell("health.override-expired", "resolved", spec, `The override ${sayVerb(spec)} on ${spec.target} has ended`);
       }
       const isOver = new Set(over);

@@ -22,7 +22,7 @@ import { QUIET } from "#health/machine.ts";
 import type { Overrides } from "#health/overrides.ts";
 import type { Publisher } from "#health/publish.ts";
 import { aggregate, type Member, type RegionHealth } from "#health/region.ts";
-import { tellFailback } from "#health/region-events.ts";
+import { tellDropped, tellFailback } from "#health/region-events.ts";
 import { excessTenthsMs } from "#health/rtt.ts";
 import type { HeapItem } from "#health/timer-heap.ts";
 import type { TransitionCounters } from "#health/transitions.ts";
@@ -154,7 +154,7 @@ export function createRows(options: {
     dirtyRegions.add(row);
     if (before === failback) return;
     if (before.phase !== failback.phase) transitions.count("region", before.phase, failback.phase, cause);
-    tellFailback(row, before, tell);
+    tellFailback(row, before, cause, tell);
   };
 
   const stageRegion = (row: RegionRow): void => {
@@ -220,6 +220,7 @@ export function createRows(options: {
   };
 
   const drop = (index: number, row: Row): void => {
+    tellDropped(row, tell);
     if (row.kind === "region") {
       watch.scheduler.heap.remove(row.plan);
       dirtyRegions.delete(row);
@@ -231,8 +232,11 @@ export function createRows(options: {
   const governRegion = (row: RegionRow): void => {
     const nowMs = clock.monotonicMs();
     row.override = overrides.find(row.spec.id);
-    if (row.override?.verb === "down") row.overriddenSinceMs ??= nowMs;
-    else if (row.overriddenSinceMs !== undefined) {
+    // From when it was set, not from when this process first saw it: a restart must not skip the ramp.
+    if (row.override?.verb === "down") {
+      row.overriddenSinceMs ??= nowMs - Math.max(0, clock.nowMs() - row.override.createdAtMs);
+    }
+    if (row.override?.verb !== "down" && row.overriddenSinceMs !== undefined) {
       const returned = returnFromOverride(row.failback, nowMs - row.overriddenSinceMs, nowMs, row.spec.failback);
       row.overriddenSinceMs = undefined;
       if (returned !== row.failback) setFailback(row, returned, "override-ended");
@@ -256,6 +260,7 @@ export function createRows(options: {
         row.spec = spec;
         if (row.kind !== "address" || spec.kind !== "address") continue;
         const check = spec.check === undefined ? undefined : checks.get(spec.check);
+        if (check === undefined) tellDropped(row, tell);
         row.watched = check === undefined ? undefined : watch.get(identityOf(check, spec.address));
         row.regions = [];
         if (row.watched !== undefined) byWatched.set(row.watched, [...(byWatched.get(row.watched) ?? []), row]);

@@ -400,3 +400,87 @@ test("no override ends while the blast budget has something frozen", () => {
   bed.clock.advance(1_100);
   assert.equal(bed.row(4).override, OVERRIDE.none);
 });
+
+test("the warning of an override's end ends with it, however that comes (ruling 22)", () => {
+  for (const end of ["expiry", "clear", "replacement"] as const) {
+    const bed = createBed();
+    bed.health.apply(snapshotOf(TWO));
+    const set = () =>
+      bed.health.setOverride({ target: "east", verb: "down", reason: "test", owner: "kim", forMs: 3_600_000 });
+    set();
+    bed.clock.advance(50 * 60_000);
+    const warnings = () =>
+      bed.events.filter(({ kind }) => kind === "health.override-expiring").map(({ severity }) => severity);
+    assert.deepEqual(warnings(), ["warning"], end);
+    if (end === "expiry") bed.clock.advance(11 * 60_000);
+    else if (end === "clear") bed.health.clearOverride("east");
+    else set();
+    assert.deepEqual(warnings(), ["warning", "resolved"], end);
+  }
+});
+
+test("an override acts and ends also while the store cannot be written, and an alarm says so once", () => {
+  let isFull = true;
+  const store = {
+    load: () => [],
+    save() {
+      if (isFull) throw new Error("disk full");
+    },
+  };
+  const bed = createBed({ store });
+  bed.health.apply(snapshotOf(TWO));
+  const faults = () => bed.events.filter(({ kind }) => kind === "store.fault").map(({ severity }) => severity);
+  bed.health.setOverride({ target: "east", verb: "down", reason: "test", owner: "kim", forMs: 5_000 });
+  assert.equal(bed.row(EAST).override, OVERRIDE.down);
+  bed.clock.advance(7_000); // its end is saved by the housekeeping, which must survive the fault
+  assert.equal(bed.row(EAST).override, OVERRIDE.none);
+  assert.deepEqual(faults(), ["alarm"]);
+  isFull = false;
+  bed.health.setOverride({ target: "east", verb: "drain", reason: "test", owner: "kim" });
+  assert.deepEqual(faults(), ["alarm", "resolved"]);
+});
+
+test("a `down` that outlived a restart returns through the ramp as well (ruling 22)", () => {
+  const failback = { ...NO_HOLD, ramp: [10, 100] };
+  const old = override({ origin: "api", createdAtMs: 1_799_990_000_000, untilMs: 1_800_000_005_000 });
+  const bed = createBed({ overrides: [old] });
+  bed.health.apply(snapshotOf(TWO, { failback }));
+  bed.until(() => bed.row(EAST).override === OVERRIDE.none, 10_000);
+  assert.equal(bed.row(EAST).rampPercent, 10);
+});
+
+test("transitions say from, to and cause, of addresses and regions alike", () => {
+  const bed = createBed();
+  bed.health.apply(snapshotOf(TWO, { failback: { ...NO_HOLD, holdMs: 10_000 } }));
+  bed.clock.advance(20_000);
+  bed.probes.answers.set("192.0.2.1", "refused");
+  bed.until(() => bed.row(EAST).verdict === VERDICT.down);
+  bed.probes.answers.clear();
+  bed.until(() => bed.row(EAST).isHeldForFailback);
+  bed.until(() => !bed.row(EAST).isHeldForFailback);
+  const told = bed.events
+    .filter(({ data }) => data?.["cause"] !== undefined)
+    .map(({ subject, data }) => `${subject} ${data!["from"]} ${data!["to"]} ${data!["cause"]}`);
+  assert.deepEqual(told, [
+    "region/east/192.0.2.1 up down refused",
+    "region/east up down addresses",
+    "region/east/192.0.2.1 down up probes",
+    "region/east down hold probes",
+    "region/east hold up hold-ended",
+  ]);
+});
+
+test("alarms of a target end when it leaves the configuration", () => {
+  const bed = createBed();
+  bed.health.apply(snapshotOf(TWO));
+  bed.clock.advance(20_000);
+  bed.probes.answers.set("192.0.2.2", "refused");
+  bed.until(() => bed.row(WEST).verdict === VERDICT.down);
+  bed.health.apply(snapshotOf({ east: ["192.0.2.1"] }));
+  const open = new Set<string>();
+  for (const { kind, subject, severity } of bed.events) {
+    if (severity === "resolved") open.delete(`${kind} ${subject}`);
+    else if (severity !== "info") open.add(`${kind} ${subject}`);
+  }
+  assert.deepEqual([...open], []);
+});

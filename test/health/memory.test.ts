@@ -43,6 +43,21 @@ test("a restart within 10 minutes knows what is down, and how fast the others ar
   bed.until(() => bed.row(EAST).verdict === VERDICT.up); // and evidence beats memory
 });
 
+test("a restart raises the alarms again that were open before it", (t) => {
+  const file = stateFile(t);
+  const bed = createBed({ stateFile: file, clock: createManualClock(runAndDie(file) + 60_000) });
+  bed.health.apply(snapshotOf(TWO));
+  const told = (severity: string) => bed.events.filter((event) => event.severity === severity);
+  assert.deepEqual(
+    [...told("alarm"), ...told("warning")].map(({ kind, subject }) => `${kind} ${subject}`),
+    ["health.transition region/east", "health.transition region/east/192.0.2.1"],
+  );
+  bed.health.apply(snapshotOf(TWO)); // a reload is no restart
+  assert.equal(told("alarm").length, 1);
+  bed.until(() => bed.row(EAST).verdict === VERDICT.up);
+  assert.equal(told("resolved").length, 2);
+});
+
 test("a restart later than that starts optimistic", (t) => {
   const file = stateFile(t);
   const bed = createBed({ stateFile: file, clock: createManualClock(runAndDie(file) + 601_000) });

@@ -90,7 +90,8 @@ export function startScriptProbe(
   try {
     const identity = check.user === undefined ? undefined : findUser(check.user, readFileSync("/etc/passwd", "utf8"));
     if (check.user !== undefined && identity === undefined) throw new Error(`no user ${check.user} in /etc/passwd`);
-    child = spawn(check.file, [...check.args], {
+    const args = check.args.map((argument) => argument.replaceAll("{address}", address));
+    child = spawn(check.file, args, {
       cwd: dirname(check.file),
       env: {
         PATH,

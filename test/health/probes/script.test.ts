@@ -38,13 +38,15 @@ test("a script that fails says its status and its first line", async (t) => {
 test("a script sees its target and arguments, and nothing else of our environment", async (t) => {
   process.env["RHUMB_TEST_SECRET"] = "secret";
   t.after(() => delete process.env["RHUMB_TEST_SECRET"]);
-  const { check, folder } = script(t, 'env | sort > seen\necho "$1" >> seen', { args: ["two words"] });
+  const { check, folder } = script(t, 'env | sort > seen\necho "$1" "$2" >> seen', {
+    args: ["two words", "--host={address}"],
+  });
   assert.equal((await probe(check)).ok, true);
   const seen = readFileSync(join(folder, "seen"), "utf8");
   assert.match(seen, /^RHUMB_ADDRESS=127\.0\.0\.1$/m);
   assert.match(seen, /^RHUMB_CHECK=test$/m);
   assert.match(seen, /^PATH=\/usr\/local\/bin:\/usr\/bin:\/bin$/m);
-  assert.match(seen, /^two words$/m);
+  assert.match(seen, /^two words --host=127\.0\.0\.1$/m);
   assert.doesNotMatch(seen, /SECRET|HOME=/);
 });
 
