@@ -2,8 +2,8 @@
  * Alarms to people: webhook, Alertmanager, command (ruling 24).
  *
  * Owns:    which alarms are open, and a bounded queue for each notifier. Writer: whoever emits events, through `notify`.
- * Rules:   warnings and alarms are sent once per kind and subject, again after four hours while they keep coming, and
- *          once more when they are resolved. Info is not sent. One notifier's trouble never delays another's.
+ * Rules:   warnings and alarms are sent once per kind and subject, again every four hours while they are open (an
+ *          Alertmanager takes an alert that is not repeated for ended), and once more when they are resolved. Info is not sent. One notifier's trouble never delays another's.
  * Never:   blocks the caller, or throws into it.
  * @module
  */
@@ -67,7 +67,8 @@ type Channel = {
 export function createNotifier(options: NotifierOptions): Notifier {
   const { node, log, clock, rng = Math.random, fetch = globalThis.fetch, observe, timeoutMs } = options;
   const channels = new Map<string, Channel>();
-  const alarms = new Map<string, OpenAlarm & { sentAtMs: number }>();
+  const alarms = new Map<string, OpenAlarm & { readonly event: RhumbEvent; readonly sentAtMs: number }>();
+  let repeat: Timer | undefined;
   let isClosed = false;
 
   const send = (spec: NotifySpec, event: RhumbEvent): Promise<Delivery> =>
@@ -133,6 +134,23 @@ export function createNotifier(options: NotifierOptions): Notifier {
   }
   apply(options.specs);
 
+  /** Sets the timer for the alarm that is next to be repeated. */
+  function repeatLater(): void {
+    repeat?.cancel();
+    repeat = undefined;
+    if (isClosed || alarms.size === 0) return;
+    const dueMs = Math.min(...[...alarms.values()].map(({ sentAtMs }) => sentAtMs)) + REPEAT_MS;
+    repeat = clock.after(Math.max(0, dueMs - clock.nowMs()), () => {
+      const nowMs = clock.nowMs();
+      for (const [key, open] of alarms) {
+        if (nowMs - open.sentAtMs < REPEAT_MS) continue;
+        alarms.set(key, { ...open, sentAtMs: nowMs });
+        enqueue({ ...open.event, atMs: nowMs });
+      }
+      repeatLater();
+    });
+  }
+
   return {
     apply,
     notify(event) {
@@ -142,6 +160,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
       if (event.severity === "resolved") {
         if (!before) return; // nobody was told of it
         alarms.delete(key);
+        repeatLater();
         enqueue(event);
         return;
       }
@@ -149,11 +168,12 @@ export function createNotifier(options: NotifierOptions): Notifier {
       const isDue = !before || isWorse || clock.nowMs() - before.sentAtMs >= REPEAT_MS;
       const { kind, subject, severity, says } = event;
       const sentAtMs = isDue ? clock.nowMs() : before.sentAtMs;
-      alarms.set(key, { kind, subject, severity, says, sinceMs: before?.sinceMs ?? event.atMs, sentAtMs });
+      alarms.set(key, { kind, subject, severity, says, sinceMs: before?.sinceMs ?? event.atMs, event, sentAtMs });
       if (alarms.size > MAX_OPEN) alarms.delete(alarms.keys().next().value!);
+      repeatLater();
       if (isDue) enqueue(event);
     },
-    open: () => [...alarms.values()].map(({ sentAtMs: _sentAtMs, ...alarm }) => alarm),
+    open: () => [...alarms.values()].map(({ sentAtMs: _sentAtMs, event: _event, ...alarm }) => alarm),
     async test(name) {
       const chosen = [...channels.values()].filter(({ spec }) => name === undefined || spec.name === name);
       if (name !== undefined && chosen.length === 0) throw new RhumbError("RHUMB_NOTIFY_UNKNOWN", name);
@@ -173,6 +193,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
     },
     async close() {
       isClosed = true;
+      repeat?.cancel();
       for (const channel of channels.values()) channel.timer?.cancel();
       await Promise.all([...channels.values()].map(({ work }) => work));
     },

@@ -141,9 +141,8 @@ test("the same alarm is told once, again after four hours, and once when it ends
   notifier.notify(alarm());
   await outcomes(1);
   clock.advance(REPEAT_MS - 1);
-  notifier.notify(alarm());
-  clock.advance(1);
   notifier.notify(alarm({ says: "still down" }));
+  clock.advance(1); // what is repeated is what was said last
   await outcomes(2);
   notifier.notify(alarm({ severity: "resolved", says: "up again" }));
   notifier.notify(alarm({ severity: "resolved", says: "up again" }));
@@ -154,6 +153,26 @@ test("the same alarm is told once, again after four hours, and once when it ends
     received.map(({ body }) => body["says"]),
     ["eu-west is down", "still down", "up again", "down again"],
   );
+});
+
+test("an alarm that stays open is repeated every four hours by itself, so that nobody takes it for ended", async (t) => {
+  const { url, received } = await receiver(t);
+  const { notifier, clock, outcomes } = setUp(t, [{ kind: "alertmanager", name: "am", url }]);
+  notifier.notify(alarm());
+  await outcomes(1);
+  for (let repeats = 1; repeats <= 2; repeats++) {
+    clock.advance(REPEAT_MS);
+    await outcomes(1 + repeats);
+  }
+  const alerts = received.map(({ body }) => (body as unknown as { startsAt: string; endsAt: string }[])[0]!);
+  for (const [index, { endsAt }] of alerts.entries()) {
+    const next = alerts[index + 1];
+    if (next) assert.ok(Date.parse(next.startsAt) < Date.parse(endsAt), "the next comes before the last one ends");
+  }
+  notifier.notify(alarm({ severity: "resolved" }));
+  await outcomes(4);
+  clock.advance(2 * REPEAT_MS);
+  assert.equal(received.length, 4);
 });
 
 test("another subject, another kind, and a worse severity are news; info and an unknown end are not", async (t) => {
