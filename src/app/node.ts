@@ -125,8 +125,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       metrics.observeEvent(event);
       notifier.notify(event);
       options.onEvent?.(event);
-      if (event.kind === "config.applied" || (event.kind === "config.refused" && event.severity === "alarm"))
-        lastReload = { atMs: event.atMs, isOk: event.kind === "config.applied", says: event.says };
+      if (event.kind === "config.applied" || (event.kind === "config.refused" && event.severity !== "info"))
+        lastReload = { atMs: event.atMs, isOk: event.severity !== "alarm", says: event.says };
       // Health and geo log their own events, with more beside them.
       if (!/^(health|geo)\./.test(event.kind))
         log[event.severity === "alarm" ? "error" : "info"]({ event: event.kind, subject: event.subject }, event.says);

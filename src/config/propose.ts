@@ -4,7 +4,9 @@
  * Owns:    what is current, the stored overlay, and the order of proposals (one at a time).
  * Writer:  nobody else changes a configuration. Readers: everybody, by `current()`.
  * Never:   lets a bad configuration displace a good one. When an engine cannot take a good one, what served before is
- *          applied again, under a newer generation.
+ *          applied again, under a newer generation. An overlay that is refused is its sender's mistake, who is told at
+ *          once: no alarm. One that was stored and does not fit the files any more is left out at the start, with an
+ *          alarm: the files are good, and not to serve would be worse.
  * @module
  */
 import type { Clock } from "#base/clock.ts";
@@ -127,21 +129,31 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
   /** Something was refused and not yet followed by a good one: the alarm is open. */
   let isRefusing = false;
 
-  const refuse = (proposal: Proposal, subject: string, problems: readonly Problem[]): ProposalResult => {
+  /** @param isOurs something broke here: not what the caller sent */
+  const refuse = (
+    proposal: Proposal,
+    subject: string,
+    problems: readonly Problem[],
+    isOurs = false,
+  ): ProposalResult => {
     const errors = problems.filter((problem) => problem.severity === "error");
     if (proposal.isDryRun !== true) {
+      const isCallers = proposal.overlay !== undefined && !isOurs;
       for (const problem of problems)
-        log.error({ source: proposal.source, file: problem.file, line: problem.line }, formatProblem(problem));
+        log[isCallers ? "info" : "error"](
+          { source: proposal.source, file: problem.file, line: problem.line },
+          formatProblem(problem),
+        );
       const kept = current ? `; generation ${generationText(current.snapshot.generation)} stays` : "";
       emit({
         kind: "config.refused",
         atMs: clock.nowMs(),
-        severity: "alarm",
+        severity: isCallers ? "info" : "alarm",
         subject,
-        says: `The new configuration has ${errors.length} ${errors.length === 1 ? "problem" : "problems"} and is refused${kept}`,
+        says: `The new ${isCallers ? "overlay" : "configuration"} has ${errors.length} ${errors.length === 1 ? "problem" : "problems"} and is refused${kept}`,
         data: { source: proposal.source, problems: problems.map(formatProblem).join("\n") },
       });
-      isRefusing = true;
+      if (!isCallers) isRefusing = true;
     }
     return {
       isApplied: false,
@@ -157,6 +169,20 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
     isRefusing = false;
     const says = "The configuration is good again";
     emit({ kind: "config.refused", atMs: clock.nowMs(), severity: "resolved", subject, says });
+  };
+
+  const leaveOut = (problems: readonly Problem[], subject: string): void => {
+    const texts = problems.map(formatProblem);
+    for (const text of texts) log.error({ source: "start" }, text);
+    isRefusing = true;
+    emit({
+      kind: "config.refused",
+      atMs: clock.nowMs(),
+      severity: "alarm",
+      subject,
+      says: "The overlay that the API stored does not fit the files any more and was left out: correct it with `rhumb config put`, or remove it by an empty one",
+      data: { source: "start", problems: texts.join("\n") },
+    });
   };
 
   /** The engines could not take `next`: back to what served before, as a newer generation, so that nobody refuses it. */
@@ -185,8 +211,12 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
       ]);
     }
     const subject = files.root.file;
-    if ("problems" in stored) return refuse(proposal, subject, stored.problems);
-    const { overlay } = stored;
+    /** What is wrong with the stored overlay, when we start without it. */
+    let misfits: readonly Problem[] = [];
+    let overlay: Overlay = {};
+    if ("overlay" in stored) overlay = stored.overlay;
+    else if (proposal.source !== "start") return refuse(proposal, subject, stored.problems);
+    else misfits = stored.problems;
     const isSame =
       current?.files.digest === files.digest && JSON.stringify(current.overlay) === JSON.stringify(overlay);
     if (isSame && proposal.source === "file" && !isDryRun) {
@@ -200,7 +230,15 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
         changes: [],
       };
     }
-    const result = options.compile(files, overlay, current?.snapshot);
+    let result = options.compile(files, overlay, current?.snapshot);
+    if ("problems" in result && proposal.source === "start" && Object.keys(overlay).length > 0) {
+      const withoutIt = options.compile(files, {}, undefined);
+      if (!("problems" in withoutIt)) {
+        misfits = result.problems;
+        overlay = {};
+        result = withoutIt;
+      }
+    }
     if ("problems" in result) return refuse(proposal, subject, result.problems);
     const changes = diffSnapshots(current?.snapshot, result.snapshot);
     if (isDryRun)
@@ -222,9 +260,8 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
     } catch (error) {
       await rollBack(snapshot);
       const says = `The engines could not take it: ${error instanceof Error ? error.message : String(error)}`;
-      return refuse(proposal, subject, [
-        problemOf(subject, "", says, (error as { fix?: string }).fix ?? "See the log for the engine that failed"),
-      ]);
+      const fix = (error as { fix?: string }).fix ?? "See the log for the engine that failed";
+      return refuse(proposal, subject, [problemOf(subject, "", says, fix)], true);
     }
     const atMs = clock.nowMs();
     current = { ...result, snapshot, files, overlay, appliedAtMs: atMs };
@@ -243,6 +280,7 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
       says: `Generation ${generationText(generation)} serves: ${changes.join("; ") || "nothing differs"}`,
       data: { source: proposal.source, generation: generationText(generation), warnings: result.warnings.length },
     });
+    if (misfits.length > 0) leaveOut(misfits, subject);
     return { isApplied: true, isDryRun, isUnchanged: false, generation, problems: result.warnings, changes };
   };
 
@@ -255,9 +293,9 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
         .catch((error: unknown) => {
           // A fault of ours, not of the configuration; what serves goes on serving.
           log.error({ error }, "The configuration could not be processed");
-          return refuse(proposal, "rhumb", [
-            problemOf("rhumb.yaml", "", `Internal fault: ${String(error)}`, "Report it, with the log of this time"),
-          ]);
+          const fix = "Report it, with the log of this time";
+          const problem = problemOf("rhumb.yaml", "", `Internal fault: ${String(error)}`, fix);
+          return refuse(proposal, "rhumb", [problem], true);
         });
       queue = result;
       return result;

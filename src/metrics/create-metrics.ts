@@ -189,10 +189,12 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
           cause: String(cause ?? ""),
         });
       }
-      if (event.kind === "config.applied" || event.kind === "config.refused") {
-        const isOk = event.kind === "config.applied";
+      // `info`: an overlay that its sender must correct; `resolved`: the files are again what serves.
+      if (event.kind === "config.applied" || (event.kind === "config.refused" && event.severity !== "info")) {
+        const isOk = event.kind === "config.applied" || event.severity === "resolved";
         lastReload = { isOk, atMs: event.atMs };
-        count("rhumb_config_reloads_total", { result: isOk ? "applied" : "refused" });
+        if (event.severity !== "resolved")
+          count("rhumb_config_reloads_total", { result: isOk ? "applied" : "refused" });
       }
     },
     observeProbe(kind, isPass, durationMs) {

@@ -172,7 +172,7 @@ test("propose() with an overlay changes services and regions, keeps it over rest
 });
 
 test("propose() refuses an overlay of another shape, and one that names what is not there", async (t) => {
-  const { door, store, applied } = openDoor(t);
+  const { door, store, applied, kinds } = openDoor(t);
   await door.propose({ source: "start" });
   for (const [overlay, says] of [
     [{ dns: {} }, /Only services and regions can be changed/],
@@ -187,4 +187,32 @@ test("propose() refuses an overlay of another shape, and one that names what is 
   }
   assert.equal(store.get(OVERLAY_KEY), undefined);
   assert.equal(applied.length, 1);
+  // Each of them was answered 422: it is the sender's mistake, and nobody is to be woken for it.
+  assert.deepEqual(kinds(), ["config.applied info", ...Array(5).fill("config.refused info")]);
+});
+
+test("propose() alarms when the engines cannot take an overlay: that is no mistake of its sender", async (t) => {
+  const { door, kinds } = openDoor(t, {
+    apply: async (snapshot) => {
+      if (snapshot.services[0]?.ttlMaxSeconds === 60) throw new Error("no memory");
+    },
+  });
+  await door.propose({ source: "start" });
+  await door.propose({ source: "api", overlay: { services: { www: { ttl: { max: "60s" } } } } });
+  assert.equal(kinds().at(-1), "config.refused alarm");
+});
+
+test("propose() at the start leaves out a stored overlay that does not fit the files any more, and alarms", async (t) => {
+  for (const bad of [{ services: { www: { regions: ["mars"] } } }, { nonsense: {} }]) {
+    const store = openStore({ folder: ":memory:", clock: createManualClock(NOW_MS) });
+    store.put(OVERLAY_KEY, bad);
+    const { door, kinds, events } = openDoor(t, { store });
+    assert.equal((await door.propose({ source: "start" })).isApplied, true);
+    assert.deepEqual(kinds(), ["config.applied info", "config.refused alarm"]);
+    assert.match(String(events.at(-1)!.data?.["problems"]), /mars|nonsense/);
+    assert.deepEqual(store.get(OVERLAY_KEY)?.value, bad, "it is kept, to be corrected");
+    assert.equal((await door.propose({ source: "sighup" })).isApplied, false);
+    assert.equal((await door.propose({ source: "api", overlay: {} })).isApplied, true);
+    assert.deepEqual(kinds().slice(-2), ["config.refused resolved", "config.applied info"]);
+  }
 });

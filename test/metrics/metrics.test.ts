@@ -128,6 +128,11 @@ test("events count, and reloads and transitions by what they say", async (t) => 
   assert.equal(await value("rhumb_config_last_reload_ok"), 1);
   metrics.observeEvent({ ...base, kind: "config.refused", severity: "alarm" });
   assert.equal(await value("rhumb_config_last_reload_ok"), 0);
+  metrics.observeEvent({ ...base, kind: "config.refused", severity: "resolved" }); // the files were put back
+  assert.equal(await value("rhumb_config_last_reload_ok"), 1);
+  metrics.observeEvent({ ...base, kind: "config.refused", severity: "info" }); // an overlay that was answered 422
+  assert.equal(await value("rhumb_config_last_reload_ok"), 1);
+  assert.equal(await value("rhumb_config_reloads_total", { result: "refused" }), 1);
   assert.equal(
     await value("rhumb_health_transitions_total", { target: "region/eu-west", from: "up", to: "down", cause: "probe" }),
     1,
