@@ -82,9 +82,13 @@ export function doctorCommand(exit: Exit): Command {
     "rhumb doctor -c /etc/rhumb/rhumb.yaml",
   )
     .option("-c, --config <file>", "path of rhumb.yaml", "rhumb.yaml")
+    .option(
+      "--resolver <address>",
+      "recursive resolver that finds the parent zone, ADDRESS or ADDRESS:PORT (default: the system's)",
+    )
     .option("--json", "print findings as JSON")
-    .action(async ({ config, json }: { config: string; json?: boolean }) => {
+    .action(async ({ config, json, resolver }: { config: string; json?: boolean; resolver?: string }) => {
       const { doctor } = await import("#app/doctor.ts");
-      exit(await doctor({ config, json: json === true }));
+      exit(await doctor({ config, json: json === true, resolver }));
     });
 }
