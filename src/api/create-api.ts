@@ -5,7 +5,6 @@
  * Never:   imports an engine; changes the configuration except by `commands.proposeConfig`.
  * @module
  */
-import { userInfo } from "node:os";
 import swagger from "@fastify/swagger";
 import Fastify, {
   type FastifyReply,
@@ -33,6 +32,7 @@ import type { Actor, Commands, Views } from "#api/views.ts";
 import { type Clock, systemClock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import type { Log } from "#base/log.ts";
+import { userName } from "#base/user-name.ts";
 import type { ControlSnapshot } from "#state/snapshot.ts";
 
 const BODY_LIMIT_OCTETS = 256 * 1_024;
@@ -84,7 +84,7 @@ export function createApi(options: ApiOptions): Api {
       return () => closers.delete(end);
     },
   };
-  const userName = userInfo().username;
+  const user = userName();
 
   const app = Fastify({
     bodyLimit: BODY_LIMIT_OCTETS,
@@ -116,7 +116,7 @@ export function createApi(options: ApiOptions): Api {
     isUnix: listener?.isUnix === true && request.socket.remoteAddress === undefined,
     isTls: "encrypted" in request.socket,
     certificate: listener?.certificate(),
-    userName,
+    userName: user,
   });
 
   function enter(

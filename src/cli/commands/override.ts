@@ -1,7 +1,7 @@
 /** `rhumb override`, `failback`, `demo kill|heal`, `notify test`: what an operator says to a running node. @module */
-import { userInfo } from "node:os";
 import { Command, Option } from "commander";
 import { parseDurationMs } from "#base/units.ts";
+import { userName } from "#base/user-name.ts";
 import { type ApiOptions, apiCommand, clientFor, type Exit, wrongUse } from "#cli/command.ts";
 import { formatSpan, plain, say, sayJson, table } from "#cli/output.ts";
 import type { Override } from "#cli/shapes.ts";
@@ -46,7 +46,7 @@ function setCommand(verb: string, says: string): Command {
     const weightPercent = Number(options.weight ?? 0);
     if (!Number.isInteger(weightPercent) || weightPercent < 0 || weightPercent > 100)
       wrongUse(`--weight ${options.weight}: 0 to 100`);
-    const owner = options.owner ?? userInfo().username;
+    const owner = options.owner ?? userName();
     const body = {
       target,
       verb,
