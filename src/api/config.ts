@@ -9,7 +9,6 @@ import { z } from "zod";
 import { doc, name, parseHostPort, path, refuse, secret, url } from "#base/field.ts";
 
 const live = { reload: "live" } as const;
-const restart = { reload: "restart" } as const;
 
 const listen = z
   .string()
@@ -29,7 +28,7 @@ export const controlSchema = z.strictObject({
   listen: doc(
     listen.prefault("127.0.0.1:8053"),
     "Where the API, the dashboard and the metrics are served. Beyond loopback it needs `tls`.",
-    restart,
+    live,
   ),
   tokens: doc(
     z
@@ -51,12 +50,12 @@ export const controlSchema = z.strictObject({
   tls: doc(
     z
       .strictObject({
-        cert: doc(path(), "Certificate chain, PEM.", { ...restart, unit: "path" }),
-        key: doc(path(), "Private key, PEM; `file:PATH` or a plain path.", { ...restart, unit: "path" }),
+        cert: doc(path(), "Certificate chain, PEM.", { ...live, unit: "path" }),
+        key: doc(path(), "Private key, PEM; `file:PATH` or a plain path.", { ...live, unit: "path" }),
       })
       .optional(),
     "TLS of the API.",
-    restart,
+    live,
   ),
   peers: doc(
     z

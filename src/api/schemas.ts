@@ -306,6 +306,20 @@ export const latencySchema = z
   .object({ generation: z.number(), networks: z.number(), entries: z.array(latencyEntrySchema) })
   .meta({ id: "Latency" });
 
+export const newGeoReloadSchema = z
+  .strictObject({
+    force: z.boolean().default(false).describe("Also a database that has lost much of what the one in use has"),
+  })
+  .meta({ id: "NewGeoReload" });
+export const geoReloadSchema = z
+  .object({
+    isLoaded: z.boolean().describe("The files on disk are what is in use now"),
+    problems: z.array(text).describe("Why a file was refused; the database loaded before stays in use"),
+    database: geoDatabaseSchema.nullable(),
+    asnDatabase: geoDatabaseSchema.nullable(),
+  })
+  .meta({ id: "GeoReload" });
+
 export const newProbeSchema = z
   .strictObject({
     address: z.string().max(64).describe("IP address to query"),

@@ -31,6 +31,7 @@ export type ConfigView = Shape<typeof schemas.configSchema>;
 export type ConfigChangeView = Shape<typeof schemas.configChangeSchema>;
 export type LatencyEntry = Shape<typeof schemas.latencyEntrySchema>;
 export type LatencyView = Shape<typeof schemas.latencySchema>;
+export type GeoReloadView = Shape<typeof schemas.geoReloadSchema>;
 export type ProbeView = Shape<typeof schemas.probeSchema>;
 export type ReadinessView = Shape<typeof schemas.readinessSchema>;
 export type FailbackView = Shape<typeof schemas.failbackSchema>;
@@ -97,6 +98,8 @@ export type Commands = {
   /** Reads the files again, as SIGHUP does. */
   reloadConfig(actor: Actor): Maybe<ConfigChangeView>;
   setLatency(request: LatencyRequest, actor: Actor): Maybe<LatencyView>;
+  /** Reads the geo databases again. Does not throw for a file that is refused: it returns the problems. */
+  reloadGeo(isForced: boolean, actor: Actor): Maybe<GeoReloadView>;
   /** Asks over UDP and TCP; address and port have passed the API's checks. Does not throw for what it sees. */
   probe(request: ProbeRequest): Maybe<ProbeView>;
   /** Sends a test message; undefined name: to every notifier. @returns one line per notifier */

@@ -46,6 +46,11 @@ export function createCommands(parts: NodeParts): Commands {
       const { generation, networks } = geo.info().latency;
       return { generation, networks, entries: [] };
     },
+    async reloadGeo(isForced) {
+      const problems = await geo.reload(isForced);
+      const { database, asnDatabase } = geo.info();
+      return { isLoaded: problems.length === 0, problems: [...problems], database, asnDatabase };
+    },
     probe: (request) => probe(request, door.current()!.snapshot.node),
     testNotify: (name) => notifier.test(name),
     ...(options.demo ? { demo: options.demo } : {}),

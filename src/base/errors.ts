@@ -43,7 +43,7 @@ export const ERRORS = {
   },
   RHUMB_GEO_EMPTIER: {
     says: "Will not replace the geo database in use by %",
-    fix: "Check where the file came from; if it is right, name it differently in `geo.database`, or restart",
+    fix: "Check where the file came from; if it is right, take it with `rhumb geo reload --force`",
   },
   RHUMB_GEO_EMPTY: {
     says: "Cannot use the geo database %",

@@ -226,6 +226,11 @@ export function createWorld(
       calls.push({ command: "setLatency", input: request, actor });
       return { generation: 2, networks: request.entries.length, entries: request.entries };
     },
+    reloadGeo(isForced, actor) {
+      calls.push({ command: "reloadGeo", input: isForced, actor });
+      const problems = isForced ? [] : ['Will not replace the geo database in use by "demo.mmdb"'];
+      return { isLoaded: isForced, problems, database: STATUS.geo!.database, asnDatabase: null };
+    },
     probe(request) {
       calls.push({ command: "probe", input: request });
       const outcome = {

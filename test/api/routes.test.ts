@@ -19,6 +19,7 @@ const SAMPLES: Record<string, { url?: string; body?: object }> = {
   "POST /regions/:id/failback": { url: "/regions/eu-west/failback" },
   "PUT /config": { body: { dns: { workers: 2 } } },
   "PUT /latency": { body: { entries: [{ network: "198.51.100.0/24", rttMs: { "eu-west": 12 } }] } },
+  "POST /geo/reload": { body: { force: true } },
   "POST /probe": { body: { address: "192.0.2.1", name: "demo.example" } },
   "POST /notify/test": { body: {} },
   "POST /demo/:region/kill": { url: "/demo/eu-west/kill" },

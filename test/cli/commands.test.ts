@@ -63,6 +63,16 @@ for (const { words, check } of [
   });
 }
 
+test("geo reload says what is in use, and exits 1 with the reason when a file is refused", async () => {
+  const refused = await run(["geo", "reload"], "operate");
+  assert.equal(refused.code, 1);
+  assert.match(refused.err, /Will not replace/);
+  assert.match(refused.out, /in use: geo-data\/demo\.mmdb, built 20/);
+  const forced = await run(["geo", "reload", "--force"], "operate");
+  assert.equal(forced.code, 0, forced.err);
+  assert.equal(world.calls.findLast(({ command }) => command === "reloadGeo")!.input, true);
+});
+
 test("explain shows each filter, the TTL, the scope and the answer", async () => {
   const { code, out } = await run([
     "explain",

@@ -150,6 +150,17 @@ export function commandRoutes(context: RouteContext): Route[] {
     }),
     defineRoute({
       method: "POST",
+      url: "/geo/reload",
+      role: "operate",
+      tag: "Measurements",
+      summary: "Read the geo databases again; with force, also one that lost much of what the one in use has",
+      body: schemas.newGeoReloadSchema,
+      response: schemas.geoReloadSchema,
+      subject: ({ body }) => (body.force ? "forced" : "files"),
+      handle: ({ body, actor }) => commands.reloadGeo(body.force, actor!),
+    }),
+    defineRoute({
+      method: "POST",
       url: "/probe",
       role: "operate",
       tag: "Measurements",

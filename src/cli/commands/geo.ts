@@ -1,10 +1,17 @@
-/** `rhumb geo build|lookup`: wires `cli/geo.ts` to options and output. @module */
+/** `rhumb geo build|lookup|reload`: wires `cli/geo.ts` to options and output; `reload` asks a running node. @module */
 import { randomBytes } from "node:crypto";
 import { Command } from "commander";
 import { formatProblem } from "#base/problem.ts";
-import { command, type Exit } from "#cli/command.ts";
-import { complain, plain } from "#cli/output.ts";
+import { type ApiOptions, apiCommand, clientFor, command, type Exit } from "#cli/command.ts";
+import { complain, plain, say, sayJson } from "#cli/output.ts";
 
+type Database = { readonly file: string; readonly builtAtMs: number | null } | null;
+type GeoReload = {
+  readonly isLoaded: boolean;
+  readonly problems: readonly string[];
+  readonly database: Database;
+  readonly asnDatabase: Database;
+};
 type Result = { readonly exitCode: number; readonly out: string; readonly err: string };
 
 export function geoCommand(exit: Exit): Command {
@@ -13,7 +20,9 @@ export function geoCommand(exit: Exit): Command {
     process.stderr.write(err);
     exit(exitCode);
   };
-  const group = new Command("geo").description("geo databases: build one from text, look an address up");
+  const group = new Command("geo").description(
+    "geo databases: build one from text, look an address up, read them again",
+  );
   group.addHelpText("after", "\nExample:\n  rhumb geo lookup 198.51.100.7 --database geo-data/demo.mmdb");
   group.addCommand(
     command(
@@ -51,6 +60,27 @@ export function geoCommand(exit: Exit): Command {
           );
         },
       ),
+  );
+  group.addCommand(
+    apiCommand(
+      "reload",
+      "let a node read its geo databases again, which it also does by itself when a file is replaced",
+      "rhumb geo reload\nrhumb geo reload --force",
+    )
+      .option("--force", "also take a database that has lost much of what the one in use has")
+      .action(async (options: ApiOptions & { force?: boolean }) => {
+        const body = { force: options.force === true };
+        const answer = (await clientFor(options).call("POST", "/geo/reload", body)) as GeoReload;
+        if (!answer.isLoaded) exit(1);
+        if (options.json) return sayJson(answer);
+        for (const problem of answer.problems) complain(plain(problem));
+        const used = [answer.database, answer.asnDatabase].filter((database) => database !== null);
+        if (used.length === 0) say("no geo database is configured");
+        for (const { file, builtAtMs } of used) {
+          const built = builtAtMs === null ? "not loaded" : `built ${new Date(builtAtMs).toISOString()}`;
+          say(`in use: ${plain(file)}, ${built}`);
+        }
+      }),
   );
   return group;
 }
