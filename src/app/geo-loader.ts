@@ -115,6 +115,8 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
   let rttNetworks = 0;
   let generation = 0;
   let lookup: ((address: Uint8Array) => GeoLookup) | undefined;
+  /** Maps could not be built at the start, and the alarm about it is open. */
+  let hasFailedMaps = false;
   let isClosed = false;
   const workers = new Set<Worker>();
   const latencyTable = createLatencyTable((id) => regions.some((region) => region.id === id));
@@ -229,6 +231,10 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
     await options.onMaps(nextMaps, nextRtt);
     maps = nextMaps;
     rtt = nextRtt;
+    if (!hasFailedMaps || maps.length < geo.maps.length) return;
+    hasFailedMaps = false;
+    const says = "Client maps are built again";
+    emit({ kind: "geo.refused", atMs: clock.nowMs(), severity: "resolved", subject: "client maps", says });
   }
 
   function follow(held: Held, file: string | undefined): void {
@@ -339,6 +345,7 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
             if (builtFrom !== "" || isClosed) throw error;
             const says = `Building client maps failed, so clients are unknown: ${error instanceof Error ? error.message : error}`;
             emit({ kind: "geo.refused", atMs: clock.nowMs(), severity: "alarm", subject: "client maps", says });
+            hasFailedMaps = true;
             return maps;
           }
         }

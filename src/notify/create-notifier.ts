@@ -24,6 +24,9 @@ const BACKOFF_CAP_MS = 300_000;
 /** Alarms remembered for repeats; far more than a node can have. */
 const MAX_OPEN = 10_000;
 
+/** What has happened and is over: nothing resolves it, and it is not repeated, but forgotten after that time. */
+const MOMENTARY_KINDS: ReadonlySet<string> = new Set<RhumbEvent["kind"]>(["engine.worker-restarted"]);
+
 export type OpenAlarm = {
   readonly kind: string;
   readonly subject: string;
@@ -144,6 +147,10 @@ export function createNotifier(options: NotifierOptions): Notifier {
       const nowMs = clock.nowMs();
       for (const [key, open] of alarms) {
         if (nowMs - open.sentAtMs < REPEAT_MS) continue;
+        if (MOMENTARY_KINDS.has(open.kind)) {
+          alarms.delete(key);
+          continue;
+        }
         alarms.set(key, { ...open, sentAtMs: nowMs });
         enqueue({ ...open.event, atMs: nowMs });
       }

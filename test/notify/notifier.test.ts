@@ -175,6 +175,17 @@ test("an alarm that stays open is repeated every four hours by itself, so that n
   assert.equal(received.length, 4);
 });
 
+test("what has happened and is over is told, not repeated, and leaves the open alarms by itself", async (t) => {
+  const { url, received } = await receiver(t);
+  const { notifier, clock, outcomes } = setUp(t, [webhook(url)]);
+  notifier.notify(alarm({ kind: "engine.worker-restarted", severity: "warning", subject: "udp-0" }));
+  await outcomes(1);
+  assert.equal(notifier.open().length, 1);
+  clock.advance(2 * REPEAT_MS);
+  assert.equal(notifier.open().length, 0);
+  assert.equal(received.length, 1);
+});
+
 test("another subject, another kind, and a worse severity are news; info and an unknown end are not", async (t) => {
   const { url, received } = await receiver(t);
   const { notifier, outcomes } = setUp(t, [webhook(url)]);
