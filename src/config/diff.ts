@@ -62,17 +62,22 @@ function diffRestart(before: Snapshot, after: Snapshot): string[] {
     if (!equal(old, now)) lines.push(`${what} changed: takes effect after a restart`);
   };
   look("node", before.node, after.node);
-  look("dns.listen", before.dns?.listen, after.dns?.listen);
   look("dns.engine", before.dns?.engine, after.dns?.engine);
-  look("dns.workers", before.dns?.workers, after.dns?.workers);
-  look("dns.rrl.tableSize", before.dns?.guard.rrl.tableSize, after.dns?.guard.rrl.tableSize);
-  look("control.listen", listenText(before.control?.listen), listenText(after.control?.listen));
-  look("control.tls", before.control?.tls, after.control?.tls);
   look("cluster.state", before.control?.stateFolder, after.control?.stateFolder);
   return lines;
 }
 
-const DNS_LIVE_KEYS = ["unloadableZones", "nsid", "chaos", "ecs", "hashPrefix", "tcp", "guard"] as const;
+const DNS_LIVE_KEYS = [
+  "listen",
+  "workers",
+  "unloadableZones",
+  "nsid",
+  "chaos",
+  "ecs",
+  "hashPrefix",
+  "tcp",
+  "guard",
+] as const;
 
 /** @returns lines such as `service www changed: chain`; empty when both do the same */
 export function diffSnapshots(before: Snapshot | undefined, after: Snapshot): string[] {
@@ -116,6 +121,8 @@ export function diffSnapshots(before: Snapshot | undefined, after: Snapshot): st
   look("geo.database", [before.geo.database, before.geo.asnDatabase], [after.geo.database, after.geo.asnDatabase]);
   look("geo overrides", before.geo.overrides, after.geo.overrides);
   look("health.quorum", [before.health.vantage, before.health.quorum], [after.health.vantage, after.health.quorum]);
+  look("control.listen", listenText(before.control?.listen), listenText(after.control?.listen));
+  look("control.tls", before.control?.tls, after.control?.tls);
   look("control.tokens", before.control?.tokens, after.control?.tokens);
   return lines;
 }

@@ -49,7 +49,7 @@ const rrlSchema = z.strictObject({
     "Every n-th limited answer is sent truncated, so that real clients come back over TCP. 0: all are dropped. 1: all are truncated.",
     live,
   ),
-  tableSize: doc(integer(1_024, 16_777_216).default(262_144), "Buckets of the table; the memory is fixed.", restart),
+  tableSize: doc(integer(1_024, 16_777_216).default(262_144), "Buckets of the table; the memory is fixed.", live),
   allow: doc(z.array(network()).max(1_024).prefault([]), "Networks that are never limited.", live),
 });
 
@@ -82,7 +82,7 @@ export const dnsSchema = z.strictObject({
   listen: doc(
     z.union([hostPort(), z.array(hostPort()).min(1).max(64)]).meta({ expects: "address:port, or a list of them" }),
     "Addresses that answer UDP and TCP.",
-    restart,
+    live,
   ),
   engine: doc(
     z.enum(["auto", "dgram"]).default("auto"),
@@ -95,7 +95,7 @@ export const dnsSchema = z.strictObject({
       .default("auto")
       .meta({ expects: "auto, or a whole number from 1 to 64" }),
     "UDP workers for each address. `auto`: one per core, at most 8.",
-    restart,
+    live,
   ),
   nsid: doc(
     z.string().max(64).optional(),
