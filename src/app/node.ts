@@ -171,7 +171,10 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     const metrics = createMetrics({
       clock,
       sources: {
-        dnsSlots: () => [Float64Array.from(DNS_COUNTERS, (name) => dns.stats().counters[name])],
+        dnsSlots() {
+          const { counters } = dns.stats();
+          return [Float64Array.from(DNS_COUNTERS, (name) => counters[name])];
+        },
         dnsWorkers: () => countKinds(dns.stats().workers),
         zones: () =>
           (snapshotOf()?.dns?.zones ?? []).map(({ apex, serial, recordCount }) => ({
@@ -180,6 +183,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
             records: recordCount,
           })),
         health: () => ({ table: healthTable, targets: snapshotOf()?.health.targets ?? [] }),
+        healthStats: () => health.stats(),
         overrides: () => health.listOverrides(),
         generation: () => snapshotOf()?.generation ?? { epoch: 0, sequence: 0 },
         maps: () => maps.maps(),

@@ -70,7 +70,9 @@ export const METRICS = {
   rhumb_zone_records: gauge("records", "Records of each zone", ["zone"]),
 
   // Health
-  rhumb_target_up: gauge("bool", "1 when the verdict on the target is up", ["target"]),
+  rhumb_target_up: gauge("bool", "1 when the verdict on the target is up; 0 also while nothing is known of it", [
+    "target",
+  ]),
   rhumb_target_verdict: gauge("enum", "Verdict: 0 unknown, 1 up, 2 down, 3 held", ["target"]),
   rhumb_target_override: gauge("enum", "Override in force: 0 none, 1 up, 2 down, 3 drain, 4 ignore-health", ["target"]),
   rhumb_target_stale: gauge("bool", "1 when the evidence is older than three intervals", ["target"]),
@@ -84,7 +86,11 @@ export const METRICS = {
     "Earliest possible change of the verdict, Unix time; absent while quiet",
     ["target"],
   ),
-  rhumb_health_transitions_total: counter("transitions", "Changes of verdict", TRANSITION_LABELS),
+  rhumb_health_transitions_total: counter(
+    "transitions",
+    "Changes of verdict, and of regions on their way back: down, hold, approval, ramp, up",
+    TRANSITION_LABELS,
+  ),
   rhumb_health_probes_total: counter("probes", "Probes finished", ["kind", "result"]),
   rhumb_health_probe_duration_seconds: {
     type: "histogram",
@@ -93,6 +99,19 @@ export const METRICS = {
     labels: ["kind", "result"],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5],
   },
+  rhumb_health_probe_results_total: counter(
+    "probes",
+    "Probes judged, by class of error: `none` is a pass, `self` and `stalled` are our own trouble and count neither way",
+    ["kind", "error"],
+  ),
+  rhumb_health_monitors: gauge("endpoints", "Endpoints that are probed; targets with equal checks share one"),
+  rhumb_health_probes_running: gauge("probes", "Probes under way"),
+  rhumb_health_probes_waiting: gauge(
+    "probes",
+    "Probes that wait for others to end: above 0 for long, there are too many",
+  ),
+  rhumb_health_stalls_total: counter("stalls", "Times that this process stood still, so that probes were not judged"),
+  rhumb_health_frozen_targets: gauge("targets", "Failing targets that the blast budget keeps at their last verdict"),
   rhumb_override_age_seconds: gauge("seconds", "Age of each override: an old one is a forgotten one", [
     "id",
     "target",

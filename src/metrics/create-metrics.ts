@@ -26,6 +26,16 @@ export type MetricSources = {
     readonly table: Uint32Array;
     readonly targets: readonly { readonly id: string; readonly index: number }[];
   };
+  readonly healthStats?: () => {
+    readonly results: readonly { readonly kind: string; readonly errorClass: string; readonly count: number }[];
+    readonly scheduler: {
+      readonly monitors: number;
+      readonly running: number;
+      readonly waiting: number;
+      readonly stalls: number;
+    };
+    readonly frozen: number;
+  };
   readonly overrides?: () => readonly Pick<
     OverrideSpec,
     "id" | "target" | "verb" | "owner" | "createdAtMs" | "untilMs"
@@ -109,6 +119,19 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
     }
   }
 
+  function readHealthStats(): void {
+    const stats = sources.healthStats?.();
+    if (!stats) return;
+    const { results, scheduler, frozen } = stats;
+    for (const { kind, errorClass, count: total } of results)
+      setTotal("rhumb_health_probe_results_total", total, { kind, error: errorClass });
+    set("rhumb_health_monitors", scheduler.monitors);
+    set("rhumb_health_probes_running", scheduler.running);
+    set("rhumb_health_probes_waiting", scheduler.waiting);
+    setTotal("rhumb_health_stalls_total", scheduler.stalls);
+    set("rhumb_health_frozen_targets", frozen);
+  }
+
   function readRest(): void {
     const nowMs = clock.nowMs();
     for (const [transport, workers] of Object.entries(sources.dnsWorkers?.() ?? {}))
@@ -174,20 +197,19 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
       for (const metric of gauges.values()) metric.reset();
       readDns();
       readHealth();
+      readHealthStats();
       readRest();
       readProcess();
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
     observeEvent(event) {
       count("rhumb_events_total", { kind: event.kind, severity: event.severity });
-      if (event.kind === "health.transition") {
-        const { from, to, cause } = event.data ?? {};
-        count("rhumb_health_transitions_total", {
-          target: event.subject,
-          from: String(from ?? ""),
-          to: String(to ?? ""),
-          cause: String(cause ?? ""),
-        });
+      const { from, to, cause } = event.data ?? {};
+      const isTransition = event.kind === "health.transition" || event.kind === "health.failback";
+      // A step of a ramp is no transition, and an alarm that is raised again after a restart is none either.
+      if (isTransition && cause !== undefined && from !== to) {
+        const labels = { from: String(from), to: String(to), cause: String(cause) };
+        count("rhumb_health_transitions_total", { target: event.subject, ...labels });
       }
       // `info`: an overlay that its sender must correct; `resolved`: the files are again what serves.
       if (event.kind === "config.applied" || (event.kind === "config.refused" && event.severity !== "info")) {

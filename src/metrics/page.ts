@@ -28,7 +28,9 @@ ${rows.join("\n")}
 
 | expression | why |
 |---|---|
-| \`rhumb_target_up{target=~"region/[^/]+"} == 0\` | a region is down |
+| \`rhumb_target_verdict{target=~"region/[^/]+"} == 2\` | a region is down |
+| \`rhumb_health_frozen_targets > 0\` | more fails at once than is believed: is this node's own network sound? |
+| \`rhumb_health_probes_waiting > 0\` for 5 min | probes wait for each other: verdicts come late |
 | \`rate(rhumb_dns_fail_open_total[5m]) > 0\` | clients are sent to targets that are down, because none is up |
 | \`rhumb_config_last_reload_ok == 0\` | the files on disk are not what serves |
 | \`rate(rhumb_dns_handler_faults_total[5m]) > 0\` | a defect: report it |

@@ -140,6 +140,34 @@ test("events count, and reloads and transitions by what they say", async (t) => 
   assert.equal(await value("rhumb_events_total", { kind: "config.refused", severity: "alarm" }), 1);
 });
 
+test("transitions of failback count by cause; steps of a ramp and alarms raised again do not", async (t) => {
+  const { metrics, value } = setUp(t);
+  const base = { atMs: 1, severity: "info", subject: "region/eu-west", says: "x", kind: "health.failback" } as const;
+  metrics.observeEvent({ ...base, data: { from: "down", to: "hold", cause: "probes" } });
+  metrics.observeEvent({ ...base, data: { from: "ramp", to: "ramp", cause: "ramp-ended" } });
+  metrics.observeEvent({ ...base, kind: "health.transition", severity: "alarm" });
+  const total = (labels: Record<string, string>) => value("rhumb_health_transitions_total", labels);
+  assert.equal(await total({ from: "down", to: "hold", cause: "probes" }), 1);
+  assert.equal(await total({ from: "ramp" }), undefined);
+  assert.equal(await total({ cause: "undefined" }), undefined);
+});
+
+test("probe results count by kind and class of error, beside what the scheduler does", async (t) => {
+  const results = [
+    { kind: "http", errorClass: "none", count: 40 },
+    { kind: "http", errorClass: "timeout", count: 2 },
+  ];
+  const scheduler = { monitors: 7, running: 3, waiting: 1, stalls: 4 };
+  const { value } = setUp(t, { healthStats: () => ({ results, scheduler, frozen: 2 }) });
+  assert.equal(await value("rhumb_health_probe_results_total", { kind: "http", error: "timeout" }), 2);
+  assert.equal(await value("rhumb_health_probe_results_total", { kind: "http", error: "none" }), 40);
+  assert.equal(await value("rhumb_health_monitors"), 7);
+  assert.equal(await value("rhumb_health_probes_running"), 3);
+  assert.equal(await value("rhumb_health_probes_waiting"), 1);
+  assert.equal(await value("rhumb_health_stalls_total"), 4);
+  assert.equal(await value("rhumb_health_frozen_targets"), 2);
+});
+
 test("overrides have an age and a rest, maps and databases their sizes", async (t) => {
   const nowMs = 1_800_000_000_000;
   const override = {
