@@ -35,7 +35,7 @@ export function readMode(file: string): number | undefined {
 async function tryBind(protocol: "udp" | "tcp", { address, port }: ListenAddress): Promise<string | undefined> {
   try {
     if (protocol === "udp") {
-      const socket = createSocket(isIPv6(address) ? { type: "udp6", ipv6Only: true } : "udp4");
+      const socket = isIPv6(address) ? createSocket({ type: "udp6", ipv6Only: true }) : createSocket("udp4");
       try {
         socket.bind({ address, port, exclusive: true });
         await once(socket, "listening");
