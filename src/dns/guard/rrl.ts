@@ -15,13 +15,13 @@
  * of living buckets, the one that is nearest to drained goes, so that heavy hitters stay.
  * @module
  */
-import { mix32 } from "#base/hash.ts";
+import { combine32, mix32 } from "#base/hash.ts";
 import type { Client } from "#state/respond.ts";
 
 /** Knot DNS 3.4 and Knot Resolver 6, `rrl`: the wider the prefix, the more hosts share it, and the more it may get. */
 const IPV4_PREFIX_BITS = [18, 20, 24, 32];
 const IPV4_RATE_FACTORS = [768, 256, 32, 1];
-const IPV6_PREFIX_BITS = [32, 48, 56, 64, 128];
+/** For /32, /48, /56, /64 and /128. */
 const IPV6_RATE_FACTORS = [64, 4, 3, 2, 1];
 const MAX_PREFIXES = 5;
 
@@ -34,9 +34,9 @@ const BURST_MS = 2_500;
 const WAYS = 5;
 const LINE_OCTETS = 64;
 const TIMES_PER_LINE = LINE_OCTETS / Float64Array.BYTES_PER_ELEMENT;
-const TAGS_PER_LINE = LINE_OCTETS / Uint32Array.BYTES_PER_ELEMENT;
+const TAGS_PER_LINE = LINE_OCTETS / Int32Array.BYTES_PER_ELEMENT;
 /** The tags stand behind the times. */
-const FIRST_TAG = (WAYS * Float64Array.BYTES_PER_ELEMENT) / Uint32Array.BYTES_PER_ELEMENT;
+const FIRST_TAG = (WAYS * Float64Array.BYTES_PER_ELEMENT) / Int32Array.BYTES_PER_ELEMENT;
 
 export type RateLimit = {
   /**
@@ -56,17 +56,37 @@ export function createRateLimit(options: { ratePerSecond: number; tableSize: num
   const sets = 2 ** Math.ceil(Math.log2(Math.max(1, options.tableSize / WAYS)));
   const setMask = sets - 1;
   const lines = new ArrayBuffer(sets * LINE_OCTETS);
-  const tags = new Uint32Array(lines);
+  const tags = new Int32Array(lines);
   const drainedAtMs = new Float64Array(lines);
   const intervalMs = (factor: number) => 1_000 / (options.ratePerSecond * factor);
   const ipv4IntervalsMs = Float64Array.from(IPV4_RATE_FACTORS, intervalMs);
   const ipv6IntervalsMs = Float64Array.from(IPV6_RATE_FACTORS, intervalMs);
-  const ipv4Bits = Uint8Array.from(IPV4_PREFIX_BITS);
-  const ipv6Bits = Uint8Array.from(IPV6_PREFIX_BITS);
+  const ipv4Masks = Int32Array.from(IPV4_PREFIX_BITS, (bits) => -1 << (32 - bits));
+  const hashes = new Int32Array(MAX_PREFIXES);
   const slots = new Int32Array(MAX_PREFIXES);
   const { seed } = options;
   /** Times are kept relative to the first one: ms since 1970 leave a double too few bits for intervals of a few µs. */
   let startMs = Number.NaN;
+
+  function hashPrefixes(address: Uint8Array, isIpv6: boolean, kind: number): void {
+    const salt = mix32(seed + kind * 2 + (isIpv6 ? 1 : 0));
+    const first = wordAt(address, 0);
+    if (!isIpv6) {
+      // Two rounds: prefixes of one address differ in few bits, and must not fall into sets near to each other.
+      for (let index = 0; index < ipv4Masks.length; index++)
+        hashes[index] = mix32(mix32((first & ipv4Masks[index]!) ^ salt) + index);
+      return;
+    }
+    const second = wordAt(address, 4);
+    const site = combine32(salt, first);
+    hashes[0] = site;
+    // Each length has a start of its own: /48 and /64 with the same bits set are different buckets.
+    hashes[1] = combine32(mix32(site + 1), second & 0xffff0000);
+    hashes[2] = combine32(mix32(site + 2), second & 0xffffff00);
+    const network = combine32(mix32(site + 3), second);
+    hashes[3] = network;
+    hashes[4] = combine32(combine32(network, wordAt(address, 8)), wordAt(address, 12));
+  }
 
   /**
    * @param hash seeded, so that its low bits choose the set and the whole of it is the tag
@@ -77,19 +97,15 @@ export function createRateLimit(options: { ratePerSecond: number; tableSize: num
     const set = tag & setMask;
     const firstTime = set * TIMES_PER_LINE;
     const firstTag = set * TAGS_PER_LINE + FIRST_TAG;
-    let victim = 0;
-    let victimAtMs = Number.POSITIVE_INFINITY;
     for (let way = 0; way < WAYS; way++) {
-      const atMs = drainedAtMs[firstTime + way]!;
-      if (tags[firstTag + way] === tag) {
-        // Further ahead than any bucket gets: the clock was set back. Start again rather than limit for that long.
-        if (atMs > nowMs + 2 * BURST_MS) drainedAtMs[firstTime + way] = nowMs;
-        return firstTime + way;
-      }
-      if (atMs < victimAtMs) {
-        victim = way;
-        victimAtMs = atMs;
-      }
+      if (tags[firstTag + way] !== tag) continue;
+      // Further ahead than any bucket gets: the clock was set back. Start again rather than limit for that long.
+      if (drainedAtMs[firstTime + way]! > nowMs + 2 * BURST_MS) drainedAtMs[firstTime + way] = nowMs;
+      return firstTime + way;
+    }
+    let victim = 0;
+    for (let way = 1; way < WAYS; way++) {
+      if (drainedAtMs[firstTime + way]! < drainedAtMs[firstTime + victim]!) victim = way;
     }
     tags[firstTag + victim] = tag;
     drainedAtMs[firstTime + victim] = nowMs;
@@ -99,19 +115,13 @@ export function createRateLimit(options: { ratePerSecond: number; tableSize: num
   function isOver(client: Client, kind: number, unixMs: number): boolean {
     if (Number.isNaN(startMs)) startMs = unixMs;
     const nowMs = unixMs - startMs;
-    const { address } = client;
-    const prefixBits = client.isIpv6 ? ipv6Bits : ipv4Bits;
     const intervalsMs = client.isIpv6 ? ipv6IntervalsMs : ipv4IntervalsMs;
-    const count = prefixBits.length;
-    let hash = mix32(seed + kind * 2 + (client.isIpv6 ? 1 : 0));
-    let octet = 0;
+    const count = intervalsMs.length;
+    // All hashes first: the memory behind them is then fetched at the same time, not one after the other.
+    hashPrefixes(client.address, client.isIpv6, kind);
     let isFull = false;
     for (let index = 0; index < count; index++) {
-      const bits = prefixBits[index]!;
-      for (; octet < bits >>> 3; octet++) hash = Math.imul(hash ^ address[octet]!, 0x01000193);
-      const rest = bits & 7;
-      const partial = rest === 0 ? 0 : (address[octet]! >>> (8 - rest)) + 1;
-      const slot = slotOf(mix32(Math.imul(hash ^ partial, 0x01000193) + bits), nowMs);
+      const slot = slotOf(hashes[index]!, nowMs);
       slots[index] = slot;
       if (Math.max(drainedAtMs[slot]!, nowMs) + intervalsMs[index]! > nowMs + BURST_MS) isFull = true;
     }
@@ -125,3 +135,6 @@ export function createRateLimit(options: { ratePerSecond: number; tableSize: num
 
   return { isOver };
 }
+
+const wordAt = (address: Uint8Array, at: number): number =>
+  (address[at]! << 24) | (address[at + 1]! << 16) | (address[at + 2]! << 8) | address[at + 3]!;
