@@ -14,7 +14,7 @@ import { typeNumber } from "#dns/wire/types.ts";
 const PROBE_TIMEOUT_MS = 2_000;
 
 export function createCommands(parts: NodeParts): Commands {
-  const { door, health, geo, notifier, store, options } = parts;
+  const { door, health, geo, latency, notifier, options } = parts;
   return {
     setOverride: ({ force, ...request }) => health.setOverride(request, { force }),
     clearOverride(id) {
@@ -30,19 +30,7 @@ export function createCommands(parts: NodeParts): Commands {
       changeView(await door.propose({ source: "api", overlay, isDryRun })),
     reloadConfig: async () => changeView(await door.propose({ source: "api" })),
     async setLatency({ entries, replace }) {
-      await geo.setLatency(entries, replace);
-      const nowMs = Date.now();
-      store.putLatency(
-        entries.flatMap(({ network, rttMs }) =>
-          Object.entries(rttMs).map(([region, ms]) => ({
-            network,
-            region,
-            rttMicros: Math.round(ms * 1_000),
-            atMs: nowMs,
-          })),
-        ),
-        { replace },
-      );
+      await latency.put(entries, replace);
       const { generation, networks } = geo.info().latency;
       return { generation, networks, entries: [] };
     },

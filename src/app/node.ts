@@ -2,7 +2,8 @@
  * One rhumb node: builds the engines, joins them by their doors, and takes them down in order.
  *
  * Owns:    the life of everything in the process. Start: store → engines → first configuration → API → watchers.
- *          Stop: not ready → DNS drains → probes → API → notifier → store.
+ *          Stop: not ready → DNS drains → API → geo and probes → notifier → store. The API goes after DNS, so that
+ *          /readyz can say "draining" to whoever steers traffic around us.
  * Never:   holds a rule: what is right stands in the rooms below; here stands who is told what.
  * @module
  */
@@ -16,6 +17,7 @@ import type { Commands } from "#api/views.ts";
 import { createCommands } from "#app/commands.ts";
 import { createDnsEngine, type DnsEngine } from "#app/dns-engine.ts";
 import { createGeoLoader, type GeoLoader } from "#app/geo-loader.ts";
+import { createLatencyMemory, type LatencyMemory } from "#app/latency-memory.ts";
 import { createMapDoor, type MapDoor } from "#app/map-door.ts";
 import { createQueryRate, type QueryRate } from "#app/query-rate.ts";
 import { createViews } from "#app/views.ts";
@@ -65,6 +67,7 @@ export type NodeParts = {
   readonly health: Health;
   readonly healthTable: Uint32Array;
   readonly geo: GeoLoader;
+  readonly latency: LatencyMemory;
   readonly maps: MapDoor;
   readonly dns: DnsEngine;
   readonly notifier: Notifier;
@@ -228,21 +231,13 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       emit,
       clock,
     });
+    closers.push(() => api?.close());
     closers.push(() => dns.close({ drainMs: snapshotOf()?.dns?.tcp.drainMs ?? 0 }));
 
     const first = await door.propose({ source: "start" });
     if (!first.isApplied) throw new StartRefused(options.config, first.problems);
-    const measured = store.latency();
-    if (measured.length > 0) {
-      const entries = measured.map(({ network, region, rttMicros, atMs }) => ({
-        network,
-        rttMs: { [region]: rttMicros / 1_000 },
-        atMs,
-      }));
-      await geo.setLatency(entries, true).catch((error: unknown) => {
-        log.warn({ error: String(error) }, "Measured latency of an earlier run does not fit this configuration");
-      });
-    }
+    const latency = createLatencyMemory({ store, geo, clock, log });
+    await latency.restore(snapshotOf()?.regions.map(({ id }) => id) ?? []);
 
     const parts: NodeParts = {
       options,
@@ -251,6 +246,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       health,
       healthTable,
       geo,
+      latency,
       maps,
       dns,
       notifier,
@@ -275,7 +271,6 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         clock,
         observe: (...answer) => metrics.observeRequest(...answer),
       });
-      closers.push(() => api?.close());
       apiUrl = await api.listen();
     }
 

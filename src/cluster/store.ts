@@ -75,6 +75,8 @@ export type Store = {
 
   putLatency(rows: readonly LatencyRecord[], options?: { readonly replace?: boolean }): void;
   latency(): LatencyRecord[];
+  /** Drops what was measured before `beforeMs`. */
+  forgetLatency(beforeMs: number): void;
 
   /** A consistent copy of the store while it is in use. */
   backupTo(file: string): Promise<void>;
@@ -164,6 +166,7 @@ export function openStore({ folder, clock }: { folder: string; clock: Clock }): 
     ),
     trimAudit: database.prepare("DELETE FROM audit WHERE id <= ?"),
     audit: database.prepare("SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?"),
+    forgetLatency: database.prepare("DELETE FROM latency WHERE at_ms < ?"),
     clearLatency: database.prepare("DELETE FROM latency"),
     putLatency: database.prepare("INSERT OR REPLACE INTO latency VALUES (?, ?, ?, ?)"),
     latency: database.prepare("SELECT * FROM latency ORDER BY network, region"),
@@ -251,6 +254,9 @@ export function openStore({ folder, clock }: { folder: string; clock: Clock }): 
         rttMicros: Number(row["rtt_micros"]),
         atMs: Number(row["at_ms"]),
       })),
+    forgetLatency(beforeMs) {
+      sql.forgetLatency.run(beforeMs);
+    },
     async backupTo(target) {
       await backup(database, target);
       chmodSync(target, 0o600);

@@ -1,7 +1,7 @@
 /**
  * The table that `PUT /latency` fills: measured RTT by client network and region, until the map is built from it.
  *
- * Owns:    the entries in memory, as columns of numbers (about 40 octets each). They are not kept over a restart.
+ * Owns:    the entries in memory, as columns of numbers (about 40 octets each). `app/` keeps them over a restart.
  * Shape:   `[{ "network": "198.51.100.0/24", "rttMs": { "eu-west": 23.4, "us-east": 110 } }]`, with an optional
  *          `"atMs"` (Unix ms; now by default). Networks narrower than /24 or /48 count for their whole block.
  * @module
