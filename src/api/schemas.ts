@@ -91,6 +91,8 @@ export const targetHealthSchema = z
   })
   .meta({ id: "TargetHealth" });
 
+const origin = z.enum(["file", "api"]).describe("`api`: the overlay of PUT /config adds or changes it");
+
 export const regionSchema = z
   .object({
     id: text,
@@ -106,6 +108,7 @@ export const regionSchema = z
       .number()
       .nullable()
       .describe("Share of steered answers that named it lately; null when not measured"),
+    origin,
     health: targetHealthSchema,
     addresses: z.array(targetHealthSchema),
   })
@@ -130,6 +133,7 @@ export const serviceSchema = z
     allowEmpty: z.boolean(),
     weightedBy: z.enum(["auto", "prefix", "resolver"]),
     mapId: text.nullable(),
+    origin,
   })
   .meta({ id: "Service" });
 
@@ -161,7 +165,16 @@ export const explainSchema = z
         override: text.nullable(),
       })
       .nullable(),
-    regions: z.array(z.looseObject({ id: text })).describe("What the chain knew of each region"),
+    regions: z
+      .array(
+        z.looseObject({
+          id: text,
+          says: text.describe("How the region stands in this answer"),
+          cause: text.nullable().describe("What its verdict rests on now"),
+          override: overrideSchema.nullable().describe("Who has overridden it, why, and until when"),
+        }),
+      )
+      .describe("What the chain knew of each region"),
     steps: z
       .array(
         z.looseObject({

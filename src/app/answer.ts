@@ -56,7 +56,13 @@ export async function answer(options: AnswerOptions): Promise<number> {
     });
     const explained = explainer.ask(question);
     const lookup = geo.lookup(question.subnet?.bytes ?? question.source);
-    const view = explainView({ name, type, from, atMs: nowMs }, explained, generationText(generation), lookup);
+    const view = explainView(
+      { name, type, from, atMs: nowMs },
+      explained,
+      generationText(generation),
+      lookup,
+      new Map(),
+    );
     if (options.json) console.log(JSON.stringify(view, null, 2));
     else {
       console.log(`;; ${view.rcode}: ${view.says}`);

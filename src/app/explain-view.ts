@@ -2,7 +2,7 @@
  * An explained answer as the API and the command line show it.
  * @module
  */
-import type { ExplainView } from "#api/views.ts";
+import type { ExplainView, TargetHealthView } from "#api/views.ts";
 import type { Explained } from "#app/explainer.ts";
 import { recordTexts } from "#app/record-text.ts";
 import { rcodeText } from "#dns/wire/rcodes.ts";
@@ -13,6 +13,7 @@ export function explainView(
   explained: Explained,
   generation: string,
   lookup: GeoLookup | undefined,
+  targets: ReadonlyMap<string, Pick<TargetHealthView, "cause" | "override">>,
 ): ExplainView {
   const { message } = explained;
   const steered = explained.steered[0];
@@ -29,7 +30,11 @@ export function explainView(
     says: steered?.says ?? staticSentence(rcode, answer.length),
     service: steered?.service ?? null,
     client: steered ? { ...steered.client, override: lookup?.location.override ?? null } : null,
-    regions: (steered?.regions ?? []).map((region) => ({ ...region })),
+    regions: (steered?.regions ?? []).map((region) => {
+      // The facts of the answer stand in `says`; who and why is what health knows at this moment.
+      const { cause = null, override = null } = targets.get(`region/${region.id}`) ?? {};
+      return { ...region, cause, override };
+    }),
     steps: (steered?.steps ?? []).map((step) => ({ ...step, before: [...step.before], after: [...step.after] })),
     ttl: steered?.ttl ?? null,
     scope: steered?.scope ?? null,

@@ -44,7 +44,7 @@ export function createViews(parts: NodeParts): Views {
     },
     regions() {
       const views = targets();
-      return snapshot().regions.map((region) => regionView(region, snapshot(), views));
+      return snapshot().regions.map((region) => regionView(region, applied(), views));
     },
     services() {
       const views = targets();
@@ -56,7 +56,7 @@ export function createViews(parts: NodeParts): Views {
       const question = readQuestion(request);
       const explained = explainerOfNow().ask(question);
       const lookup = geo.lookup(question.subnet?.bytes ?? question.source);
-      return explainView(request, explained, generationText(snapshot().generation), lookup);
+      return explainView(request, explained, generationText(snapshot().generation), lookup, targets());
     },
     config() {
       const { files, overlay, document, appliedAtMs } = applied();
@@ -153,7 +153,11 @@ export function createViews(parts: NodeParts): Views {
 const engineReason = (asked: string): string =>
   asked === "auto" ? "auto: the one engine of this version" : "as configured";
 
-function regionView(region: RegionSpec, snapshot: Snapshot, views: ReadonlyMap<string, TargetHealthView>): RegionView {
+function regionView(
+  region: RegionSpec,
+  { snapshot, overlay }: AppliedConfig,
+  views: ReadonlyMap<string, TargetHealthView>,
+): RegionView {
   const number = snapshot.regions.indexOf(region);
   const { id, latitude, longitude, continent, country, v4, v6, capacityRps, balancerUrl } = region;
   return {
@@ -167,16 +171,21 @@ function regionView(region: RegionSpec, snapshot: Snapshot, views: ReadonlyMap<s
     balancerUrl: balancerUrl ?? null,
     services: snapshot.services.filter((one) => one.regions.some((entry) => entry.region === number)).map(nameOf),
     sharePercent: null,
+    origin: originOf(overlay.regions, id),
     health: views.get(`region/${id}`)!,
     addresses: [...v4, ...v6].flatMap((address) => views.get(`region/${id}/${address}`) ?? []),
   };
 }
 
+/** Whether the API's overlay says something of this name. */
+const originOf = (section: Readonly<Record<string, unknown>> | undefined, name: string): "file" | "api" =>
+  section !== undefined && Object.hasOwn(section, name) ? "api" : "file";
+
 const nameOf = ({ name }: { readonly name: string }): string => name;
 
 function serviceView(
   service: ServiceSpec,
-  { snapshot, steers }: AppliedConfig,
+  { snapshot, steers, overlay }: AppliedConfig,
   views: ReadonlyMap<string, TargetHealthView>,
 ): ServiceView {
   return {
@@ -193,5 +202,6 @@ function serviceView(
     allowEmpty: service.allowEmpty,
     weightedBy: service.weightedBy,
     mapId: service.mapId ?? null,
+    origin: originOf(overlay.services, service.name),
   };
 }

@@ -62,6 +62,12 @@ export type Explanation = {
   readonly says: string;
   readonly service: string | null;
   readonly client: { readonly label: string; readonly network: string | null; readonly override: string | null } | null;
+  readonly regions: readonly {
+    readonly id: string;
+    readonly says: string;
+    readonly cause: string | null;
+    readonly override: Pick<Override, "owner" | "reason" | "untilMs"> | null;
+  }[];
   readonly steps: readonly { readonly filter: string; readonly after: readonly string[]; readonly says: string }[];
   readonly ttl: { readonly seconds: number; readonly says: string } | null;
   readonly scope: { readonly bits: number; readonly says: string } | null;

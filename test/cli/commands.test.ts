@@ -93,6 +93,8 @@ test("explain shows each filter, the TTL, the scope and the answer", async () =>
     "us-east eu-west",
     "kept 1",
     "127.0.12.1",
+    "us-east: down (0 of 1 IPv4 addresses up)",
+    "ap-south: overridden down, by kim until 2027-01-15T08:10:00.000Z: kernel upgrade",
   ]) {
     assert.ok(out.includes(part), `${part} in:\n${out}`);
   }

@@ -69,13 +69,11 @@ export function statusText(status: Status, regions: readonly Region[], nowMs: nu
     lines.push(`load  ${status.queries.total} queries${rate}`);
   }
   const head = ["REGION", "SERVING", "VERDICT", "SINCE", "NEXT CHANGE", "RTT", "SHARE", "OVERRIDE"];
-  lines.push(
-    "",
-    table(
-      head,
-      regions.map((region) => regionRow(region, nowMs)),
-    ),
-  );
+  const rows = regions.map((region) => regionRow(region, nowMs));
+  if (regions.every(({ sharePercent }) => sharePercent === null)) {
+    for (const row of [head, ...rows]) row.splice(6, 1); // a column of dashes says nothing
+  }
+  lines.push("", table(head, rows));
   if (status.alarms.length > 0) {
     lines.push("", paint("ALARMS", "bold"));
     for (const { severity, says, subject, sinceMs } of status.alarms) {
@@ -103,6 +101,14 @@ export function explainText(explanation: Explanation): string {
   }
   if (ttl) facts.push(["ttl", `${ttl.seconds}s: ${ttl.says}`]);
   if (scope) facts.push(["scope", `/${scope.bits}: ${scope.says}`]);
+  for (const { id, says, cause, override } of explanation.regions) {
+    // What is up, or taken for it, needs no words.
+    if (override !== null) {
+      const until = new Date(override.untilMs).toISOString();
+      facts.push(["region", `${id}: ${says}, by ${override.owner} until ${until}: ${override.reason}`]);
+    } else if (!/^up( \(not yet probed\))?$/.test(says))
+      facts.push(["region", `${id}: ${says}${cause === null ? "" : ` (${cause})`}`]);
+  }
   for (const [key, value] of facts) lines.push(`${key.padEnd(11)} ${plain(value)}`);
   if (explanation.isFailOpen)
     lines.push(paint("fail open   targets that are down are answered, because nothing better is left", "yellow"));
