@@ -26,13 +26,30 @@ export type DemoRegions = Required<Commands>["demo"] & {
   close(): Promise<void>;
 };
 
-/** Whether this machine answers for an address: Linux has all of 127.0.0.0/8, others only 127.0.0.1. */
-export function canListen(address: string): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
+/** Why nothing of ours could listen there, as the system's code; undefined: it could. Port 0 is any. */
+function listenFault(address: string, port: number): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
   const server = createServer();
-  server.on("error", () => resolve(false));
-  server.listen({ host: address, port: 0 }, () => server.close(() => resolve(true)));
+  server.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+  server.listen({ host: address, port }, () => server.close(() => resolve(undefined)));
   return promise;
+}
+
+/** Whether this machine answers for an address: Linux has all of 127.0.0.0/8, others only 127.0.0.1. */
+export const canListen = async (address: string): Promise<boolean> => (await listenFault(address, 0)) === undefined;
+
+const holderOf = (port: number): string => {
+  const owner = findPortOwner("tcp", port);
+  return owner ? `process ${owner.pid} (${owner.name}) holds the port` : "another process holds the port";
+};
+
+/**
+ * Before anything starts, so that a busy port is told as that, and not as a fault of the configuration.
+ * @throws RhumbError RHUMB_APP_DEMO that names the owner
+ */
+export async function refuseBusyPort(what: string, port: number): Promise<void> {
+  if ((await listenFault("127.0.0.1", port)) === "EADDRINUSE")
+    throw new RhumbError("RHUMB_APP_DEMO", `${what} cannot listen on 127.0.0.1 port ${port}: ${holderOf(port)}`);
 }
 
 export function createDemoRegions(places: readonly DemoPlace[]): DemoRegions {
@@ -47,8 +64,7 @@ export function createDemoRegions(places: readonly DemoPlace[]): DemoRegions {
     running.set(region, child);
     child.once("message", (message: "ready" | { failed: string }) => {
       if (message === "ready") return resolve();
-      const owner = message.failed === "EADDRINUSE" ? findPortOwner("tcp", port) : undefined;
-      const held = owner ? `: process ${owner.pid} (${owner.name}) holds the port` : ` (${message.failed})`;
+      const held = message.failed === "EADDRINUSE" ? `: ${holderOf(port)}` : ` (${message.failed})`;
       reject(new RhumbError("RHUMB_APP_DEMO", `region ${region} cannot listen on ${listen} port ${port}${held}`));
     });
     child.once("exit", () => {

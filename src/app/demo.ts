@@ -12,7 +12,7 @@ import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync }
 import { join, resolve } from "node:path";
 import { createLog } from "#app/create-log.ts";
 import { regionLine } from "#app/demo-lines.ts";
-import { canListen, createDemoRegions, type DemoPlace } from "#app/demo-regions.ts";
+import { canListen, createDemoRegions, type DemoPlace, refuseBusyPort } from "#app/demo-regions.ts";
 import { reworkForDemo } from "#app/demo-rework.ts";
 import { type RhumbNode, StartRefused, startNode } from "#app/node.ts";
 import { untilSignal } from "#app/signals.ts";
@@ -67,6 +67,8 @@ export async function demo({ portBase, run: runFolder }: DemoOptions): Promise<n
   let node: RhumbNode | undefined;
   const ended = untilSignal(() => void node?.reload());
   try {
+    await refuseBusyPort("DNS", dnsPort);
+    await refuseBusyPort("the control API", apiPort);
     await regions.start();
     node = await startNode({
       config,
