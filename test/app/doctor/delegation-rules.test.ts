@@ -85,7 +85,7 @@ for (const { name, answers, own, expected } of [
     const findings = judge(answers, own);
     const texts = findings.map(({ state, says }) => `${state} ${says}`);
     assert.equal(texts.length, expected.length, texts.join("\n"));
-    for (const [index, start] of expected.entries()) assert.ok(texts[index]!.startsWith(start), texts[index]);
+    for (const [index, start] of expected.entries()) assert.ok(texts[index]!.startsWith(start), texts[index]!);
     for (const { state, fix } of findings) assert.equal(fix === "", state === "ok");
   });
 }
