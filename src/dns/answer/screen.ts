@@ -10,6 +10,7 @@ import { type Draft, refuseWith, type Step, VERDICT, type Verdict } from "#dns/a
 import { isEcsValid } from "#dns/answer/opt.ts";
 import { CLASS } from "#dns/wire/classes.ts";
 import { EDE } from "#dns/wire/edns.ts";
+import { HEADER_OCTETS } from "#dns/wire/header.ts";
 import { OPCODE, RCODE } from "#dns/wire/rcodes.ts";
 import { TYPE } from "#dns/wire/types.ts";
 import { COOKIE, type Guard } from "#state/guard.ts";
@@ -43,6 +44,8 @@ export function createScreen(settings: ScreenSettings): Step {
 function screenOpcode(draft: Draft): Verdict {
   if (draft.query.opcode === OPCODE.QUERY) return VERDICT.continue;
   draft.hasQuestion = false;
+  draft.end = HEADER_OCTETS;
+  draft.neededEnd = HEADER_OCTETS;
   return refuseWith(draft, RCODE.NOTIMP);
 }
 
