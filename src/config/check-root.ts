@@ -148,6 +148,14 @@ function checkVantages({ root }: ParsedConfig, report: Report): void {
       `${health.quorum} votes are wanted, but there ${count === 1 ? "is 1 vantage" : `are ${count} vantages`}`,
       "Write `auto`, or add vantages",
     );
+  if (count > 1)
+    report(
+      source,
+      ["health", "vantages"],
+      "Nodes do not exchange votes yet: this node decides by its own probes alone",
+      "Leave the other vantages out, or know that each node judges for itself",
+      { severity: "warning" },
+    );
   if (count === 2)
     report(
       source,

@@ -8,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
+import { userName } from "#base/user-name.ts";
 import { CONTROL, createWorld, TOKENS, type World } from "../api/fake-world.ts";
 import { childEnv, mainFile, rhumb } from "./rhumb.ts";
 
@@ -131,6 +132,14 @@ test("an override is set, listed and cleared", async () => {
   const again = await run(["override", "clear", "o1"]);
   assert.equal(again.code, 1);
   assert.match(again.err, /There is no "override o1/);
+});
+
+test("an override is this system user's, for four hours, unless said otherwise (ruling 22)", async () => {
+  const set = await run(["override", "down", "us-east", "--reason", "r"], "operate");
+  assert.equal(set.code, 0, set.err);
+  const { input } = world.calls.findLast(({ command }) => command === "setOverride")!;
+  const { owner, untilMs } = input as { owner: string; untilMs: number };
+  assert.deepEqual([owner, untilMs], [userName(), world.clock.nowMs() + 4 * 3_600_000]);
 });
 
 for (const { name, words, says } of [
