@@ -49,7 +49,9 @@ function overUdp({ address, port, timeoutMs }: DnsAsk, query: Uint8Array, id: nu
   socket.on("message", (message) => {
     if (isOurs(message, id)) resolve(message);
   });
-  socket.connect(port, address, () => socket.send(query));
+  // An event, not a callback: the callback is also called when there is no route, and then nothing may be sent.
+  socket.on("connect", () => socket.send(query));
+  socket.connect(port, address);
   return promise.finally(() => {
     clearTimeout(timer);
     socket.close();
