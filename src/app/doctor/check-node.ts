@@ -50,7 +50,7 @@ export async function checkNode(options: {
   const ports = await Promise.all(
     listen.flatMap((one) => (["udp", "tcp"] as const).map((protocol) => readPort(protocol, one, isServed(one)))),
   );
-  const isServing = ports.some((port) => port.outcome === "busy" && (port.isServed || port.owner?.isRhumb === true));
+  const isServing = ports.some((port) => port.isServed || port.owner?.isRhumb === true);
   findings.push(...ports.map(judgePort));
   const privileges = {
     ports: listen.map(({ port }) => port),

@@ -23,12 +23,12 @@ const where = ({ address, port, protocol }: PortFacts): string => `${address} po
 
 export function judgePort(facts: PortFacts): Finding {
   const { outcome, owner, isServed, port, says } = facts;
+  if (isServed) return ok("port", `${where(facts)} is held by rhumb${owner?.isRhumb ? ` (pid ${owner.pid})` : ""}`);
   switch (outcome) {
     case "free":
       return ok("port", `${where(facts)} is free`);
     case "busy":
-      if (isServed || owner?.isRhumb)
-        return ok("port", `${where(facts)} is held by rhumb${owner ? ` (pid ${owner.pid})` : ""}`);
+      if (owner?.isRhumb) return ok("port", `${where(facts)} is held by rhumb (pid ${owner.pid})`);
       if (!owner)
         return problem(
           "port",
