@@ -157,9 +157,9 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         save: (all) => void store.put(OVERRIDES_KEY, all),
       },
       stateFile: join(stateFolder, HEALTH_STATE_FILE),
-      wouldEmpty: (isOut) => {
+      wouldEmpty: (isOut, isOutNow) => {
         const snapshot = door.current()?.snapshot;
-        return snapshot && wouldEmpty(snapshot, isOut);
+        return snapshot && wouldEmpty(snapshot, isOut, isOutNow);
       },
     });
     closers.push(() => health.close());

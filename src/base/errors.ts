@@ -166,7 +166,7 @@ export const ERRORS = {
     fix: "Run `rhumb status` for the targets there are; a bare name is a region, and `*` stops at `/`",
   },
   RHUMB_HEALTH_OVERRIDE_EMPTIES_SERVICE: {
-    says: "This override would leave the service % without any region",
+    says: "This override would leave the service % without any region that is up",
     fix: "Leave one region in service, or say `--force` if an outage is what you want",
   },
   RHUMB_HEALTH_OVERRIDE_INVALID: {

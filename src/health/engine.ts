@@ -38,10 +38,14 @@ const COALESCE_MS = 10;
 const TICK_MS = 1_000;
 
 /**
- * Names a service that would have no region left, or returns undefined.
- * @param isOut whether an operator would have taken the region with this row of the table out of service
+ * Names a service that would have no region left that is up, or returns undefined.
+ * @param isOut whether the region with this row of the table would be out of service: by an operator, or down as it is
+ * @param isOutNow whether it is so already
  */
-export type WouldEmpty = (isOut: (target: number) => boolean) => string | undefined;
+export type WouldEmpty = (
+  isOut: (target: number) => boolean,
+  isOutNow: (target: number) => boolean,
+) => string | undefined;
 
 export type HealthOptions = {
   readonly table: Uint32Array;
@@ -235,7 +239,9 @@ export function createHealth(options: HealthOptions): Health {
         if (rows.matching(spec.target).length === 0)
           throw new RhumbError("RHUMB_HEALTH_OVERRIDE_NO_MATCH", spec.target);
         const isTakingOut = spec.verb === "down" || (spec.verb === "drain" && spec.weightPercent === 0);
-        const emptied = isTakingOut ? options.wouldEmpty?.((target) => rows.isOutWith(target, spec)) : undefined;
+        const emptied = isTakingOut
+          ? options.wouldEmpty?.((target) => rows.isOut(target, spec), rows.isOut)
+          : undefined;
         if (emptied !== undefined) throw new RhumbError("RHUMB_HEALTH_OVERRIDE_EMPTIES_SERVICE", emptied);
       }
       overrides.add(spec);

@@ -76,8 +76,8 @@ export type Rows = {
   setLoad(index: number, loadPermille: number): boolean;
   /** Ids that a target or glob matches. */
   matching(target: string): readonly string[];
-  /** Whether an operator has taken the row out of service, if `extra` came on top. */
-  isOutWith(index: number, extra: OverrideSpec): boolean;
+  /** Whether the row is out of service: by an operator, or because it is down or held. `extra`: if that came on top. */
+  isOut(index: number, extra?: OverrideSpec): boolean;
 };
 
 const OVERRIDE_OF_VERB = {
@@ -322,9 +322,12 @@ export function createRows(options: {
       const matches = createMatcher(target);
       return [...byIndex.values()].flatMap((row) => (matches(row.spec.id) ? [row.spec.id] : []));
     },
-    isOutWith(index, extra) {
+    isOut(index, extra) {
       const row = byIndex.get(index);
-      return row !== undefined && isTakenOut(overrides.find(row.spec.id, extra));
+      if (row === undefined) return false;
+      const override = overrides.find(row.spec.id, extra);
+      if (override !== undefined && override.verb !== "drain") return override.verb === "down";
+      return isTakenOut(override) || row.state.verdict === VERDICT.down || row.state.isHeldForFailback;
     },
   };
 }

@@ -343,6 +343,18 @@ test("setOverride() refuses what matches nothing, what empties a service, and no
   }
 });
 
+test("setOverride() counts regions that are down by themselves: the last one that is up needs force", () => {
+  const bed = createBed({ wouldEmpty: (isOut) => (isOut(EAST) && isOut(WEST) ? "www" : undefined) });
+  bed.health.apply(snapshotOf(TWO));
+  bed.clock.advance(20_000);
+  bed.probes.answers.set("192.0.2.2", "refused");
+  bed.until(() => bed.row(WEST).verdict === VERDICT.down);
+  const down = { target: "east", verb: "down", reason: "test", owner: "kim" } as const;
+  assert.throws(() => bed.health.setOverride(down), { code: "RHUMB_HEALTH_OVERRIDE_EMPTIES_SERVICE" });
+  bed.health.setOverride({ ...down, target: "west", verb: "ignore-health" });
+  bed.health.setOverride(down);
+});
+
 test("an address overridden down counts as down for its region, one overridden up as up", () => {
   const bed = createBed();
   bed.health.apply(snapshotOf({ east: ["192.0.2.1", "192.0.2.2"] }, { upThreshold: 1 }));
