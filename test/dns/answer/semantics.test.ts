@@ -284,7 +284,7 @@ test("respond() puts all glue below the cut into a referral or says TC, and leav
     (_, n) => `deep 60 NS n${n}.deep\nn${n}.deep 60 A 192.0.2.${n}\nn${n}.deep 60 AAAA 2001:db8::${n}\n`,
   );
   const beside = Array.from(
-    { length: 6 },
+    { length: 9 },
     (_, n) => `wide 60 NS w${n}\nw${n} 60 A 192.0.2.${n}\nw${n} 60 AAAA 2001:db8::${n}\n`,
   );
   const inside = `wide 60 NS in.wide\nin.wide 60 A 192.0.2.99\n`;
