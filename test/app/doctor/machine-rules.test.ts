@@ -55,6 +55,12 @@ for (const { name, facts, state, says, fix = "" } of [
     says: /may not look into/,
     fix: "ss -lnp",
   },
+  {
+    name: "takes a port that is served, though this user may not bind it",
+    facts: { outcome: "forbidden", isServed: true },
+    state: "ok",
+    says: /held by rhumb$/,
+  },
   { name: "leaves forbidden ports to the capability", facts: { outcome: "forbidden" }, state: "ok", says: /not tried/ },
   {
     name: "finds an address of another machine",
