@@ -20,7 +20,7 @@ import {
 import { NO_RRSET, NO_SERVICE, selectRrset, serviceOf } from "#dns/answer/select.ts";
 import type { Steering } from "#dns/answer/steering.ts";
 import { CHAIN_LEAVES, type Chain, type ServedZone, type ZoneSet } from "#dns/answer/zone-set.ts";
-import { LOWER, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
+import { isWildcard, LOWER, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
 import { createNameKey, type NameKey, readNameKey } from "#dns/wire/name-key.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 import { TYPE } from "#dns/wire/types.ts";
@@ -188,7 +188,8 @@ export function walk(
 
 /** The label from which on all names that get the same answer have the same name. */
 function baseLabel(image: ZoneImage, qname: NameKey, first: Lookup): number {
-  if (first.match === MATCH.exact) return 0;
+  // What is compiled for a question of `*.example` itself is used for all that the wildcard stands for.
+  if (first.match === MATCH.exact) return isWildcard(qname.octets) ? 1 : 0;
   if (first.match === MATCH.referral || first.match === MATCH.dname) {
     return labelAtOctet(qname, qname.length - image.nodes[first.node * NODE_WORDS + NODE.nameOctets]!);
   }
