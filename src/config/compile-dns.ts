@@ -37,7 +37,9 @@ export function compileDns(
   options: CompileOptions,
   problems: Problem[],
 ): DnsSnapshot {
-  const unloadableZones = vanishedZones(options.previous?.dns, images);
+  // A file that is there and has errors is not gone: it has its own problems, and nothing is applied.
+  const isComplete = images.length === files.zones.length;
+  const unloadableZones = isComplete ? vanishedZones(options.previous?.dns, images) : [];
   for (const apex of unloadableZones) {
     problems.push({
       file: files.root.file,

@@ -38,7 +38,7 @@ export type RhumbProcess = {
   readonly pid: number;
   out(): string;
   err(): string;
-  /** Resolves with the first match in what it printed on standard output, or will print. Rejects when it ends first. */
+  /** Resolves with the first match in what it printed on either output, or will print. Rejects when it ends first. */
   printed(pattern: RegExp): Promise<RegExpMatchArray>;
   signal(signal: NodeJS.Signals): void;
   /** Resolves when it has ended: its exit code, or null after a signal that it did not handle. */
@@ -62,6 +62,7 @@ export function startRhumb(context: Context, words: readonly string[], cwd: stri
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     err += text;
+    for (const look of looking) look();
   });
   const { promise: ended, resolve } = Promise.withResolvers<number | null>();
   child.once("close", (code) => {
@@ -80,7 +81,7 @@ export function startRhumb(context: Context, words: readonly string[], cwd: stri
     printed(pattern) {
       const { promise, resolve: found, reject } = Promise.withResolvers<RegExpMatchArray>();
       const look = (): void => {
-        const match = out.match(pattern);
+        const match = out.match(pattern) ?? err.match(pattern);
         if (match) found(match);
         else if (hasEnded())
           reject(new Error(`rhumb ${words.join(" ")} ended before it printed ${pattern}:\n${out}${err}`));
@@ -137,7 +138,7 @@ export type EventStream = {
   close(): void;
 };
 
-const EVENT_TIMEOUT_MS = 60_000;
+const EVENT_TIMEOUT_MS = 40_000;
 
 /** Reads `/events` as it is told; everything that the node still remembers comes first. */
 export async function followEvents(context: Context, api: string, token: string): Promise<EventStream> {

@@ -9,6 +9,7 @@
  */
 import { createSocket, type RemoteInfo } from "node:dgram";
 import { isIPv6 } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type NativeSocket, openNativeSocket } from "#dns/transport/native-socket.ts";
 import { readSource } from "#dns/transport/source-address.ts";
 import { DNS_COUNTER } from "#state/counters.ts";
@@ -25,6 +26,11 @@ const SLOTS = 1_024;
  * after which a resolver has given up.
  */
 export const SOCKET_BUFFER_OCTETS = 4_194_304;
+/**
+ * Turns of the event loop that closing may take to read what is queued. libuv reads up to 32 datagrams a turn, so this
+ * is more than the queue holds; a flood must not keep the socket open.
+ */
+const DRAIN_TURNS = 256;
 
 /** Told of each datagram that was read and answered; `responseLength` 0: there was no answer. */
 export type Observe = (
@@ -39,7 +45,10 @@ export type UdpTransport = {
   readonly port: number;
   /** Undefined where the socket is an ordinary one. */
   readonly native: NativeSocket | undefined;
-  /** Resolves when the socket is closed. Replies that wait for the kernel are lost. */
+  /**
+   * Answers what the kernel has queued, then closes; resolves when the socket is closed. Replies that wait for the
+   * kernel are lost.
+   */
   close(): Promise<void>;
 };
 
@@ -99,7 +108,17 @@ export async function openUdpDgram(options: {
     if (error) counters[DNS_COUNTER.send_errors]! += 1;
   });
 
+  let received = 0;
+  /** Until two turns of the event loop have brought nothing: the first may have begun before the socket was polled. */
+  async function drain(): Promise<void> {
+    for (let turn = 0, idle = 0, before = received; turn < DRAIN_TURNS && idle < 2; turn++) {
+      await nextTurn();
+      idle = received === before ? idle + 1 : 0;
+      before = received;
+    }
+  }
   socket.on("message", (message: Buffer, from: RemoteInfo) => {
+    received++;
     // Nobody can hear an answer sent to port 0, and `send` throws on it.
     if (from.port === 0) {
       counters[DNS_COUNTER.dropped_port]! += 1;
@@ -126,6 +145,9 @@ export async function openUdpDgram(options: {
   return {
     port: socket.address().port,
     native,
-    close: () => new Promise((resolve) => socket.close(() => resolve())),
+    async close() {
+      await drain();
+      await new Promise<void>((resolve) => socket.close(() => resolve()));
+    },
   };
 }
