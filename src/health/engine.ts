@@ -143,7 +143,26 @@ export function createHealth(options: HealthOptions): Health {
       }
     },
     onFreeze: (watched, frozen) => sayFreeze(watched, frozen),
+    onStale: (watched, stale) => sayStale(watched, stale),
   });
+
+  /** Checks whose silence was told. One event per check: a check that cannot run is silent about all of its targets. */
+  const silentChecks = new Set<string>();
+  const sayStale = ({ check, address, lastResult }: Watched, stale: number): void => {
+    if (stale > 0 === silentChecks.has(check.name)) return;
+    if (stale > 0) silentChecks.add(check.name);
+    else silentChecks.delete(check.name);
+    tell({
+      kind: "health.stale",
+      severity: stale > 0 ? "warning" : "resolved",
+      subject: `check/${check.name}`,
+      says:
+        stale > 0
+          ? `The check ${check.name} has found out nothing about ${address} for some time: ${lastResult?.says ?? "no probe has ended"}. Its last verdict stays`
+          : `The check ${check.name} has fresh evidence again`,
+      data: { check: check.name, address },
+    });
+  };
 
   let isBudgetAlarmed = false;
   const sayFreeze = (watched: Watched, frozen: number): void => {

@@ -61,6 +61,8 @@ export type WatchOptions = {
   readonly onVerdict: (watched: Watched, cause: string) => void;
   /** The number of frozen targets has changed. */
   readonly onFreeze: (watched: Watched, frozen: number) => void;
+  /** The number of stale targets of a check has changed; `watched` is the one that did it. */
+  readonly onStale: (watched: Watched, stale: number) => void;
 };
 
 export type Watch = {
@@ -79,9 +81,10 @@ export type Watch = {
 };
 
 export function createWatch(options: WatchOptions): Watch {
-  const { clock, onChange, onVerdict, onFreeze } = options;
+  const { clock, onChange, onVerdict, onFreeze, onStale } = options;
   const watched = new Map<string, Watched>();
   const frozen = new Set<Watched>(); // in the order in which they were frozen
+  const staleOfCheck = new Map<string, number>();
   const counts = new Map<string, { kind: string; errorClass: string; count: number }>();
   let spent: readonly Spent[] = [];
   let quorum = 1;
@@ -113,6 +116,14 @@ export function createWatch(options: WatchOptions): Watch {
     else frozen.delete(one);
     onFreeze(one, frozen.size);
   };
+  const setStale = (one: Watched, isStale: boolean): void => {
+    if (one.isStale === isStale) return;
+    one.isStale = isStale;
+    const { name } = one.check;
+    const stale = (staleOfCheck.get(name) ?? 0) + (isStale ? 1 : -1);
+    staleOfCheck.set(name, stale);
+    onStale(one, stale);
+  };
   const settle = (one: Watched, nowMs: number): void => {
     const vote = { vantage: "self", isUp: isUp(one.machine), isFresh: true };
     const decision = decide([vote], Math.min(quorum, 1), one.isUp, 0);
@@ -131,7 +142,7 @@ export function createWatch(options: WatchOptions): Watch {
     one.lastResultMs = nowMs;
     if (isInconclusive(result)) return;
     one.conclusiveMs = nowMs;
-    one.isStale = false;
+    setStale(one, false);
     one.isKnown = true;
     if (result.ok && result.rttMicros > 0) addRtt(one.rtt, result.rttMicros, nowMs);
     const { check } = one;
@@ -179,6 +190,7 @@ export function createWatch(options: WatchOptions): Watch {
     scheduler.remove(one.monitor);
     watched.delete(one.key);
     setFrozen(one, false);
+    setStale(one, false);
   };
 
   const watch: Watch = {
@@ -219,7 +231,7 @@ export function createWatch(options: WatchOptions): Watch {
       for (const one of watched.values()) {
         const isStale = nowMs - one.conclusiveMs > STALE_INTERVALS * one.check.intervalMs + one.check.timeoutMs;
         if (isStale === one.isStale) continue;
-        one.isStale = isStale;
+        setStale(one, isStale);
         onChange(one);
       }
     },

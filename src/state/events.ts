@@ -10,6 +10,7 @@ export const EVENT_KINDS = [
   "geo.refused",
   "health.transition",
   "health.blast-budget",
+  "health.stale",
   "health.override-set",
   "health.override-cleared",
   "health.override-expiring",

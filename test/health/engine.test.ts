@@ -182,6 +182,29 @@ test("our own faults count neither way, and let the target go stale", () => {
   assert.equal(bed.row(EAST).isStale, false);
 });
 
+test("a check that finds out nothing is told once, and once when it does again or its targets are gone", () => {
+  for (const end of ["evidence", "removal"] as const) {
+    const bed = createBed();
+    bed.health.apply(snapshotOf(TWO));
+    for (const last of [1, 2]) bed.probes.answers.set(`192.0.2.${last}`, "self");
+    bed.clock.advance(60_000);
+    const told = () => bed.events.filter(({ kind }) => kind === "health.stale");
+    assert.deepEqual(
+      told().map(({ severity, subject }) => `${severity} ${subject}`),
+      ["warning check/web"],
+    );
+    assert.match(told()[0]!.says, /192\.0\.2\.1 .*: self\. Its last verdict stays/);
+    if (end === "removal") bed.health.apply(snapshotOf({}));
+    else bed.probes.answers.clear();
+    bed.clock.advance(6_000);
+    assert.deepEqual(
+      told().map(({ severity }) => severity),
+      ["warning", "resolved"],
+      end,
+    );
+  }
+});
+
 test("apply() keeps what is unchanged, stops what is gone within one interval, and shares equal probes", () => {
   const bed = createBed();
   bed.health.apply(snapshotOf({ east: ["192.0.2.1"], west: ["192.0.2.1"], north: ["192.0.2.3"] }));
