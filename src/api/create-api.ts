@@ -96,8 +96,8 @@ export function createApi(options: ApiOptions): Api {
   const openapi = defineRoute({
     method: "GET",
     url: "/openapi.json",
-    role: "public",
-    tag: "Probes",
+    role: "read", // only the probes and the login answer without a token
+    tag: "Look",
     summary: "This description",
     response: "application/json",
     handle: () => app.swagger(),

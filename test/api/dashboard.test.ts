@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { EVENT_KINDS } from "#state/events.ts";
-import { createWorld } from "./fake-world.ts";
+import { bearer, createWorld } from "./fake-world.ts";
 
 const folder = join(import.meta.dirname, "../../src/api/dashboard");
 const script = readFileSync(join(folder, "script.js"), "utf8");
@@ -57,6 +57,6 @@ test("every path that the script calls is a route, and the kinds of events are w
       path,
     );
   }
-  const document = (await api.inject({ url: "/openapi.json" })).json();
+  const document = (await api.inject({ url: "/openapi.json", headers: bearer("read") })).json();
   assert.deepEqual(document.components.schemas.Event.properties.kind.enum, [...EVENT_KINDS]);
 });

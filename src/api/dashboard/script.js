@@ -178,7 +178,13 @@ async function refresh() {
 
 function refreshSoon() {
   clearTimeout(refreshTimer);
-  refreshTimer = setTimeout(() => act(async () => {}), 150); // events come in bunches
+  // Events come in bunches. What an operator was told about his own action stays on the page.
+  refreshTimer = setTimeout(() => {
+    refresh().catch((error) => {
+      if (error.status === 401) showLogin();
+      else $("connection").textContent = error.message;
+    });
+  }, 150);
 }
 
 function showEvent(event) {
