@@ -17,7 +17,6 @@ import {
   NO_PHASES,
   type ProbeResult,
   type RunningProbe,
-  sayError,
 } from "#health/probes/probe.ts";
 import type { CheckSpec } from "#state/snapshot.ts";
 
@@ -43,6 +42,15 @@ export function findUser(user: string, passwd: string): Identity | undefined {
     if (name === user && uid && gid) return { uid: Number(uid), gid: Number(gid) };
   }
   return undefined;
+}
+
+/** Why the system would not start a script. */
+export function saySpawnFault({ code, message }: NodeJS.ErrnoException, user: string | undefined): string {
+  if (code === "EPERM" && user !== undefined) return `only root may run it as ${user}`;
+  if (code === "EACCES") return "it is not executable, or lies where this user may not read";
+  if (code === "ENOENT") return "it is not there, or the interpreter in its first line is not";
+  if (code === "EAGAIN" || code === "ENOMEM") return "the system has no room for another process";
+  return message;
 }
 
 export function startScriptProbe(
@@ -106,7 +114,9 @@ export function startScriptProbe(
     });
     child.stdout?.on("data", collect("out"));
     child.stderr?.on("data", collect("err"));
-    child.on("error", (error) => finish(false, "self", `the script cannot be started: ${sayError(error)}`));
+    child.on("error", (error) =>
+      finish(false, "self", `the script cannot be started: ${saySpawnFault(error, check.user)}`),
+    );
     // Children that the script leaves behind hold its pipes: they are killed first, so that "close" (all output read) comes.
     child.on("exit", (code, signal) => {
       ending = { code, signal };
@@ -114,7 +124,7 @@ export function startScriptProbe(
     });
     child.on("close", tellEnding);
   } catch (error) {
-    finish(false, "self", `the script cannot be started: ${sayError(error as NodeJS.ErrnoException)}`);
+    finish(false, "self", `the script cannot be started: ${saySpawnFault(error as Error, check.user)}`);
   }
 
   return {

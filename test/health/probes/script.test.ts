@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { findUser } from "#health/probes/script.ts";
+import { findUser, saySpawnFault } from "#health/probes/script.ts";
 import { checkOf, probe, temporaryFolder } from "./bed.ts";
 
 function script(t: TestContext, body: string, over: object = {}) {
@@ -78,9 +78,16 @@ test("endless output is read and thrown away", async (t) => {
 test("a script that cannot be started is our own fault", async (t) => {
   const { check } = script(t, "exit 0");
   const missing = await probe({ ...check, file: "/nowhere/check.sh" } as typeof check);
-  assert.equal(missing.errorClass, "self");
+  assert.deepEqual([missing.errorClass, /it is not there/.test(missing.says)], ["self", true]);
   const nobody = await probe({ ...check, user: "no-such-user" } as typeof check);
   assert.deepEqual([nobody.errorClass, /no user no-such-user/.test(nobody.says)], ["self", true]);
+});
+
+test("saySpawnFault() names what an operator can mend", () => {
+  const fault = (code: string) => Object.assign(new Error(`spawn ${code}`), { code });
+  assert.equal(saySpawnFault(fault("EPERM"), "probe"), "only root may run it as probe");
+  assert.match(saySpawnFault(fault("EACCES"), undefined), /not executable/);
+  assert.equal(saySpawnFault(fault("E2BIG"), undefined), "spawn E2BIG");
 });
 
 test("findUser() reads passwd lines and numbers", () => {
