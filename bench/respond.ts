@@ -1,12 +1,14 @@
 /**
  * `respond()` alone, in process: answers per second and ns of each kind of answer, side by side in one run, guard on.
  *
- * Queries come with EDNS, client subnet and cookie where the row says so, from 65,536 source addresses. The rounds of
- * all rows take turns; what is measured is this thread's CPU time, and each row's best round counts: what other
- * programs of the machine take away is left out.
+ * Queries come with EDNS, client subnet and cookie where the row says so, from 65,536 source addresses. Each row runs in
+ * a process of its own, as a worker does that has one steering and one mix of queries: compiled code is shaped by what it
+ * has seen. The rows take turns, pass by pass; what is measured is the thread's CPU time, in rounds long enough for the
+ * kernel's ticks, and the median over rounds and passes counts.
  *
  * Usage: node bench/respond.ts [--quick] [--only ROW] [--json FILE]
  */
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { createSteering } from "#dns/answer/steered.ts";
 import type { Steering } from "#dns/answer/steering.ts";
@@ -19,16 +21,21 @@ import { TYPE } from "#dns/wire/types.ts";
 import { buildZone } from "#dns/zone/build.ts";
 import { parseZone } from "#dns/zone/parse.ts";
 import { createCounterSlots, DNS_COUNTER, DNS_COUNTERS } from "#state/counters.ts";
-import { createClient } from "#state/respond.ts";
+import { createClient, type Respond } from "#state/respond.ts";
 import { mapFor, PLACES } from "../test/steer/maps.ts";
 import { FIRST, GEO, HEALTHY, healthTable, NEAREST, REGIONS, service } from "../test/steer/world.ts";
+import { describeMachine, median } from "./lib/machine.ts";
 
 const isQuick = process.argv.includes("--quick");
-const QUERIES = isQuick ? 40_000 : 200_000;
-const ROUNDS = isQuick ? 5 : 15;
+const QUERIES = isQuick ? 400_000 : 1_000_000;
+const ROUNDS = isQuick ? 2 : 3;
+const PASSES = isQuick ? 1 : 3;
 const CLIENTS = 65_536;
-const onlyAt = process.argv.indexOf("--only");
-const only = onlyAt > 0 ? process.argv[onlyAt + 1] : undefined;
+const argumentOf = (name: string): string | undefined =>
+  process.argv.includes(name) ? process.argv[process.argv.indexOf(name) + 1] : undefined;
+const only = argumentOf("--only");
+/** Set in the process of one row: measure it, print one number a round. */
+const child = argumentOf("--row");
 
 const parsed = parseZone(
   `$ORIGIN demo.example.
@@ -87,6 +94,9 @@ const guard = createGuard({
   counters,
   seed: 0x5eed,
 });
+/** Read once per batch, as workers read it once per turn of the event loop. */
+let nowMs = Date.now();
+const BATCH = 32; // datagrams that libuv hands over in one turn
 const responder = (steering: Steering) =>
   createResponder({
     snapshot: {
@@ -100,7 +110,7 @@ const responder = (steering: Steering) =>
     steering,
     guard,
     counters,
-    clock: { nowMs: () => Date.now() },
+    clock: { nowMs: () => nowMs },
   });
 const withFake = responder(fakeSteering);
 const withReal = responder(realSteering);
@@ -152,49 +162,69 @@ const rows = [
   { name: "CNAME to static", respond: withReal, query: { name: "alias.demo.example." } },
   { name: "CNAME to steered", respond: withReal, query: { name: "steered-alias.demo.example." } },
   { name: "referral", respond: withReal, query: { name: "%.child.demo.example." } },
-]
-  .filter((row) => only === undefined || row.name === only)
-  .map((row) => ({ ...row, messages: queries(row.query), bestNs: Number.POSITIVE_INFINITY }));
+].filter((row) => only === undefined || row.name === only);
 
 const client = createClient();
 client.port = 5353;
 const out = new Uint8Array(1232);
-let octets = 0;
-function measure(row: (typeof rows)[number], count: number): number {
-  const { respond, messages } = row;
+function measure(respond: Respond, messages: readonly Uint8Array[]): number {
   const start = process.threadCpuUsage();
-  for (let index = 0; index < count; index++) {
+  for (let index = 0; index < QUERIES; index++) {
+    if (index % BATCH === 0) nowMs = Date.now();
     const message = messages[index & 0xff]!;
     setAddress(client.address, index & (CLIENTS - 1));
-    octets += respond(message, message.length, client, out);
+    if (respond(message, message.length, client, out) === 0) throw new Error("a query got no response");
   }
   const { user, system } = process.threadCpuUsage(start);
-  return ((user + system) * 1000) / count;
+  return ((user + system) * 1_000) / QUERIES;
 }
-for (const row of rows) measure(row, QUERIES);
-for (let round = 0; round < ROUNDS; round++) {
-  for (const row of rows) row.bestNs = Math.min(row.bestNs, measure(row, QUERIES));
+
+if (child !== undefined) {
+  const { respond, query } = rows.find((row) => row.name === child)!;
+  const messages = queries(query);
+  measure(respond, messages); // warms up
+  const rounds = Array.from({ length: ROUNDS }, () => measure(respond, messages));
+  const limited = counters[DNS_COUNTER.dropped_rrl]! + counters[DNS_COUNTER.rrl_slipped]!;
+  if (counters[DNS_COUNTER.handler_faults]! + limited > 0) throw new Error("faults, or queries over the limit");
+  console.log(JSON.stringify(rounds));
+} else {
+  const measured = new Map<string, number[]>(rows.map(({ name }) => [name, []]));
+  for (let pass = 0; pass < PASSES; pass++) {
+    for (const { name } of rows) {
+      const args = [import.meta.filename, "--row", name, ...(isQuick ? ["--quick"] : [])];
+      const { stdout, status } = spawnSync(process.execPath, args, {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      if (status !== 0) process.exit(1);
+      measured.get(name)!.push(...(JSON.parse(stdout) as number[]));
+    }
+  }
+  report(new Map([...measured].map(([name, ns]) => [name, median(ns)])));
 }
-const faults = counters[DNS_COUNTER.handler_faults]!;
-const limited = counters[DNS_COUNTER.dropped_rrl]! + counters[DNS_COUNTER.rrl_slipped]!;
-for (const { name, bestNs } of rows) {
-  const perSecond = Math.round(1e9 / bestNs)
-    .toLocaleString("en")
-    .padStart(10);
-  console.log(`${name.padEnd(28)} ${bestNs.toFixed(0).padStart(5)} ns ${perSecond} answers/s`);
-}
-const ns = Object.fromEntries(rows.map((row) => [row.name, row.bestNs]));
-const ratios = {
-  "steered/static": ns["steered A"]! / ns["static A"]!,
-  "steered/static, ECS": ns["steered A, ECS"]! / ns["static A, ECS"]!,
-  "steered/static, ECS and cookie": ns["steered A, ECS and cookie"]! / ns["static A, ECS and cookie"]!,
-  "nxdomain/static": ns["NXDOMAIN"]! / ns["static A"]!,
-};
-for (const [name, ratio] of Object.entries(ratios))
-  if (!Number.isNaN(ratio)) console.log(`${name.padEnd(34)} ${ratio.toFixed(2)}`);
-console.log(`${octets} octets, ${faults} faults, ${limited} limited`);
-const at = process.argv.indexOf("--json");
-if (at > 0) {
-  const machine = { node: process.version, arch: process.arch, platform: process.platform };
-  writeFileSync(process.argv[at + 1]!, `${JSON.stringify({ machine, rounds: ROUNDS, ns, ratios }, undefined, 2)}\n`);
+
+function report(ns: ReadonlyMap<string, number>): void {
+  for (const [name, each] of ns) {
+    const perSecond = Math.round(1e9 / each)
+      .toLocaleString("en")
+      .padStart(10);
+    console.log(`${name.padEnd(28)} ${each.toFixed(0).padStart(5)} ns ${perSecond} answers/s`);
+  }
+  const ratios: Record<string, number> = {};
+  for (const [name, [above, below]] of Object.entries({
+    "steered/static": ["steered A", "static A"],
+    "steered/static, ECS": ["steered A, ECS", "static A, ECS"],
+    "steered/static, ECS and cookie": ["steered A, ECS and cookie", "static A, ECS and cookie"],
+    "nxdomain/static": ["NXDOMAIN", "static A"],
+  })) {
+    const ratio = ns.get(above!)! / ns.get(below!)!;
+    if (Number.isNaN(ratio)) continue;
+    ratios[name] = ratio;
+    console.log(`${name.padEnd(34)} ${ratio.toFixed(2)}`);
+  }
+  const file = argumentOf("--json");
+  if (file === undefined) return;
+  const machine = describeMachine();
+  const text = JSON.stringify({ machine, rounds: ROUNDS * PASSES, ns: Object.fromEntries(ns), ratios }, undefined, 2);
+  writeFileSync(file, `${text}\n`);
 }

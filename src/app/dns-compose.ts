@@ -3,7 +3,7 @@
  * @module
  */
 import type { DnsWorkerData, DnsWorld } from "#app/dns-worker-protocol.ts";
-import { systemClock } from "#base/clock.ts";
+import { createTurnClock } from "#base/clock.ts";
 import { createSteering } from "#dns/answer/steered.ts";
 import { createGuard } from "#dns/guard/guard.ts";
 import { createResponder } from "#dns/respond.ts";
@@ -13,7 +13,7 @@ import type { Respond } from "#state/respond.ts";
 export function composeResponder(
   world: DnsWorld,
   data: Pick<DnsWorkerData, "counters" | "healthTable" | "seed">,
-  clock: { nowMs(): number } = systemClock,
+  clock: { nowMs(): number } = createTurnClock(),
 ): Respond {
   const { dns, regions, services } = world.bundle;
   const { counters, healthTable, seed } = data;

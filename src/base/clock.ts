@@ -22,6 +22,28 @@ export const systemClock: Clock = {
   },
 };
 
+/**
+ * A clock that is read once per turn of the event loop: a transport hands over datagrams in batches, and asking the
+ * system for the time costs as much as finding an answer does. In a turn that lasts long the time lags behind by that.
+ */
+export function createTurnClock(read: () => number = Date.now): Pick<Clock, "nowMs"> {
+  let isFresh = false;
+  let nowMs = 0;
+  const expire = (): void => {
+    isFresh = false;
+  };
+  return {
+    nowMs() {
+      if (!isFresh) {
+        nowMs = read();
+        isFresh = true;
+        setImmediate(expire).unref();
+      }
+      return nowMs;
+    },
+  };
+}
+
 /** A clock that stands still until it is moved; due timers run in order of their time. For tests and simulations. */
 export type ManualClock = Clock & { advance(ms: number): void };
 

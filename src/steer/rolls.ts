@@ -57,17 +57,20 @@ export function turnPerSlot(slotMs: number, ttlMaxSeconds: number): Turn {
   return { main: Math.round(GOLDEN_ANGLE * part) | 0, second: Math.round(SILVER_ANGLE * part) | 0 };
 }
 
+/** The client's place for one service, before time enters. */
+export const clientPlaceOf = (serviceHash: number, key: number): number => combine32(serviceHash, key);
+/** 32 bits of (service, client, slot), for jitter: the upper bits differ from slot to slot (Weyl, golden ratio). */
+export const jitterOf = (place: number, slot: number): number => (place + Math.imul(slot, 0x9e3779b1)) | 0;
+
 /**
+ * @param place of `clientPlaceOf`
  * @param slot 0 for a service whose choice must not change with time
  * @param into filled in: nothing is allocated
- * @returns 32 bits of (service, client, slot), for jitter
  */
-export function roll(serviceHash: number, key: number, slot: number, turn: Turn, into: Rolls): number {
-  const client = combine32(serviceHash, key);
-  into.main = (mix32(client ^ 0x5bd1e995) + Math.imul(slot, turn.main)) >>> 20;
-  into.second = (mix32(client ^ 0x1b873593) + Math.imul(slot, turn.second)) >>> 20;
-  into.ramp = client & (ROLL_VALUES - 1);
-  return combine32(client, slot);
+export function roll(place: number, slot: number, turn: Turn, into: Rolls): void {
+  into.main = (mix32(place ^ 0x5bd1e995) + Math.imul(slot, turn.main)) >>> 20;
+  into.second = (mix32(place ^ 0x1b873593) + Math.imul(slot, turn.second)) >>> 20;
+  into.ramp = place & (ROLL_VALUES - 1);
 }
 
 /**

@@ -10,7 +10,16 @@ import { decide } from "#steer/decide.ts";
 import { biasedKm, priorRttMs, quantiseKm } from "#steer/distance.ts";
 import { rampIntervals, secondIntervals } from "#steer/intervals.ts";
 import { RANK } from "#steer/region-state.ts";
-import { clientKey, isWithinShare, resolverSlotMs, roll, shareCuts, slotOf, turnPerSlot } from "#steer/rolls.ts";
+import {
+  clientKey,
+  clientPlaceOf,
+  isWithinShare,
+  resolverSlotMs,
+  roll,
+  shareCuts,
+  slotOf,
+  turnPerSlot,
+} from "#steer/rolls.ts";
 import { earliestFlip, ttlSeconds } from "#steer/ttl.ts";
 import {
   bound,
@@ -56,7 +65,7 @@ test("roll() depends on service, client and slot; the ramp's roll not on the slo
   const turn = turnPerSlot(30_000, 30);
   const of = (serviceHash: number, client: number, slot: number) => {
     const into = rollsOf();
-    roll(serviceHash, client, slot, turn, into);
+    roll(clientPlaceOf(serviceHash, client), slot, turn, into);
     return into;
   };
   assert.deepEqual(of(1, 2, 3), of(1, 2, 3));

@@ -6,7 +6,17 @@ import { VERDICT } from "#state/health-table.ts";
 import type { FilterSpec } from "#state/snapshot.ts";
 import { runChain } from "#steer/chain.ts";
 import { decide } from "#steer/decide.ts";
-import { clientKey, prefixSlotMs, type Rolls, resolverSlotMs, roll, slotOf, turnPerSlot } from "#steer/rolls.ts";
+import {
+  clientKey,
+  clientPlaceOf,
+  jitterOf,
+  prefixSlotMs,
+  type Rolls,
+  resolverSlotMs,
+  roll,
+  slotOf,
+  turnPerSlot,
+} from "#steer/rolls.ts";
 import { earliestFlip, ttlSeconds } from "#steer/ttl.ts";
 import {
   bound,
@@ -53,7 +63,7 @@ for (const weights of [
     const counts = new Map<string, number>();
     for (let index = 0; index < PREFIXES; index++) {
       const key = clientKey(prefix(index), false, 24);
-      roll(spec.hash, key, slotOf(NOW_MS, key, prefixSlotMs(30)), PREFIX_TURN, rolls);
+      roll(clientPlaceOf(spec.hash, key), slotOf(NOW_MS, key, prefixSlotMs(30)), PREFIX_TURN, rolls);
       counts.set(answers[rolls.main]!, (counts.get(answers[rolls.main]!) ?? 0) + 1);
     }
     const sum = weights.reduce((a, b) => a + b);
@@ -85,9 +95,11 @@ function resolverShares(weights: readonly number[], seed: number, isCaching: boo
     for (let at = 0; at < 600_000; at += 250) {
       const nowMs = startMs + at;
       if (nowMs >= expiresMs) {
-        const hash = roll(spec.hash, key, slotOf(nowMs, key, slotMs), turn, rolls);
+        const place = clientPlaceOf(spec.hash, key);
+        const slot = slotOf(nowMs, key, slotMs);
+        roll(place, slot, turn, rolls);
         answer = answers[rolls.main]!;
-        const ttl = ttlSeconds(spec.ttlMinSeconds, spec.ttlMaxSeconds, 0, false, nowMs, hash);
+        const ttl = ttlSeconds(spec.ttlMinSeconds, spec.ttlMaxSeconds, 0, false, nowMs, jitterOf(place, slot));
         expiresMs = isCaching ? nowMs + ttl * 1_000 : nowMs;
       }
       load.set(answer, (load.get(answer) ?? 0) + 1 / (resolver + 1));
@@ -132,7 +144,7 @@ test("sticky moves only the prefixes of the region that leaves", () => {
   const rolls = rollsOf();
   let moved = 0;
   for (let index = 0; index < PREFIXES; index++) {
-    roll(spec.hash, clientKey(prefix(index), false, 24), 0, PREFIX_TURN, rolls);
+    roll(clientPlaceOf(spec.hash, clientKey(prefix(index), false, 24)), 0, PREFIX_TURN, rolls);
     if (before[rolls.main] === after[rolls.main]) continue;
     assert.equal(before[rolls.main], "eu-west");
     moved++;

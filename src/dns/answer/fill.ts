@@ -124,23 +124,25 @@ function clearRecords(draft: Draft): void {
   draft.isTruncated = false;
 }
 
+/** Where the address of an ECS option is laid out in full. One query at a time per thread. */
+const subnetAddress = new Uint8Array(16);
+
 /** By the ECS address if there is one to go by, else by where the query comes from (RFC 7871 §7.1.2). */
 function fillSteerClient(draft: Draft): void {
   const { query, request, client, steerClient } = draft;
-  const { address } = steerClient;
   steerClient.source = client.address;
   steerClient.isSourceIpv6 = client.isIpv6;
   steerClient.hasEcs = draft.hasEcs;
   steerClient.ecsBits = draft.hasEcs ? request[query.ecsAt + 2]! : 0;
   if (steerClient.ecsBits === 0) {
+    steerClient.address = client.address;
     steerClient.isIpv6 = client.isIpv6;
-    const octets = client.isIpv6 ? 16 : 4;
-    for (let index = 0; index < octets; index++) address[index] = client.address[index]!;
     return;
   }
+  steerClient.address = subnetAddress;
   steerClient.isIpv6 = request[query.ecsAt + 1] === ECS_FAMILY.ipv6;
   const given = query.ecsOctets - 4;
   const octets = steerClient.isIpv6 ? 16 : 4;
-  for (let index = 0; index < given; index++) address[index] = request[query.ecsAt + 4 + index]!;
-  for (let index = given; index < octets; index++) address[index] = 0;
+  for (let index = 0; index < given; index++) subnetAddress[index] = request[query.ecsAt + 4 + index]!;
+  for (let index = given; index < octets; index++) subnetAddress[index] = 0;
 }

@@ -26,6 +26,8 @@ import { mapRegionIds } from "#steer/map-spec.ts";
 import { fingerprintLength, type RegionState, readFingerprint, statesFrom } from "#steer/region-state.ts";
 import {
   clientKey,
+  clientPlaceOf,
+  jitterOf,
   prefixSlotMs,
   ROLL,
   ROLL_VALUES,
@@ -111,7 +113,7 @@ type Service = {
   ramp: Intervals;
   second: Intervals;
   /** By class, for clients without measured RTTs. */
-  memos: Map<number, ClassMemo>;
+  memos: (ClassMemo | undefined)[];
   /** By row of measured RTTs, then by class. */
   memosByRow: Map<number, Map<number, ClassMemo>>;
   /** Variant 0 is never used: 0 in a table means "not compiled". */
@@ -127,6 +129,7 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
 
   // Where `place` leaves what it found: one query at a time, and nothing is allocated.
   const rolls: Rolls = { main: 0, second: 0, ramp: 0 };
+  let clientPlace = 0;
   let classNumber = 0;
   let row = 0;
   let depthBits = 0;
@@ -158,9 +161,15 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
       ? clientKey(client.address, client.isIpv6, client.isIpv6 ? hashPrefix.v6 : hashPrefix.v4)
       : clientKey(client.source, client.isSourceIpv6, client.isSourceIpv6 ? 128 : 32);
     slot = slotOf(nowMs, key, isPrefixKey ? service.prefixSlotMs : service.resolverSlotMs);
-    const turn = isPrefixKey ? service.prefixTurn : service.resolverTurn;
     // As int32: a larger number would be boxed where it is kept, and that is an allocation per query.
-    hash = roll(serviceHash, key, service.isSticky ? 0 : slot, turn, rolls) | 0;
+    clientPlace = clientPlaceOf(serviceHash, key) | 0;
+    hash = jitterOf(clientPlace, service.isSticky ? 0 : slot) | 0;
+  }
+
+  /** The rolls of the client that `place` found: only where something asks for them. */
+  function takeRolls(service: Service): void {
+    const turn = isPrefixKey ? service.prefixTurn : service.resolverTurn;
+    roll(clientPlace, service.isSticky ? 0 : slot, turn, rolls);
   }
 
   /** What the ECS option of the answer says, for the service that `place` was last called for. */
@@ -186,7 +195,7 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
   }
 
   function forget(service: Service): void {
-    service.memos = new Map();
+    service.memos = [];
     service.memosByRow = new Map();
     service.variants = [NOTHING];
     service.variantNumbers = new Map();
@@ -205,6 +214,7 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
   }
 
   function createMemo(service: Service): ClassMemo {
+    takeRolls(service);
     const world = worldOf(service);
     const decision = decide(service.bound, world, rolls);
     const { asked, askedInAll } = decision;
@@ -216,7 +226,7 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
     };
     octets += CLASS_MEMO_OCTETS;
     if (row === 0) {
-      service.memos.set(classNumber, memo);
+      service.memos[classNumber] = memo;
     } else {
       const ofRow = service.memosByRow.get(row) ?? new Map<number, ClassMemo>();
       service.memosByRow.set(row, ofRow.set(classNumber, memo));
@@ -226,6 +236,7 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
 
   /** Makes the answer for the client that `place` found, and keeps it. */
   function compile(service: Service, memo: ClassMemo, table: number, at: number): Variant {
+    takeRolls(service);
     const decision = firstDecision ?? decide(service.bound, worldOf(service), rolls);
     firstDecision = undefined;
     const key = `${decision.outcome} ${decision.fallback ?? ""} ${decision.isFailOpen} ${decision.dependsOn} ${decision.kept.map(({ index }) => index)}`;
@@ -259,12 +270,14 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
     return variant;
   }
 
+  const memoOfRow = (service: Service): ClassMemo | undefined => service.memosByRow.get(row)?.get(classNumber);
+
   function variantFor(service: Service, client: SteerClient, nowMs: number): Variant {
     place(service, client, nowMs);
-    const memos = row === 0 ? service.memos : service.memosByRow.get(row);
-    const memo = memos?.get(classNumber) ?? createMemo(service);
+    const memo = (row === 0 ? service.memos[classNumber] : memoOfRow(service)) ?? createMemo(service);
     isMemoHashed = memo.isHashed;
     const set = memo.rolls;
+    if (set !== 0) takeRolls(service);
     const at = set & ROLL.main ? rolls.main : 0;
     let table = set & ROLL.ramp ? service.ramp.of[rolls.ramp]! : 0;
     if (set & ROLL.second) table = table * service.second.count + service.second.of[rolls.second]!;
@@ -358,6 +371,7 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
       for (let hop = 0; ; hop++) {
         if (service.epoch !== epoch) refresh(service, epoch);
         place(service, client, nowMs);
+        takeRolls(service);
         const world = worldOf(service);
         const steps: ChainStep[] = [];
         const decision = decide(service.bound, world, rolls, (step) => steps.push(step));
@@ -435,7 +449,7 @@ function createService(spec: ServiceSpec, options: SteeringOptions): Service {
     states: [],
     ramp: WHOLE,
     second: WHOLE,
-    memos: new Map(),
+    memos: [],
     memosByRow: new Map(),
     variants: [],
     variantNumbers: new Map(),

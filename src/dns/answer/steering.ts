@@ -9,7 +9,7 @@ export const STEERED = { answer: 0, nodata: 1, servfail: 2 } as const;
 /** Whom to steer for. One object per worker, filled in anew for each query. */
 export type SteerClient = {
   /** The ECS address when `hasEcs` and `ecsBits` > 0, else the source address: 4 octets in front, or 16. */
-  readonly address: Uint8Array;
+  address: Uint8Array;
   isIpv6: boolean;
   /** The query carried a valid ECS option that counts (also with a source prefix of 0: then `address` is the source's). */
   hasEcs: boolean;
