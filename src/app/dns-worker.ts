@@ -8,7 +8,7 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { composeResponder } from "#app/dns-compose.ts";
+import { createComposer } from "#app/dns-compose.ts";
 import {
   acknowledge,
   type DnsWorkerData,
@@ -31,6 +31,7 @@ const { kind, counters } = data;
 const udp = new Map<string, UdpTransport>();
 const tcp = new Map<string, TcpTransport>();
 const census = createTcpCensus();
+const compose = createComposer(data);
 
 let world: DnsWorld = data.world;
 /** Nothing is open yet when this one is in place. */
@@ -39,7 +40,7 @@ const respond: Respond = (request, length, client, out) => current(request, leng
 
 function serve(next: DnsWorld): void {
   try {
-    current = composeResponder(next, data);
+    current = compose(next);
     world = next;
     for (const transport of tcp.values()) transport.setLimits(next.bundle.dns.tcp);
     acknowledge(data.ack, next.revision);

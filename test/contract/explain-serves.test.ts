@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { composeResponder } from "#app/dns-compose.ts";
+import { createComposer } from "#app/dns-compose.ts";
 import type { DnsBundle } from "#app/dns-worker-protocol.ts";
 import { createExplainer } from "#app/explainer.ts";
 import { createGeoLoader } from "#app/geo-loader.ts";
@@ -165,7 +165,7 @@ test(`explain and serve agree, octet by octet, over ${CASES} random cases`, asyn
   const counters = createCounterSlots(DNS_COUNTERS.length);
   let nowMs = 1_800_000_000_000;
   const world = { revision: 1, bundle, maps, rtt };
-  const respond = composeResponder(world, { counters, healthTable, seed: 7 }, { nowMs: () => nowMs });
+  const respond = createComposer({ counters, healthTable, seed: 7 }, { nowMs: () => nowMs })(world);
   const explainer = createExplainer({ bundle, maps, rtt, healthTable });
   const client = createClient();
   client.port = 4_096;
