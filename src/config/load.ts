@@ -184,6 +184,18 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     }
   }
 
+  // The API reads these itself; they are watched here, so that a renewed certificate is taken without a word from anybody.
+  for (const path of root.control?.tls ? [root.control.tls.cert, root.control.tls.key] : []) {
+    const full = absolute(path);
+    files.push(full);
+    folders.add(dirname(full));
+    try {
+      hash.update(`${full}\0`).update(readFileSync(full));
+    } catch {
+      // The API says so when it opens its listener.
+    }
+  }
+
   const scripts = new Map<string, ScriptFile>();
   for (const check of checks) {
     const name = scriptName(check);

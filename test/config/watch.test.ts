@@ -1,6 +1,6 @@
 /** The watcher: one call per burst, through renames, new files, and without noise from other files. */
 import assert from "node:assert/strict";
-import { appendFileSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { systemClock } from "#base/clock.ts";
@@ -68,6 +68,26 @@ test("createConfigWatcher() makes one call of a burst", async (t) => {
   await next;
   assert.equal(calls(), 1);
   assert.equal(mostPending(), 1);
+});
+
+test("loadConfig() sees a renewed certificate of the control API, and has it watched", (t) => {
+  const folder = copyGood(t);
+  const root = join(folder, "rhumb.yaml");
+  const text = readFileSync(root, "utf8");
+  assert.ok(text.includes("control:"));
+  writeFileSync(root, text.replace("control:", "control:\n  tls: { cert: tls/api.pem, key: tls/api.key }"));
+  const missing = loadFrom(folder);
+  mkdirSync(join(folder, "tls"));
+  for (const name of ["api.pem", "api.key"]) writeFileSync(join(folder, "tls", name), "old");
+  const before = loadFrom(folder);
+  assert.notEqual(before.digest, missing.digest);
+  for (const name of ["api.pem", "api.key"]) {
+    assert.ok(before.watched.files.includes(join(folder, "tls", name)), name);
+    const last = loadFrom(folder).digest;
+    writeFileSync(join(folder, "tls", name), "new");
+    assert.notEqual(loadFrom(folder).digest, last, name);
+  }
+  assert.ok(before.watched.folders.includes(join(folder, "tls")));
 });
 
 test("createConfigWatcher() tells of a new zone, and not of other files", async (t) => {
