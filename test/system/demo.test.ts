@@ -136,14 +136,12 @@ describe("the demo world", { skip: without("dig", "kdig"), timeout: 120_000 }, (
   });
 
   test("failover goes on to the next region in order", async () => {
-    await command("override", "down", "us-east", "--reason", "test", "--for", "10m");
-    assert.deepEqual(await short("app.demo.example", "A", US), [ADDRESS["ap-south"]], "us-east and eu-west are out");
-    const refused = await rhumb(["override", "down", "eu-west", "--reason", "all of canary"], {
-      cwd: world.folder,
-      env: { RHUMB_API: world.apiUrl },
-    });
-    assert.equal(refused.code, 1, "a service's last region is not taken out without --force");
+    const out = ["override", "down", "us-east", "--reason", "test", "--for", "10m"];
+    const refused = await rhumb(out, { cwd: world.folder, env: { RHUMB_API: world.apiUrl } });
+    assert.equal(refused.code, 1, "canary has us-east and eu-west: its last one is not taken out just like that");
     assert.match(refused.err, /"canary"[\s\S]*--force/);
+    await command(...out, "--force");
+    assert.deepEqual(await short("app.demo.example", "A", US), [ADDRESS["ap-south"]], "us-east and eu-west are out");
     const list = JSON.parse(await command("override", "list", "--json")) as { id: string }[];
     await command("override", "clear", list[0]?.id ?? "none");
     assert.deepEqual(await short("app.demo.example", "A", EU), [ADDRESS["us-east"]]);
