@@ -38,8 +38,8 @@ function listenFault(address: string, port: number): Promise<string | undefined>
 /** Whether this machine answers for an address: Linux has all of 127.0.0.0/8, others only 127.0.0.1. */
 export const canListen = async (address: string): Promise<boolean> => (await listenFault(address, 0)) === undefined;
 
-const holderOf = (port: number): string => {
-  const owner = findPortOwner("tcp", port);
+const holderOf = (port: number, address: string): string => {
+  const owner = findPortOwner("tcp", port, address);
   return owner ? `process ${owner.pid} (${owner.name}) holds the port` : "another process holds the port";
 };
 
@@ -49,7 +49,10 @@ const holderOf = (port: number): string => {
  */
 export async function refuseBusyPort(what: string, port: number): Promise<void> {
   if ((await listenFault("127.0.0.1", port)) === "EADDRINUSE")
-    throw new RhumbError("RHUMB_APP_DEMO", `${what} cannot listen on 127.0.0.1 port ${port}: ${holderOf(port)}`);
+    throw new RhumbError(
+      "RHUMB_APP_DEMO",
+      `${what} cannot listen on 127.0.0.1 port ${port}: ${holderOf(port, "127.0.0.1")}`,
+    );
 }
 
 export function createDemoRegions(places: readonly DemoPlace[]): DemoRegions {
@@ -64,7 +67,7 @@ export function createDemoRegions(places: readonly DemoPlace[]): DemoRegions {
     running.set(region, child);
     child.once("message", (message: "ready" | { failed: string }) => {
       if (message === "ready") return resolve();
-      const held = message.failed === "EADDRINUSE" ? `: ${holderOf(port)}` : ` (${message.failed})`;
+      const held = message.failed === "EADDRINUSE" ? `: ${holderOf(port, listen)}` : ` (${message.failed})`;
       reject(new RhumbError("RHUMB_APP_DEMO", `region ${region} cannot listen on ${listen} port ${port}${held}`));
     });
     child.once("exit", () => {

@@ -52,7 +52,7 @@ function listenError(listen: ListenAddress, protocol: "udp" | "tcp", fault: unkn
   if (!(fault instanceof ListenFault)) return fault;
   const where = `${formatListen(listen)} (${protocol.toUpperCase()})`;
   if (fault.code === "EADDRINUSE") {
-    const owner = findPortOwner(protocol, listen.port);
+    const owner = findPortOwner(protocol, listen.port, listen.address);
     const held = owner ? `: process ${owner.pid} (${owner.name}) holds the port` : ": another process holds the port";
     return new RhumbError("RHUMB_DNS_PORT_BUSY", where + held, { cause: fault });
   }

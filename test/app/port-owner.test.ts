@@ -17,6 +17,8 @@ test("findPortOwner() names the process that listens on a TCP port, and no one w
   assert.equal(findPortOwner("tcp", port)?.pid, isLinux ? process.pid : undefined);
   assert.equal(findPortOwner("tcp", client.localPort!), undefined);
   assert.equal(findPortOwner("udp", port), undefined);
+  assert.equal(findPortOwner("tcp", port, "127.0.0.1")?.pid, isLinux ? process.pid : undefined);
+  assert.equal(findPortOwner("tcp", port, "127.0.0.2"), undefined, "on another address the port is free");
   client.destroy();
   server.close();
 });
