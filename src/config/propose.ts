@@ -171,6 +171,21 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
     emit({ kind: "config.refused", atMs: clock.nowMs(), severity: "resolved", subject, says });
   };
 
+  let hasStoreFault = false;
+  /** Writes what is about something that serves already: a store that cannot be written does not make it undone. */
+  const keep = (write: () => void): void => {
+    const told = { kind: "store.fault", atMs: clock.nowMs(), subject: "configuration" } as const;
+    try {
+      write();
+      if (hasStoreFault) emit({ ...told, severity: "resolved", says: "The configuration's history is kept again" });
+      hasStoreFault = false;
+    } catch (error) {
+      const says = `Cannot write the store: ${(error as Error).message}. The configuration serves, but a restart may forget the overlay of the API`;
+      if (!hasStoreFault) emit({ ...told, severity: "alarm", says });
+      hasStoreFault = true;
+    }
+  };
+
   const leaveOut = (problems: readonly Problem[], subject: string): void => {
     const texts = problems.map(formatProblem);
     for (const text of texts) log.error({ source: "start" }, text);
@@ -252,7 +267,18 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
       };
 
     const previous = current?.snapshot;
-    const generation = store.nextGeneration();
+    let generation: Generation;
+    try {
+      generation = store.nextGeneration();
+    } catch (error) {
+      const says = `Cannot write the store: ${(error as Error).message}. Without it a configuration gets no generation`;
+      return refuse(
+        proposal,
+        subject,
+        [problemOf("store", "", says, "See to the space and mode of the state folder")],
+        true,
+      );
+    }
     const snapshot: Snapshot = { ...result.snapshot, generation };
     result.commitTargets();
     try {
@@ -265,11 +291,13 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
     }
     const atMs = clock.nowMs();
     current = { ...result, snapshot, files, overlay, appliedAtMs: atMs };
-    if (proposal.overlay) {
-      if (Object.keys(overlay).length === 0) store.remove(OVERLAY_KEY);
-      else store.put(OVERLAY_KEY, overlay);
-    }
-    store.recordGeneration({ generation, atMs, source: proposal.source, digest: files.digest, changes });
+    keep(() => {
+      if (proposal.overlay) {
+        if (Object.keys(overlay).length === 0) store.remove(OVERLAY_KEY);
+        else store.put(OVERLAY_KEY, overlay);
+      }
+      store.recordGeneration({ generation, atMs, source: proposal.source, digest: files.digest, changes });
+    });
     for (const warning of result.warnings) log.warn({ file: warning.file, line: warning.line }, formatProblem(warning));
     resolveAlarm(subject);
     emit({

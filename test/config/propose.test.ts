@@ -217,3 +217,35 @@ test("propose() at the start leaves out a stored overlay that does not fit the f
     assert.deepEqual(kinds().slice(-2), ["config.refused resolved", "config.applied info"]);
   }
 });
+
+test("propose() on a full disk: what serves stays, what was applied is not called refused, and the store is named", async (t) => {
+  const store = openStore({ folder: ":memory:", clock: createManualClock(NOW_MS) });
+  let isFull: "no" | "all" | "history" = "no";
+  const full = (): never => {
+    throw new Error("database or disk is full");
+  };
+  const { door, kinds } = openDoor(t, {
+    store: {
+      ...store,
+      nextGeneration: () => (isFull === "all" ? full() : store.nextGeneration()),
+      recordGeneration: (record) => (isFull === "no" ? store.recordGeneration(record) : full()),
+    },
+  });
+  await door.propose({ source: "start" });
+  isFull = "all";
+  const refused = await door.propose({ source: "sighup" });
+  assert.match(refused.problems.map(formatProblem).join(), /Cannot write the store: database or disk is full/);
+  isFull = "history";
+  assert.equal((await door.propose({ source: "sighup" })).isApplied, true);
+  isFull = "no";
+  assert.equal((await door.propose({ source: "sighup" })).isApplied, true);
+  assert.deepEqual(kinds(), [
+    "config.applied info",
+    "config.refused alarm",
+    "store.fault alarm",
+    "config.refused resolved",
+    "config.applied info",
+    "store.fault resolved",
+    "config.applied info",
+  ]);
+});
