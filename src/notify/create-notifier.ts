@@ -60,9 +60,12 @@ export type NotifierOptions = {
   readonly timeoutMs?: number;
 };
 
+/** `severity` is that of the alarm that the event is about, also where the event ends it. */
+type Message = { readonly event: RhumbEvent; readonly severity: OpenAlarm["severity"] };
+
 type Channel = {
   spec: NotifySpec;
-  readonly queue: RhumbEvent[];
+  readonly queue: Message[];
   timer: Timer | undefined;
   work: Promise<void> | undefined;
 };
@@ -74,14 +77,16 @@ export function createNotifier(options: NotifierOptions): Notifier {
   let repeat: Timer | undefined;
   let isClosed = false;
 
-  const send = (spec: NotifySpec, event: RhumbEvent): Promise<Delivery> =>
-    deliver(spec, event, { node, repeatMs: REPEAT_MS, fetch, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+  const send = (spec: NotifySpec, { event, severity }: Message): Promise<Delivery> => {
+    const limit = timeoutMs === undefined ? {} : { timeoutMs };
+    return deliver(spec, event, { node, severity, repeatMs: REPEAT_MS, fetch, ...limit });
+  };
 
   /** Works through a channel's queue in order; one message at a time, so that "resolved" never overtakes its alarm. */
   function pump(channel: Channel, attempt = 0): void {
-    const event = channel.queue[0];
-    if (isClosed || channel.work || channel.timer || !event) return;
-    channel.work = send(channel.spec, event).then((delivery) => {
+    const message = channel.queue[0];
+    if (isClosed || channel.work || channel.timer || !message) return;
+    channel.work = send(channel.spec, message).then((delivery) => {
       channel.work = undefined;
       const name = channel.spec.name;
       if (!delivery.isDelivered && delivery.mayRetry && attempt + 1 < ATTEMPTS && !isClosed) {
@@ -99,7 +104,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
       }
       if (!delivery.isDelivered) {
         log.error(
-          { notifier: name, event, says: delivery.says },
+          { notifier: name, event: message.event, says: delivery.says },
           "A notification could not be delivered and was given up",
         );
       }
@@ -109,15 +114,16 @@ export function createNotifier(options: NotifierOptions): Notifier {
     });
   }
 
-  function enqueue(event: RhumbEvent): void {
+  function enqueue(message: Message, onlyTo?: NotifySpec["kind"]): void {
     for (const channel of channels.values()) {
+      if (onlyTo !== undefined && channel.spec.kind !== onlyTo) continue;
       if (channel.queue.length >= QUEUE_MESSAGES) {
         // The oldest that is not under way goes: the newest says most about now.
         channel.queue.splice(1, 1);
         observe?.(channel.spec.name, "dropped");
         log.warn({ notifier: channel.spec.name }, "The queue of a notifier is full; its oldest message was dropped");
       }
-      channel.queue.push(event);
+      channel.queue.push(message);
       pump(channel);
     }
   }
@@ -152,7 +158,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
           continue;
         }
         alarms.set(key, { ...open, sentAtMs: nowMs });
-        enqueue({ ...open.event, atMs: nowMs });
+        enqueue({ event: { ...open.event, atMs: nowMs }, severity: open.severity });
       }
       repeatLater();
     });
@@ -168,17 +174,21 @@ export function createNotifier(options: NotifierOptions): Notifier {
         if (!before) return; // nobody was told of it
         alarms.delete(key);
         repeatLater();
-        enqueue(event);
+        enqueue({ event, severity: before.severity });
         return;
       }
       const isWorse = before?.severity === "warning" && event.severity === "alarm";
       const isDue = !before || isWorse || clock.nowMs() - before.sentAtMs >= REPEAT_MS;
-      const { kind, subject, severity, says } = event;
+      const { kind, subject, says } = event;
+      const severity = isWorse ? "alarm" : (before?.severity ?? event.severity);
       const sentAtMs = isDue ? clock.nowMs() : before.sentAtMs;
       alarms.set(key, { kind, subject, severity, says, sinceMs: before?.sinceMs ?? event.atMs, event, sentAtMs });
       if (alarms.size > MAX_OPEN) alarms.delete(alarms.keys().next().value!);
       repeatLater();
-      if (isDue) enqueue(event);
+      if (!isDue) return;
+      // The severity is one of the labels that an Alertmanager knows an alert by: the milder one has ended.
+      if (isWorse) enqueue({ event: { ...event, severity: "resolved" }, severity: "warning" }, "alertmanager");
+      enqueue({ event, severity });
     },
     open: () => [...alarms.values()].map(({ sentAtMs: _sentAtMs, event: _event, ...alarm }) => alarm),
     async test(name) {
@@ -193,7 +203,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
       };
       return Promise.all(
         chosen.map(async ({ spec }) => {
-          const { isDelivered, says } = await send(spec, event);
+          const { isDelivered, says } = await send(spec, { event, severity: "warning" });
           return { name: spec.name, isDelivered, says };
         }),
       );

@@ -18,20 +18,23 @@ export type Delivery = {
 };
 type Fetch = typeof globalThis.fetch;
 
-/** @param repeatMs how long until the same alarm is told again */
+/**
+ * @param repeatMs how long until the same alarm is told again
+ * @param severity of the alarm that the event raises or ends
+ */
 export async function deliver(
   spec: NotifySpec,
   event: RhumbEvent,
-  options: { node: string; repeatMs: number; fetch: Fetch; timeoutMs?: number },
+  options: { node: string; severity: "warning" | "alarm"; repeatMs: number; fetch: Fetch; timeoutMs?: number },
 ): Promise<Delivery> {
-  const { node, repeatMs, fetch, timeoutMs = DELIVERY_TIMEOUT_MS } = options;
+  const { node, severity, repeatMs, fetch, timeoutMs = DELIVERY_TIMEOUT_MS } = options;
   switch (spec.kind) {
     case "webhook":
       return post(spec.url, messageOf(event, node), spec.headers, fetch, timeoutMs);
     case "alertmanager":
       return post(
         `${spec.url.replace(/\/+$/, "")}/api/v2/alerts`,
-        alertsOf(event, node, repeatMs),
+        alertsOf(event, severity, node, repeatMs),
         {},
         fetch,
         timeoutMs,

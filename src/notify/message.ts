@@ -16,13 +16,15 @@ export const messageOf = (event: RhumbEvent, node: string): object => ({
 /**
  * Body of POST /api/v2/alerts (Prometheus Alertmanager API v2). Labels identify the alert, so they hold nothing that
  * changes; a resolved one ends now, and one that we would repeat lives a little longer than that.
+ *
+ * @param severity of the alarm that the event raises or ends: a label, because that is what routes go by
  */
-export function alertsOf(event: RhumbEvent, node: string, repeatMs: number): object[] {
+export function alertsOf(event: RhumbEvent, severity: "warning" | "alarm", node: string, repeatMs: number): object[] {
   const isResolved = event.severity === "resolved";
   return [
     {
-      labels: { alertname: `rhumb.${event.kind}`, subject: event.subject, node },
-      annotations: { summary: event.says, severity: event.severity },
+      labels: { alertname: `rhumb.${event.kind}`, subject: event.subject, node, severity },
+      annotations: { summary: event.says },
       ...(isResolved
         ? { endsAt: new Date(event.atMs).toISOString() }
         : {

@@ -128,7 +128,12 @@ test("Alertmanager gets an alert that lives past the next repeat, and its end un
   assert.equal(first!.path, "/api/v2/alerts");
   const [firing] = first!.body as unknown as { labels: object; startsAt: string; endsAt: string }[];
   const [ended] = second!.body as unknown as { labels: object; startsAt?: string; endsAt: string }[];
-  assert.deepEqual(firing!.labels, { alertname: "rhumb.health.transition", subject: "region/eu-west", node: "ns1" });
+  assert.deepEqual(firing!.labels, {
+    alertname: "rhumb.health.transition",
+    subject: "region/eu-west",
+    node: "ns1",
+    severity: "alarm",
+  });
   assert.deepEqual(ended!.labels, firing!.labels);
   assert.ok(Date.parse(firing!.endsAt) > 1_800_000_000_000 + REPEAT_MS);
   assert.equal(Date.parse(ended!.endsAt), 1_800_000_060_000);
@@ -184,6 +189,27 @@ test("what has happened and is over is told, not repeated, and leaves the open a
   clock.advance(2 * REPEAT_MS);
   assert.equal(notifier.open().length, 0);
   assert.equal(received.length, 1);
+});
+
+test("Alertmanager is told the end of a warning that became an alarm: the severity is a label", async (t) => {
+  const { url, received } = await receiver(t);
+  const hook = await receiver(t);
+  const { notifier, outcomes } = setUp(t, [{ kind: "alertmanager", name: "am", url }, webhook(hook.url)]);
+  notifier.notify(alarm({ severity: "warning" }));
+  await outcomes(2);
+  notifier.notify(alarm());
+  await outcomes(5);
+  notifier.notify(alarm({ severity: "resolved" }));
+  await outcomes(7);
+  const open = new Set<string>();
+  const seen = received.map(({ body }) => {
+    const { labels, startsAt } = (body as unknown as { labels: { severity: string }; startsAt?: string }[])[0]!;
+    if (startsAt) open.add(labels.severity);
+    else open.delete(labels.severity);
+    return [...open].join();
+  });
+  assert.deepEqual(seen, ["warning", "", "alarm", ""]);
+  assert.equal(hook.received.length, 3); // and nobody else hears of an end that is none
 });
 
 test("another subject, another kind, and a worse severity are news; info and an unknown end are not", async (t) => {
