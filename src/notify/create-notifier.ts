@@ -42,7 +42,7 @@ export type Notifier = {
   open(): readonly OpenAlarm[];
   /** Sends a test message at once, past queue and dedup. @throws RhumbError RHUMB_NOTIFY_UNKNOWN */
   test(name?: string): Promise<readonly NotifyTest[]>;
-  /** Takes over new notifiers; what waits for one that stays is kept. */
+  /** Takes over new notifiers, who are told what is open; what waits for one that stays is kept. */
   apply(specs: readonly NotifySpec[]): void;
   /** Resolves when nothing is under way any more; what still waits for a retry is given up. */
   close(): Promise<void>;
@@ -138,7 +138,13 @@ export function createNotifier(options: NotifierOptions): Notifier {
     for (const spec of specs) {
       const channel = channels.get(spec.name);
       if (channel) channel.spec = spec;
-      else channels.set(spec.name, { spec, queue: [], timer: undefined, work: undefined });
+      else {
+        // Who is new hears what is open: also what was raised at the start, before the configuration named anybody.
+        const queue = [...alarms.values()].slice(-QUEUE_MESSAGES).map(({ event, severity }) => ({ event, severity }));
+        const fresh: Channel = { spec, queue, timer: undefined, work: undefined };
+        channels.set(spec.name, fresh);
+        pump(fresh);
+      }
     }
   }
   apply(options.specs);

@@ -212,6 +212,23 @@ test("Alertmanager is told the end of a warning that became an alarm: the severi
   assert.equal(hook.received.length, 3); // and nobody else hears of an end that is none
 });
 
+test("a new notifier is told what is open already, such as what was raised before the first configuration", async (t) => {
+  const { url, received } = await receiver(t);
+  const { notifier, outcomes } = setUp(t, []);
+  notifier.notify(alarm({ kind: "geo.refused", says: "no database" }));
+  notifier.notify(alarm({ says: "over" }));
+  notifier.notify(alarm({ severity: "resolved" }));
+  notifier.apply([webhook(url)]);
+  await outcomes(1);
+  notifier.apply([webhook(url)]);
+  notifier.notify(alarm({ says: "next" }));
+  await outcomes(2);
+  assert.deepEqual(
+    received.map(({ body }) => body["says"]),
+    ["no database", "next"],
+  );
+});
+
 test("another subject, another kind, and a worse severity are news; info and an unknown end are not", async (t) => {
   const { url, received } = await receiver(t);
   const { notifier, outcomes } = setUp(t, [webhook(url)]);
