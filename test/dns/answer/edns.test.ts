@@ -224,6 +224,18 @@ test("a fault inside is SERVFAIL with the question, counted, and the next query 
   }
 });
 
+test("a fault before the parser says nothing of an earlier query", () => {
+  const server = serverOf([EXAMPLE]);
+  server.ask("www.example.", "A");
+  Object.assign(server.guard, {
+    admit() {
+      throw new Error("injected");
+    },
+  });
+  const { octets, rcode } = answerOf(server.send(encodeQuery(nameOf("steered.example."), 1)));
+  assert.deepEqual([rcode, octets.length], ["SERVFAIL", 12]);
+});
+
 test("counters tell transports, types, options and RCODEs apart", () => {
   const server = serverOf([EXAMPLE]);
   server.ask("www.example.", "A", ecs(0, 1, 8, 0, 10));

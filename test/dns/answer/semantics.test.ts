@@ -303,6 +303,25 @@ test("respond() puts all glue below the cut into a referral or says TC, and leav
   }
 });
 
+test("respond() leaves other glue out where it is OPT that has no room", () => {
+  const beside = Array.from({ length: 14 }, (_, n) => `wide 60 NS w${n}\nw${n} 60 A 192.0.2.${n}\n`).join("");
+  const server = serverOf([EXAMPLE + beside]);
+  const { octets } = server.ask("x.wide.example.", "A");
+  for (let short = 0; short <= 11; short++) {
+    const label = "z".repeat(1 + 512 + short - octets.length);
+    const { tc, authority, additional } = server.ask(`${label}.wide.example.`, "A", { edns: { payloadOctets: 512 } });
+    assert.deepEqual([tc, authority.length, additional.length], [false, 14, short === 0 ? 14 : 0], `${short} too many`);
+  }
+});
+
+test("respond() asks again about DS at the end of a chain that it knows to end in a referral", () => {
+  const server = serverOf([`${EXAMPLE}to-cut 300 CNAME child\n`]);
+  for (let round = 0; round < 2; round++) assert.deepEqual(server.ask("to-cut.example.", "A").authority, CHILD_NS);
+  for (let round = 0; round < 2; round++) {
+    assert.deepEqual(server.ask("to-cut.example.", "DS").answer, ["to-cut.example. 300 CNAME child.example.", DS]);
+  }
+});
+
 test("respond() never gives the addresses of a service as glue", () => {
   const server = serverOf([`${EXAMPLE}sub 60 NS steered\nsub 60 NS ns1\n`]);
   const { additional } = server.ask("x.sub.example.", "A");
