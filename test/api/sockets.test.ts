@@ -10,6 +10,7 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { guesserKey } from "#api/rate-limit.ts";
 import type { RhumbEvent } from "#state/events.ts";
+import { without } from "../system/tools.ts";
 import { bearer, CONTROL, createWorld, TOKENS, type World } from "./fake-world.ts";
 
 type Answer = { status: number; headers: IncomingMessage["headers"]; body: string };
@@ -227,7 +228,9 @@ test("a Unix socket has mode 600, needs no token, and only a stale file is repla
   await second.api.close();
 });
 
-test("TLS: the certificate's names are hosts, the cookie is Secure, and a renewed certificate is taken", async (t) => {
+test("TLS: the certificate's names are hosts, the cookie is Secure, and a renewed certificate is taken", {
+  skip: without("openssl"),
+}, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "rhumb-api-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const make = (name: string): { certFile: string; keyFile: string } => {

@@ -5,6 +5,7 @@ import test from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import { systemClock } from "#base/clock.ts";
 import { createProbes } from "#health/probes/table.ts";
+import { without } from "../../system/tools.ts";
 import { checkOf, closedPort, listen, makeCertificate, NO_VERIFY, probe, serve } from "./bed.ts";
 
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -98,7 +99,7 @@ test("cancel() closes the socket and gives no result", async (t) => {
   await closed.promise;
 });
 
-test("a tls probe judges the certificate", async (t) => {
+test("a tls probe judges the certificate", { skip: without("openssl") }, async (t) => {
   const { key, cert, certFile } = makeCertificate(t, 20);
   const port = await listen(t, createTlsServer({ key, cert }));
   const tls = (over: object) => probe(checkOf({ kind: "tls", port, tls: { ...NO_VERIFY, ...over } }));
@@ -119,7 +120,7 @@ test("a tls probe judges the certificate", async (t) => {
   assert.equal(noName.errorClass, "certificate", "an address is not in the certificate");
 });
 
-test("a tls probe refuses an expired certificate", async (t) => {
+test("a tls probe refuses an expired certificate", { skip: without("openssl") }, async (t) => {
   const { key, cert, certFile } = makeCertificate(t, -1);
   const port = await listen(t, createTlsServer({ key, cert }));
   const byDays = await probe(checkOf({ kind: "tls", port, tls: { ...NO_VERIFY, minDaysLeft: 1 } }));
@@ -141,7 +142,7 @@ test("a CA file that cannot be read is our own fault, not the target's", async (
   assert.equal((await probe(checkOf({ kind: "tls", port: await serve(t, undefined), tls }))).errorClass, "self");
 });
 
-test("an https probe speaks HTTP inside TLS", async (t) => {
+test("an https probe speaks HTTP inside TLS", { skip: without("openssl") }, async (t) => {
   const { key, cert } = makeCertificate(t, 20);
   const server = createTlsServer({ key, cert }, (socket) => {
     socket.on("error", () => {});
