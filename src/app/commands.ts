@@ -3,8 +3,8 @@
  * @module
  */
 import type { Commands, ConfigChangeView, ProbeRequest, ProbeView } from "#api/views.ts";
-import type { NodeParts } from "#app/node.ts";
-import { generationText } from "#app/views.ts";
+import { generationText } from "#app/generation-text.ts";
+import type { NodeParts } from "#app/node-parts.ts";
 import { RhumbError } from "#base/errors.ts";
 import { askDns } from "#cli/dns-client.ts";
 import type { ProposalResult } from "#config/propose.ts";

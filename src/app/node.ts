@@ -12,72 +12,35 @@ import { availableParallelism, hostname } from "node:os";
 import { join } from "node:path";
 import { createAuditLog } from "#api/audit-log.ts";
 import { type Api, createApi } from "#api/create-api.ts";
-import { createEventRing, type EventRing } from "#api/event-ring.ts";
-import type { Commands } from "#api/views.ts";
+import { createEventRing } from "#api/event-ring.ts";
 import { createCommands } from "#app/commands.ts";
-import { createDnsEngine, type DnsEngine } from "#app/dns-engine.ts";
-import { createGeoLoader, type GeoLoader } from "#app/geo-loader.ts";
-import { createLatencyMemory, type LatencyMemory } from "#app/latency-memory.ts";
-import { createMapDoor, type MapDoor } from "#app/map-door.ts";
-import { createQueryRate, type QueryRate } from "#app/query-rate.ts";
+import { createDnsEngine } from "#app/dns-engine.ts";
+import { createGeoLoader } from "#app/geo-loader.ts";
+import { createLatencyMemory } from "#app/latency-memory.ts";
+import { createMapDoor } from "#app/map-door.ts";
+import type { NodeOptions, NodeParts } from "#app/node-parts.ts";
+import { openStoreOrMemory } from "#app/open-store.ts";
+import { createQueryRate } from "#app/query-rate.ts";
+import { StartRefused } from "#app/start-refused.ts";
 import { createViews } from "#app/views.ts";
 import { wouldEmpty } from "#app/would-empty.ts";
 import { systemClock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
-import type { Log } from "#base/log.ts";
-import type { Problem } from "#base/problem.ts";
-import { openStore, type Store } from "#cluster/store.ts";
 import { type CompileContext, compile, createCompileContext, readStateFolder } from "#config/compile.ts";
-import type { ConfigFiles } from "#config/files.ts";
 import { loadConfig } from "#config/load.ts";
 import { parseRoot } from "#config/parse.ts";
 import { type ConfigDoor, createConfigDoor } from "#config/propose.ts";
 import { createConfigWatcher } from "#config/watch.ts";
 import { formatName } from "#dns/wire/name.ts";
-import { createHealth, type Health } from "#health/engine.ts";
+import { createHealth } from "#health/engine.ts";
 import type { StartProbe } from "#health/probes/probe.ts";
 import { createProbes } from "#health/probes/table.ts";
-import { createMetrics, type Metrics } from "#metrics/create-metrics.ts";
-import { createNotifier, type Notifier } from "#notify/create-notifier.ts";
+import { createMetrics } from "#metrics/create-metrics.ts";
+import { createNotifier } from "#notify/create-notifier.ts";
 import { DNS_COUNTERS } from "#state/counters.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import { createHealthTable } from "#state/health-table.ts";
 import type { OverrideSpec, Snapshot } from "#state/snapshot.ts";
-
-export type NodeOptions = {
-  /** Path of rhumb.yaml. */
-  readonly config: string;
-  readonly version: string;
-  readonly log: Log;
-  /** The demo world moves ports and addresses of what was compiled; everybody else leaves it alone. */
-  readonly rework?: (snapshot: Snapshot) => Snapshot;
-  /** Reads the files; the demo world adds the token of its own run folder. Default: as `config` says. */
-  readonly load?: () => ConfigFiles;
-  /** Absolute. Default: as the configuration says. */
-  readonly stateFolder?: string | undefined;
-  readonly demo?: Commands["demo"];
-  readonly onEvent?: (event: RhumbEvent) => void;
-};
-
-/** What views and commands are made from. */
-export type NodeParts = {
-  readonly options: NodeOptions;
-  readonly startedAtMs: number;
-  readonly door: ConfigDoor;
-  readonly health: Health;
-  readonly healthTable: Uint32Array;
-  readonly geo: GeoLoader;
-  readonly latency: LatencyMemory;
-  readonly maps: MapDoor;
-  readonly dns: DnsEngine;
-  readonly notifier: Notifier;
-  readonly metrics: Metrics;
-  readonly events: EventRing;
-  readonly store: Store;
-  readonly queryRate: QueryRate;
-  readonly lastReload: () => { atMs: number; isOk: boolean; says: string } | null;
-  readonly isReady: () => boolean;
-};
 
 export type RhumbNode = {
   readonly parts: NodeParts;
@@ -87,15 +50,6 @@ export type RhumbNode = {
   reload(): Promise<void>;
   close(): Promise<void>;
 };
-
-/** The configuration was refused at start; `problems` says all that is wrong. */
-export class StartRefused extends RhumbError {
-  readonly problems: readonly Problem[];
-  constructor(config: string, problems: readonly Problem[]) {
-    super("RHUMB_CONFIG_INVALID", config);
-    this.problems = problems;
-  }
-}
 
 const OVERRIDES_KEY = "health.overrides";
 const HEALTH_STATE_FILE = "health.json";
@@ -107,7 +61,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
   const startedAtMs = clock.nowMs();
   const files = load();
   const stateFolder = options.stateFolder ?? readStateFolder(files);
-  const store = openStore({ folder: stateFolder, clock });
+  const { store, fault: storeFault } = openStoreOrMemory(stateFolder, clock);
   const closers: (() => Promise<void> | void)[] = [() => store.close()];
   const closeAll = async (): Promise<void> => {
     for (const close of closers.reverse()) {
@@ -293,6 +247,14 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       subject: "dns",
       says: `rhumb ${options.version} serves DNS on ${addresses.map(({ address, port }) => `${address} port ${port}`).join(", ") || "no address"}`,
     });
+    if (storeFault)
+      emit({
+        kind: "store.fault",
+        atMs: clock.nowMs(),
+        severity: "alarm",
+        subject: stateFolder,
+        says: `${storeFault.message}: serving without it, and without what the API changed before. ${storeFault.fix}`,
+      });
     isReady = true;
 
     return {

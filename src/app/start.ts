@@ -3,8 +3,9 @@
  * @module
  */
 import { createLog, type LogFormat } from "#app/create-log.ts";
-import { type RhumbNode, StartRefused, startNode } from "#app/node.ts";
+import { type RhumbNode, startNode } from "#app/node.ts";
 import { untilSignal } from "#app/signals.ts";
+import { StartRefused } from "#app/start-refused.ts";
 import { keepHeapTight } from "#base/heap.ts";
 import { formatProblem } from "#base/problem.ts";
 import { readVersion } from "#cli/version.ts";

@@ -5,15 +5,15 @@
 import type { RegionView, ServiceView, StatusView, TargetHealthView, Views } from "#api/views.ts";
 import { explainView } from "#app/explain-view.ts";
 import { createExplainer, type Explainer } from "#app/explainer.ts";
-import type { NodeParts } from "#app/node.ts";
+import { generationText } from "#app/generation-text.ts";
+import type { NodeParts } from "#app/node-parts.ts";
 import { readQuestion } from "#app/question.ts";
 import { RhumbError } from "#base/errors.ts";
 import { exportConfig } from "#config/export.ts";
 import type { AppliedConfig } from "#config/propose.ts";
 import { formatName } from "#dns/wire/name.ts";
-import type { Generation, RegionSpec, ServiceSpec, Snapshot } from "#state/snapshot.ts";
+import type { RegionSpec, ServiceSpec, Snapshot } from "#state/snapshot.ts";
 
-export const generationText = ({ epoch, sequence }: Generation): string => `${epoch}.${sequence}`;
 const LATENCY_ENTRIES_SHOWN = 1_000;
 
 export function createViews(parts: NodeParts): Views {

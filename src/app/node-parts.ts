@@ -1,0 +1,55 @@
+/**
+ * What a node is started with, and the parts that views and commands are made from.
+ * @module
+ */
+import type { EventRing } from "#api/event-ring.ts";
+import type { Commands } from "#api/views.ts";
+import type { DnsEngine } from "#app/dns-engine.ts";
+import type { GeoLoader } from "#app/geo-loader.ts";
+import type { LatencyMemory } from "#app/latency-memory.ts";
+import type { MapDoor } from "#app/map-door.ts";
+import type { QueryRate } from "#app/query-rate.ts";
+import type { Log } from "#base/log.ts";
+import type { Store } from "#cluster/store.ts";
+import type { ConfigFiles } from "#config/files.ts";
+import type { ConfigDoor } from "#config/propose.ts";
+import type { Health } from "#health/engine.ts";
+import type { Metrics } from "#metrics/create-metrics.ts";
+import type { Notifier } from "#notify/create-notifier.ts";
+import type { RhumbEvent } from "#state/events.ts";
+import type { Snapshot } from "#state/snapshot.ts";
+
+export type NodeOptions = {
+  /** Path of rhumb.yaml. */
+  readonly config: string;
+  readonly version: string;
+  readonly log: Log;
+  /** The demo world moves ports and addresses of what was compiled; everybody else leaves it alone. */
+  readonly rework?: (snapshot: Snapshot) => Snapshot;
+  /** Reads the files; the demo world adds the token of its own run folder. Default: as `config` says. */
+  readonly load?: () => ConfigFiles;
+  /** Absolute. Default: as the configuration says. */
+  readonly stateFolder?: string | undefined;
+  readonly demo?: Commands["demo"];
+  readonly onEvent?: (event: RhumbEvent) => void;
+};
+
+/** What views and commands are made from. */
+export type NodeParts = {
+  readonly options: NodeOptions;
+  readonly startedAtMs: number;
+  readonly door: ConfigDoor;
+  readonly health: Health;
+  readonly healthTable: Uint32Array;
+  readonly geo: GeoLoader;
+  readonly latency: LatencyMemory;
+  readonly maps: MapDoor;
+  readonly dns: DnsEngine;
+  readonly notifier: Notifier;
+  readonly metrics: Metrics;
+  readonly events: EventRing;
+  readonly store: Store;
+  readonly queryRate: QueryRate;
+  readonly lastReload: () => { atMs: number; isOk: boolean; says: string } | null;
+  readonly isReady: () => boolean;
+};
