@@ -88,6 +88,7 @@ const guard = createGuard({
     // All of it on; the rate is above what this loop makes, so that every query gets its answer.
     rrl: { isEnabled: true, isDryRun: false, ratePerSecond: 1_000_000, slip: 2, tableSize: 1 << 18, allow: [] },
     cookies: { isEnabled: true, secrets: [new Uint8Array(16).fill(7)], badCookieUnderLimit: true },
+    admission: { isEnabled: true },
     access: [{ network: "10.9.0.0/16", action: "drop" }],
   },
   workers: 1,

@@ -263,6 +263,7 @@ export function createDnsEngine(options: {
         sites = [];
         tcp = undefined;
         await Promise.all(running.map((member) => stop(member, drainMs)));
+        if (running.length === 0) return; // it never answered
         emit({
           kind: "engine.stopped",
           atMs: clock.nowMs(),

@@ -56,9 +56,11 @@ function serve(next: DnsWorld): void {
 async function open(key: string, listen: ListenAddress): Promise<void> {
   try {
     if (kind === "udp") {
-      const admission = createAdmission({ seed: data.seed });
-      const transport = await openUdpDgram({ listen, respond, counters, observe: admission.note });
-      udp.set(key, guardQueue(transport, admission, counters, listen.address));
+      const { isEnabled } = world.bundle.dns.guard.admission;
+      const admission = isEnabled ? createAdmission({ seed: data.seed }) : undefined;
+      const observe = admission?.note;
+      const transport = await openUdpDgram({ listen, respond, counters, ...(observe ? { observe } : {}) });
+      udp.set(key, admission ? guardQueue(transport, admission, counters, listen.address) : transport);
       tell({ type: "opened", key, port: transport.port });
     } else {
       const limits = world.bundle.dns.tcp;

@@ -31,6 +31,7 @@ import { loadConfig } from "#config/load.ts";
 import { parseRoot } from "#config/parse.ts";
 import { type ConfigDoor, createConfigDoor } from "#config/propose.ts";
 import { createConfigWatcher } from "#config/watch.ts";
+import { CAN_SHARE_PORT } from "#dns/transport/udp-dgram.ts";
 import { formatName } from "#dns/wire/name.ts";
 import { createHealth } from "#health/engine.ts";
 import type { StartProbe } from "#health/probes/probe.ts";
@@ -89,7 +90,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         log[event.severity === "alarm" ? "error" : "info"]({ event: event.kind, subject: event.subject }, event.says);
     };
 
-    const context: CompileContext = createCompileContext(randomBytes, availableParallelism());
+    const context: CompileContext = createCompileContext(randomBytes, CAN_SHARE_PORT ? availableParallelism() : 1);
     const healthTable = createHealthTable(context.targets.capacity);
     const notifier = createNotifier({
       specs: [],

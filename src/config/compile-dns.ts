@@ -88,6 +88,7 @@ export function compileDns(
         secrets: configured.length > 0 ? configured : [options.cookieSecret],
         badCookieUnderLimit: dns.cookies.badCookieUnderLimit,
       },
+      admission: { isEnabled: dns.admission },
       access: dns.access,
     },
   };

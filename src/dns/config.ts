@@ -134,6 +134,11 @@ export const dnsSchema = z.strictObject({
   tcp: doc(tcpSchema.prefault({}), "Limits of TCP.", live),
   rrl: doc(rrlSchema.prefault({}), "Response rate limit.", live),
   cookies: doc(cookiesSchema.prefault({}), "DNS cookies.", live),
+  admission: doc(
+    flag().default(true),
+    "When more queries arrive than a worker can answer, let in first those from networks and for names that were there before the flood. Linux alone, by a filter on the socket.",
+    restart,
+  ),
   access: doc(z.array(accessSchema).max(4_096).prefault([]), "Who may ask.", live),
 });
 export type DnsConfig = z.output<typeof dnsSchema>;

@@ -84,6 +84,8 @@ export type GuardSnapshot = {
     /** Under limit, answer BADCOOKIE instead of TC to clients that sent a COOKIE without a valid server part. */
     readonly badCookieUnderLimit: boolean;
   };
+  /** Thins floods before they reach a worker's queue (`dns/guard/admission.ts`). */
+  readonly admission: { readonly isEnabled: boolean };
   /** First match wins; no match: allowed. */
   readonly access: readonly { readonly network: string; readonly action: "allow" | "refuse" | "drop" }[];
 };

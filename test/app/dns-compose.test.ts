@@ -40,6 +40,7 @@ const worldWith = (revision: number, ratePerSecond: number): DnsWorld => ({
       guard: {
         rrl: { isEnabled: true, isDryRun: false, ratePerSecond, slip: 0, tableSize: 1_024, allow: [] },
         cookies: { isEnabled: true, secrets: [new Uint8Array(16).fill(7)], badCookieUnderLimit: true },
+        admission: { isEnabled: true },
         access: [],
       },
     },

@@ -37,6 +37,7 @@ function bundle(sequence: number, changes: Partial<DnsSnapshot> = {}): DnsBundle
     guard: {
       rrl: { isEnabled: true, isDryRun: false, ratePerSecond: 1_000_000, slip: 2, tableSize: 1_024, allow: [] },
       cookies: { isEnabled: true, secrets: [], badCookieUnderLimit: true },
+      admission: { isEnabled: true },
       access: [],
     },
     ...changes,

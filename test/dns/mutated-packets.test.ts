@@ -114,6 +114,7 @@ test("respond() survives a million mutated packets and leaks nothing", async () 
       snapshot: {
         rrl: { isEnabled: true, isDryRun: false, ratePerSecond: 50, slip: 2, tableSize: 4_096, allow: [] },
         cookies: { isEnabled: true, secrets: [new Uint8Array(16).fill(7)], badCookieUnderLimit: true },
+        admission: { isEnabled: true },
         access: [],
       },
       workers: 1,

@@ -39,6 +39,7 @@ const DNS: DnsSnapshot = {
   guard: {
     rrl: { isEnabled: true, isDryRun: false, ratePerSecond: 2, slip: 1, tableSize: 1_024, allow: [] },
     cookies: { isEnabled: true, secrets: [new Uint8Array(16).fill(5)], badCookieUnderLimit: true },
+    admission: { isEnabled: true },
     access: [],
   },
 };

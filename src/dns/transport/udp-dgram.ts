@@ -52,6 +52,9 @@ export type UdpTransport = {
   close(): Promise<void>;
 };
 
+/** Whether several sockets may share an address and have clients spread over them; elsewhere there is one worker. */
+export const CAN_SHARE_PORT = !["darwin", "win32"].includes(process.platform);
+
 /**
  * Opens one socket with SO_REUSEPORT, so that the kernel spreads clients over all sockets of the address.
  *
@@ -72,7 +75,7 @@ export async function openUdpDgram(options: {
   const socket = createSocket({
     type: isIpv6 ? "udp6" : "udp4",
     ipv6Only: isIpv6,
-    reusePort: true,
+    reusePort: CAN_SHARE_PORT,
     // Replies go to addresses, never to names: without this each send would take a detour through dns.lookup.
     lookup: (address, _options, callback) => callback(null, address, isIpv6 ? 6 : 4),
   });

@@ -34,6 +34,7 @@ function guardWith(
   const snapshot: GuardSnapshot = {
     rrl: { ...RRL, ...changes.rrl },
     cookies: { ...COOKIES, ...changes.cookies },
+    admission: { isEnabled: true },
     access: changes.access ?? [],
   };
   const guard = createGuard({ snapshot, workers, counters, seed: 3 });
