@@ -17,6 +17,7 @@ import { readZones } from "#app/doctor/zone-facts.ts";
 import { say, sayJson } from "#cli/output.ts";
 import { readVersion } from "#cli/version.ts";
 import { isLoopback } from "#config/address.ts";
+import { summaryText } from "#config/check-config.ts";
 import { compile, createCompileContext } from "#config/compile.ts";
 import { loadConfig } from "#config/load.ts";
 import type { Snapshot } from "#state/snapshot.ts";
@@ -64,8 +65,7 @@ async function examine(
     return undefined;
   }
   const { snapshot, stateFolder, summary } = compiled;
-  const counts = Object.entries(summary).map(([noun, count]) => `${count} ${noun}`);
-  findings.push(ok("config", `${config} is valid: ${counts.join(", ")}`));
+  findings.push(ok("config", `${config} is valid: ${summaryText(summary)}`));
   const unit = readUnit();
   findings.push(...checkFiles({ snapshot, files, stateFolder, unit, nowMs }));
   if (!snapshot.dns) return snapshot;

@@ -1,5 +1,5 @@
 /**
- * Durations and sizes as operators write them: `200ms`, `5s`, `10m`, `2h`, `1d`; `64KiB`, `8MiB`.
+ * Durations and sizes as operators write them: `200ms`, `5s`, `10m`, `2h`, `1d`; `64KiB`, `8MiB`. Counts as people say them.
  * @module
  */
 const DURATION_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -23,3 +23,6 @@ export function formatDurationMs(ms: number): string {
   }
   return `${ms}ms`;
 }
+
+/** `1 zone`, `2 zones`. @param noun in the singular, one whose plural takes an s */
+export const countText = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Problem } from "#base/problem.ts";
+import { countText } from "#base/units.ts";
 import { type CompileResult, compile, createCompileContext, type Summary } from "#config/compile.ts";
 import { type LoadOptions, loadConfig } from "#config/load.ts";
 
@@ -37,3 +38,13 @@ export function checkConfig(configPath: string, options: CheckOptions): CheckRep
     summary: result.summary,
   };
 }
+
+/** `1 zone, 7 records, 2 services, 3 regions, 1 check` */
+export const summaryText = ({ zones, records, services, regions, checks }: Summary): string =>
+  [
+    countText(zones, "zone"),
+    countText(records, "record"),
+    countText(services, "service"),
+    countText(regions, "region"),
+    countText(checks, "check"),
+  ].join(", ");

@@ -2,6 +2,7 @@
  * What differs between two snapshots, one line each, for people: dry runs, events, the history.
  * @module
  */
+import { countText } from "#base/units.ts";
 import type { Snapshot } from "#state/snapshot.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
@@ -84,7 +85,9 @@ const DNS_LIVE_KEYS = [
 export function diffSnapshots(before: Snapshot | undefined, after: Snapshot): string[] {
   if (!before) {
     const zones = after.dns?.zones.length ?? 0;
-    return [`first configuration: ${zones} zones, ${after.services.length} services, ${after.regions.length} regions`];
+    return [
+      `first configuration: ${countText(zones, "zone")}, ${countText(after.services.length, "service")}, ${countText(after.regions.length, "region")}`,
+    ];
   }
   const lines = [
     ...diffNamed(

@@ -20,7 +20,7 @@ test("init writes a configuration that check accepts, and never overwrites", asy
   assert.equal(statSync(join(cwd, "run/token")).mode & 0o777, 0o600);
   const check = await rhumb(["check", "--secrets"], { cwd });
   assert.equal(check.code, 0, check.err);
-  assert.match(check.out, /^rhumb\.yaml: valid; .*1 zones/);
+  assert.match(check.out, /^rhumb\.yaml: valid; .*1 zone/);
   const again = await rhumb(["init", "example.com"], { cwd });
   assert.equal(again.code, 1);
   assert.equal((await rhumb(["init"], { cwd })).code, 2);

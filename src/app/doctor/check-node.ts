@@ -2,6 +2,7 @@
  * This node as it runs: its control API, its ports, what its own listeners answer.
  * @module
  */
+
 import { askApi } from "#app/doctor/ask-api.ts";
 import { askServer } from "#app/doctor/ask-servers.ts";
 import { type Finding, ok, problem, warning } from "#app/doctor/finding.ts";
@@ -16,6 +17,7 @@ import {
 import { judgeBuffers, judgeClock, judgeFileLimit, judgePort, judgePrivilege } from "#app/doctor/machine-rules.ts";
 import { judgeAnswer, type ServerAnswer } from "#app/doctor/server-rules.ts";
 import type { ZoneFacts } from "#app/doctor/zone-facts.ts";
+import { countText } from "#base/units.ts";
 import type { ControlSnapshot, ListenAddress, Snapshot } from "#state/snapshot.ts";
 
 export type NodeReport = {
@@ -109,7 +111,9 @@ function judgeListeners(answers: ReadonlyMap<string, readonly ServerAnswer[]>): 
   const bad = findings.filter(({ state }) => state !== "ok");
   if (bad.length > 0 || findings.length < 2) return bad.length > 0 ? bad : findings;
   const listeners = findings.length / answers.size;
-  return [ok("answers", `This node answers over UDP and TCP: ${answers.size} zones, ${listeners} addresses`)];
+  return [
+    ok("answers", `This node answers over UDP and TCP: ${countText(answers.size, "zone")}, addresses: ${listeners}`),
+  ];
 }
 
 /** @returns why not, as text, where there is no status */

@@ -94,14 +94,12 @@ export function checkCommand(exit: Exit): Command {
     .option("--secrets", "secrets that this machine lacks are errors, not warnings")
     .option("--json", "print problems as JSON")
     .action(async (options: { config: string; secrets?: boolean; json?: boolean }) => {
-      const { checkConfig } = await import("#config/check-config.ts");
+      const { checkConfig, summaryText } = await import("#config/check-config.ts");
       const report = checkConfig(options.config, { nowMs: Date.now(), needsSecrets: options.secrets === true });
       if (report.problems.length > 0) exit(1);
       if (options.json) return sayJson(report);
       for (const problem of [...report.problems, ...report.warnings]) complain(plain(formatProblem(problem)));
-      const counts = Object.entries(report.summary)
-        .map(([name, value]) => `${value} ${name}`)
-        .join(", ");
+      const counts = summaryText(report.summary);
       const verdict =
         report.problems.length === 0 ? paint("valid", "green") : paint(`${report.problems.length} errors`, "red");
       say(`${options.config}: ${verdict}; ${counts}`);
