@@ -88,8 +88,8 @@ export type Health = {
   setLoad(target: number, loadPermille: number): void;
   /** Calls `listener` with the rows that changed, once per published change. @returns how to end it */
   onChange(listener: (changed: readonly number[]) => void): () => void;
-  /** Stops all probes, publishes and saves. */
-  close(): void;
+  /** Stops all probes, publishes and saves at once; resolves when nothing is being written any more. */
+  close(): Promise<void>;
 };
 
 export function createHealth(options: HealthOptions): Health {
@@ -99,6 +99,7 @@ export function createHealth(options: HealthOptions): Health {
   const listeners = new Set<(changed: readonly number[]) => void>();
   const overrides = createOverrides({ clock, rng, emit: (event) => announce(event), store: options.store });
   let isClosed = false;
+  let closing: Promise<void> = Promise.resolve();
   let isFlushPlanned = false;
 
   const announce = (event: RhumbEvent): void => {
@@ -301,12 +302,14 @@ export function createHealth(options: HealthOptions): Health {
       };
     },
     close() {
-      if (isClosed) return;
-      flush();
-      isClosed = true;
-      memory.close();
-      watch.close();
-      listeners.clear();
+      if (!isClosed) {
+        flush();
+        isClosed = true;
+        closing = memory.close();
+        watch.close();
+        listeners.clear();
+      }
+      return closing;
     },
   };
 }

@@ -29,7 +29,8 @@ export type Memory = {
   note(): void;
   /** Call it about once a second. */
   tick(): void;
-  close(): void;
+  /** Saves at once; resolves when nothing is being written any more. */
+  close(): Promise<void>;
 };
 
 export function createMemory(options: {
@@ -45,7 +46,8 @@ export function createMemory(options: {
   let regions: Record<string, StoredRegion> = {};
   let savedMs = clock.monotonicMs();
   let notedMs: number | undefined;
-  let isSaving = false;
+  let saving: Promise<void> | undefined;
+  let isClosed = false;
   let hasFault = false;
 
   if (file !== undefined) {
@@ -145,23 +147,24 @@ export function createMemory(options: {
     tick() {
       const nowMs = clock.monotonicMs();
       const isDue = nowMs - savedMs >= SAVE_EVERY_MS || (notedMs !== undefined && nowMs - notedMs >= SAVE_AFTER_MS);
-      if (file === undefined || isSaving || !isDue) return;
-      isSaving = true;
+      if (file === undefined || saving || !isDue) return;
       savedMs = nowMs;
       notedMs = undefined;
-      saveState(file, capture())
+      saving = saveState(file, capture(), () => !isClosed)
         .then(saved, fault)
         .finally(() => {
-          isSaving = false;
+          saving = undefined;
         });
     },
-    close() {
+    async close() {
       if (file === undefined) return;
+      isClosed = true;
       try {
         saveStateNow(file, capture());
       } catch (error) {
         fault(error);
       }
+      await saving;
     },
   };
 }

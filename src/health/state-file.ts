@@ -10,8 +10,8 @@
  * Units:   Unix ms in the file, because the steady clock starts anew with each boot.
  * @module
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
-import { open, rename } from "node:fs/promises";
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { open } from "node:fs/promises";
 import type { FailbackPhase } from "#health/failback.ts";
 
 export const RESTORE_MAX_AGE_MS = 600_000;
@@ -103,8 +103,11 @@ export function restoreState(file: string, nowMs: number): Restored {
   }
 }
 
-/** While running: does not hold up the event loop. */
-export async function saveState(file: string, state: StoredState): Promise<void> {
+/**
+ * While running: does not hold up the event loop.
+ * @param isWanted asked last of all: a newer state may have been saved meanwhile, and must not be replaced by this one
+ */
+export async function saveState(file: string, state: StoredState, isWanted = () => true): Promise<void> {
   const temporary = `${file}.new`;
   const handle = await open(temporary, "w", 0o600);
   try {
@@ -113,7 +116,9 @@ export async function saveState(file: string, state: StoredState): Promise<void>
   } finally {
     await handle.close();
   }
-  await rename(temporary, file);
+  // Between the question and the rename nothing else may run.
+  if (isWanted()) renameSync(temporary, file);
+  else rmSync(temporary, { force: true });
 }
 
 /** At the end, when nothing may be awaited any more. A name of its own: an unfinished `saveState` may hold the other. */

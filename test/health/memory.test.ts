@@ -11,15 +11,27 @@ import { createBed, NO_HOLD, snapshotOf } from "./bed.ts";
 const TWO = { east: ["192.0.2.1"], west: ["192.0.2.2"] };
 const EAST = 0;
 
+/** Beds of the test that runs: each is closed before its folder goes, for it may be writing there. */
+const beds = new Set<ReturnType<typeof createBed>>();
+function openBed(options: Parameters<typeof createBed>[0]): ReturnType<typeof createBed> {
+  const bed = createBed(options);
+  beds.add(bed);
+  return bed;
+}
+
 function stateFile(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "rhumb-health-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  t.after(async () => {
+    await Promise.all([...beds].map((bed) => bed.health.close()));
+    beds.clear();
+    rmSync(folder, { recursive: true, force: true });
+  });
   return join(folder, "health.json");
 }
 
 /** A run in which east goes down and the process ends. @returns Unix ms of its end */
 function runAndDie(file: string): number {
-  const bed = createBed({ stateFile: file });
+  const bed = openBed({ stateFile: file });
   bed.health.apply(snapshotOf(TWO));
   bed.clock.advance(20_000);
   bed.probes.answers.set("192.0.2.1", "refused");
@@ -30,7 +42,7 @@ function runAndDie(file: string): number {
 
 test("a restart within 10 minutes knows what is down, and how fast the others are", (t) => {
   const file = stateFile(t);
-  const bed = createBed({ stateFile: file, clock: createManualClock(runAndDie(file) + 590_000) });
+  const bed = openBed({ stateFile: file, clock: createManualClock(runAndDie(file) + 590_000) });
   bed.health.apply(snapshotOf(TWO));
   assert.equal(bed.row(EAST).verdict, VERDICT.down);
   assert.equal(bed.row(2).verdict, VERDICT.up);
@@ -45,7 +57,7 @@ test("a restart within 10 minutes knows what is down, and how fast the others ar
 
 test("a restart raises the alarms again that were open before it", (t) => {
   const file = stateFile(t);
-  const bed = createBed({ stateFile: file, clock: createManualClock(runAndDie(file) + 60_000) });
+  const bed = openBed({ stateFile: file, clock: createManualClock(runAndDie(file) + 60_000) });
   bed.health.apply(snapshotOf(TWO));
   const told = (severity: string) => bed.events.filter((event) => event.severity === severity);
   assert.deepEqual(
@@ -60,7 +72,7 @@ test("a restart raises the alarms again that were open before it", (t) => {
 
 test("a restart later than that starts optimistic", (t) => {
   const file = stateFile(t);
-  const bed = createBed({ stateFile: file, clock: createManualClock(runAndDie(file) + 601_000) });
+  const bed = openBed({ stateFile: file, clock: createManualClock(runAndDie(file) + 601_000) });
   bed.health.apply(snapshotOf(TWO));
   assert.equal(bed.row(EAST).verdict, VERDICT.unknown);
 });
@@ -68,7 +80,7 @@ test("a restart later than that starts optimistic", (t) => {
 test("a restart does not cut a hold short", (t) => {
   const file = stateFile(t);
   const failback = { ...NO_HOLD, holdMs: 300_000 };
-  const first = createBed({ stateFile: file });
+  const first = openBed({ stateFile: file });
   first.health.apply(snapshotOf(TWO, { failback }));
   first.clock.advance(20_000);
   first.probes.answers.set("192.0.2.1", "refused");
@@ -77,7 +89,7 @@ test("a restart does not cut a hold short", (t) => {
   first.until(() => first.row(EAST).isHeldForFailback);
   first.clock.advance(100_000);
   first.health.close();
-  const bed = createBed({ stateFile: file, clock: createManualClock(first.clock.nowMs() + 50_000) });
+  const bed = openBed({ stateFile: file, clock: createManualClock(first.clock.nowMs() + 50_000) });
   bed.health.apply(snapshotOf(TWO, { failback }));
   const tookMs = bed.until(() => !bed.row(EAST).isHeldForFailback);
   assert.ok(tookMs >= 149_000 && tookMs <= 151_000, `${tookMs}`);
@@ -92,7 +104,7 @@ for (const [name, text] of [
   test(`a corrupt state file (${name}) is set aside and told, and the start goes on`, (t) => {
     const file = stateFile(t);
     writeFileSync(file, text);
-    const bed = createBed({ stateFile: file });
+    const bed = openBed({ stateFile: file });
     bed.health.apply(snapshotOf(TWO));
     assert.equal(bed.row(EAST).verdict, VERDICT.unknown);
     assert.ok(bed.events.some(({ kind, severity }) => kind === "store.fault" && severity === "warning"));
@@ -104,10 +116,21 @@ for (const [name, text] of [
 
 test("a folder that cannot be written is told once, and nothing stops", (t) => {
   const file = join(stateFile(t), "no", "such", "folder", "health.json");
-  const bed = createBed({ stateFile: file });
+  const bed = openBed({ stateFile: file });
   bed.health.apply(snapshotOf(TWO));
   bed.health.close();
   assert.equal(bed.events.filter(({ kind }) => kind === "store.fault").length, 1);
+});
+
+test("saveState() does not replace what was saved while it was writing", async (t) => {
+  const file = stateFile(t);
+  const state = { savedAtMs: 5, monitors: {}, regions: {} };
+  const slow = saveState(file, state, () => false);
+  saveStateNow(file, { ...state, savedAtMs: 6 });
+  await slow;
+  const restored = restoreState(file, 7);
+  assert.equal(restored.kind === "state" && restored.state.savedAtMs, 6);
+  assert.equal(existsSync(`${file}.new`), false);
 });
 
 test("saveState() and saveStateNow() replace the file whole, and leave nothing else behind", async (t) => {
