@@ -29,7 +29,12 @@ export type DnsEngineStats = {
   readonly generation: Generation | undefined;
   /** Sums over all workers since the start of the process, workers that are gone included. */
   readonly counters: Readonly<Record<DnsCounter, number>>;
-  readonly workers: readonly { readonly name: string; readonly kind: "udp" | "tcp"; readonly restarts: number }[];
+  readonly workers: readonly {
+    readonly name: string;
+    readonly kind: "udp" | "tcp";
+    readonly restarts: number;
+    readonly isServing: boolean;
+  }[];
 };
 
 export type DnsEngine = {
@@ -251,7 +256,12 @@ export function createDnsEngine(options: {
         counters: Object.fromEntries(
           DNS_COUNTERS.map((name, index) => [name, sum(index)]),
         ) as DnsEngineStats["counters"],
-        workers: members().map(({ name, kind, restarts }) => ({ name, kind, restarts: restarts() })),
+        workers: members().map(({ name, kind, restarts, isServing }) => ({
+          name,
+          kind,
+          restarts: restarts(),
+          isServing: isServing(),
+        })),
       };
     },
     addresses,

@@ -33,6 +33,8 @@ export type DnsMember = {
   readonly kind: "udp" | "tcp";
   readonly counters: Float64Array;
   readonly restarts: () => number;
+  /** False from the end of its thread until the next one has all of its listeners open. */
+  readonly isServing: () => boolean;
   /** @returns the port; @throws ListenFault */
   open(key: string, listen: ListenAddress): Promise<number>;
   closeListener(key: string, drainMs: number): Promise<void>;
@@ -57,6 +59,8 @@ export function createDnsMember(options: {
   const ack = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   /** What is open, with the ports that it was given. */
   const listeners = new Map<string, ListenAddress>();
+  /** Those that the thread of now has open. */
+  const open = new Set<string>();
   const opening = new Map<string, { resolve(port: number): void; reject(fault: ListenFault): void }>();
   const closing = new Map<string, () => void>();
   let world = options.world;
@@ -94,6 +98,7 @@ export function createDnsMember(options: {
   function hear(message: FromDnsWorker): void {
     switch (message.type) {
       case "opened":
+        open.add(message.key);
         opening.get(message.key)?.resolve(message.port);
         opening.delete(message.key);
         break;
@@ -102,6 +107,7 @@ export function createDnsMember(options: {
         opening.delete(message.key);
         break;
       case "closed":
+        open.delete(message.key);
         closing.get(message.key)?.();
         closing.delete(message.key);
         break;
@@ -115,6 +121,7 @@ export function createDnsMember(options: {
   }
 
   function ended(): void {
+    open.clear();
     for (const { reject } of opening.values()) reject(new ListenFault("EWORKER", `The worker ended: ${lastError}`));
     opening.clear();
     for (const resolve of closing.values()) resolve();
@@ -157,6 +164,7 @@ export function createDnsMember(options: {
     kind,
     counters,
     restarts: () => restarts,
+    isServing: () => [...listeners.keys()].every((key) => open.has(key)),
     async open(key, listen) {
       const port = await openOn(key, listen);
       listeners.set(key, { address: listen.address, port });

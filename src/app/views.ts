@@ -40,6 +40,12 @@ export function createViews(parts: NodeParts): Views {
     status: () => statusView(parts),
     readiness() {
       const reasons = parts.isReady() ? [] : ["The node is starting or draining"];
+      const { workers } = dns.stats();
+      for (const kind of ["udp", "tcp"] as const) {
+        const ofKind = workers.filter((worker) => worker.kind === kind);
+        if (ofKind.length > 0 && !ofKind.some(({ isServing }) => isServing))
+          reasons.push(`No ${kind.toUpperCase()} worker answers: all are starting again`);
+      }
       return { isReady: reasons.length === 0, reasons };
     },
     regions() {
@@ -96,10 +102,10 @@ export function createViews(parts: NodeParts): Views {
         { ...listen, transport: "udp" as const },
         { ...listen, transport: "tcp" as const },
       ]),
-      workers: workers.map(({ name, kind, restarts }) => ({
+      workers: workers.map(({ name, kind, restarts, isServing }) => ({
         id: name,
         kind,
-        state: "serving",
+        state: isServing ? "serving" : "starting again",
         generation: generation ? generationText(generation) : null,
         restarts,
       })),

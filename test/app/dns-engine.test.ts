@@ -227,7 +227,10 @@ test("createDnsEngine() starts a worker again that ended, on the same port, with
       await engine.apply(bundle(2, { workers: 1 }));
       const before = engine.addresses();
       assert.equal(workers.length, 2);
+      const serving = () => engine.stats().workers.map((worker) => worker.isServing);
+      assert.deepEqual(serving(), [true, true]);
       for (const worker of [...workers]) await worker.terminate();
+      assert.deepEqual(serving(), [false, false]);
       assert.deepEqual(events.map((event) => event.kind).slice(1), [
         "engine.worker-restarted",
         "engine.worker-restarted",
@@ -246,6 +249,7 @@ test("createDnsEngine() starts a worker again that ended, on the same port, with
         engine.stats().workers.map((worker) => worker.restarts),
         [1, 1],
       );
+      assert.equal(serving()[0], true, "TCP has just answered");
     });
   } finally {
     unsubscribe("worker_threads", keep);
