@@ -33,10 +33,3 @@ export function exportConfig(files: ConfigFiles, overlay: Overlay): string {
     section(files.services?.file ?? "zones/services.yaml", services, overlay.services),
   ].join("---\n");
 }
-
-/** Where each service and region comes from. */
-export function originsOf(names: readonly string[], patch: Readonly<Record<string, unknown>> | undefined) {
-  return new Map(
-    names.map((name) => [name, patch && Object.hasOwn(patch, name) ? ("api" as const) : ("file" as const)]),
-  );
-}

@@ -8,7 +8,6 @@ import { z } from "zod";
 import type { NumberedEvent } from "#api/event-ring.ts";
 import { ApiError } from "#api/problem-details.ts";
 import { defineRoute, type Route, type RouteContext } from "#api/route.ts";
-import { eventSchema } from "#api/schemas.ts";
 import type { Timer } from "#base/clock.ts";
 
 const HEARTBEAT_MS = 15_000;
@@ -87,6 +86,3 @@ export function eventRoutes({ events, clock, log, onClose }: RouteContext): Rout
     }),
   ];
 }
-
-/** Shape of one element of the JSON list. */
-export const listedEventSchema = eventSchema.extend({ id: z.string() });

@@ -16,8 +16,6 @@ export const MAX_TCP_MESSAGE_OCTETS = 65_535;
 
 /** OPT without options: root owner 1, type 2, payload size 2, extended RCODE and version 2, flags 2, rdlength 2. */
 export const OPT_OCTETS = 11;
-/** DNSSEC OK, in the OPT record's 16-bit flags (RFC 3225). */
-export const EDNS_FLAG_DO = 0x8000;
 
 export const OPTION = {
   NSID: 3, // RFC 5001
