@@ -8,7 +8,7 @@
  */
 
 import { sipHash24, sipKey } from "#dns/guard/siphash.ts";
-import { COOKIE, COOKIE_OCTETS, type Cookie } from "#state/guard.ts";
+import { COOKIE, COOKIE_OCTETS, type Cookie, type Guard } from "#state/guard.ts";
 import type { Client } from "#state/respond.ts";
 
 const CLIENT_COOKIE_OCTETS = 8;
@@ -19,20 +19,7 @@ const MAX_AGE_SECONDS = 3_600;
 const MAX_AHEAD_SECONDS = 300;
 const REISSUE_AGE_SECONDS = 1_800;
 
-export type Cookies = {
-  /** @see Guard.cookie */
-  check(message: Uint8Array, at: number, length: number, client: Client, nowMs: number): Cookie;
-  /** @see Guard.writeCookie */
-  write(
-    message: Uint8Array,
-    at: number,
-    client: Client,
-    nowMs: number,
-    verdict: Cookie,
-    out: Uint8Array,
-    outAt: number,
-  ): void;
-};
+export type Cookies = { readonly check: Guard["cookie"]; readonly write: Guard["writeCookie"] };
 
 /** @param secrets 16 octets each; the first signs, all are accepted (two while a secret rolls over) */
 export function createCookies(secrets: readonly Uint8Array[]): Cookies {
