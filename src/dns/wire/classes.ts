@@ -12,8 +12,3 @@ export function classNumber(text: string): number {
   const number = Number(upper.slice(5));
   return number <= 0xffff ? number : -1;
 }
-
-export function classText(number: number): string {
-  for (const [mnemonic, value] of Object.entries(CLASS)) if (value === number) return mnemonic;
-  return `CLASS${number}`;
-}
