@@ -20,7 +20,7 @@ export type ZoneImage = {
   readonly nodes: Int32Array;
   /** Fixed number of words an RRset. */
   readonly rrsets: Int32Array;
-  /** Resource data: per record a 16-bit length and the octets, names in it uncompressed. */
+  /** Records, each with its fixed fields in front (`dns/zone/image.ts`); names in their data are uncompressed. */
   readonly rdata: Uint8Array;
   /** Services that STEER records of this zone name, by the number that the RRset holds. */
   readonly services: readonly string[];

@@ -6,7 +6,7 @@ import { addEntry, keepName, type Plan } from "#dns/answer/plan.ts";
 import type { ServedZone } from "#dns/answer/zone-set.ts";
 import { isSuffixAt, type NameKey, readNameKey } from "#dns/wire/name-key.ts";
 import { TYPE } from "#dns/wire/types.ts";
-import { APEX_NODE, findRrset, NODE, NODE_WORDS, RRSET, RRSET_WORDS } from "#dns/zone/image.ts";
+import { APEX_NODE, findRrset, NODE, NODE_WORDS, RECORD, RRSET, RRSET_WORDS, rdataOctetsAt } from "#dns/zone/image.ts";
 import { findNode } from "#dns/zone/lookup.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
@@ -20,7 +20,7 @@ export function planNegative(plan: Plan, image: ZoneImage, maxTtlSeconds: number
   const rrset = findRrset(image, APEX_NODE, TYPE.SOA);
   const word = rrset * RRSET_WORDS;
   const at = image.rrsets[word + RRSET.rdataAt]!;
-  const end = at + 2 + ((image.rdata[at]! << 8) | image.rdata[at + 1]!);
+  const end = at + RECORD.rdata + rdataOctetsAt(image.rdata, at);
   const minimum =
     image.rdata[end - 4]! * 0x100_0000 +
     ((image.rdata[end - 3]! << 16) | (image.rdata[end - 2]! << 8) | image.rdata[end - 1]!);
@@ -61,8 +61,9 @@ function planGlue(
   const count = rrsets[nsRrset * RRSET_WORDS + RRSET.count]!;
   let at = rrsets[nsRrset * RRSET_WORDS + RRSET.rdataAt]!;
   for (let record = 0; record < count; record++) {
-    const length = (rdata[at]! << 8) | rdata[at + 1]!;
-    readNameKey(rdata, at + 2, at + 2 + length, image.seed, target);
+    const length = rdataOctetsAt(rdata, at);
+    const nameAt = at + RECORD.rdata;
+    readNameKey(rdata, nameAt, nameAt + length, image.seed, target);
     const cutAt = nodes[cut * NODE_WORDS + NODE.nameAt]!;
     const cutOctets = nodes[cut * NODE_WORDS + NODE.nameOctets]!;
     if (isBelow(target, zone.apex, 0, zone.apex.length) && isBelow(target, names, cutAt, cutOctets) === isInDomain) {
@@ -70,12 +71,12 @@ function planGlue(
       for (const type of ADDRESS_TYPES) {
         const rrset = node < 0 ? -1 : findRrset(image, node, type);
         if (rrset < 0) continue;
-        const ownerAt = keepName(plan, rdata, at + 2, length);
+        const ownerAt = keepName(plan, rdata, nameAt, length);
         addEntry(plan, ownerAt, rrset, rrsets[rrset * RRSET_WORDS + RRSET.ttlSeconds]!);
         plan.additionals++;
       }
     }
-    at += 2 + length;
+    at = nameAt + length;
   }
 }
 

@@ -3,8 +3,8 @@
  * @module
  */
 import { type Step, VERDICT } from "#dns/answer/draft.ts";
-import { POINTER_TO_QNAME } from "#dns/answer/template.ts";
 import { CLASS } from "#dns/wire/classes.ts";
+import { POINTER_TO_QNAME } from "#dns/wire/header.ts";
 import { parseName } from "#dns/wire/name.ts";
 import { TYPE } from "#dns/wire/types.ts";
 import { RESPONSE_KIND } from "#state/guard.ts";

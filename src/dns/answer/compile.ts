@@ -12,13 +12,14 @@ import {
   writeUint16,
   writeUint32,
 } from "#dns/answer/record-writer.ts";
-import { POINTER_TO_QNAME, type Template } from "#dns/answer/template.ts";
+import type { Template } from "#dns/answer/template.ts";
 import { CLASS } from "#dns/wire/classes.ts";
 import { MAX_TCP_MESSAGE_OCTETS } from "#dns/wire/edns.ts";
+import { POINTER_TO_QNAME } from "#dns/wire/header.ts";
 import type { NameKey } from "#dns/wire/name-key.ts";
 import { rdataNames } from "#dns/wire/rdata/table.ts";
 import { TYPE } from "#dns/wire/types.ts";
-import { RRSET, RRSET_WORDS } from "#dns/zone/image.ts";
+import { RECORD, RRSET, RRSET_WORDS, rdataOctetsAt } from "#dns/zone/image.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
 /**
@@ -92,11 +93,11 @@ function writeEntry(plan: Plan, entry: number, image: ZoneImage, writer: RecordW
   const count = image.rrsets[word + RRSET.count]!;
   let at = image.rrsets[word + RRSET.rdataAt]!;
   for (let record = 0; record < count && !writer.isOverfull; record++) {
-    const length = (image.rdata[at]! << 8) | image.rdata[at + 1]!;
+    const length = rdataOctetsAt(image.rdata, at);
     const lengthAt = beginRecord(plan, ownerAt, type, ttlSeconds, writer);
-    writeRdata(writer, type, image.rdata, at + 2, length);
+    writeRdata(writer, type, image.rdata, at + RECORD.rdata, length);
     endRecord(writer, lengthAt);
-    at += 2 + length;
+    at += RECORD.rdata + length;
   }
   return count;
 }

@@ -9,8 +9,9 @@ import type { Choose } from "#dns/answer/choose.ts";
 import { type Draft, refuseWith, type Step, VERDICT, type Verdict } from "#dns/answer/draft.ts";
 import { steeredType } from "#dns/answer/select.ts";
 import { STEERED, type Steering } from "#dns/answer/steering.ts";
-import { copyTemplate, POINTER_TO_QNAME, type Template } from "#dns/answer/template.ts";
+import { copyTemplate, type Template } from "#dns/answer/template.ts";
 import { ECS_FAMILY, EDE } from "#dns/wire/edns.ts";
+import { POINTER_TO_QNAME } from "#dns/wire/header.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 import { RESPONSE_KIND } from "#state/guard.ts";
 

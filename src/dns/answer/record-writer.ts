@@ -5,10 +5,8 @@
  * Never:   compresses into types that came after RFC 1035 (RFC 3597 §4), or points behind what 14 bits reach.
  * @module
  */
-
-import { QUESTION_TAIL_OCTETS } from "#dns/answer/template.ts";
 import { MAX_TCP_MESSAGE_OCTETS } from "#dns/wire/edns.ts";
-import { HEADER_OCTETS } from "#dns/wire/header.ts";
+import { HEADER_OCTETS, QUESTION_TAIL_OCTETS } from "#dns/wire/header.ts";
 import { LOWER, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
 
 /** A record ends at the latest here; behind it is room for what an overflow writes before it is noticed. */

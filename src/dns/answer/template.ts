@@ -6,8 +6,6 @@
  * difference; names are compressed against that common part only, so that this is the whole truth.
  * @module
  */
-
-import { HEADER_OCTETS } from "#dns/wire/header.ts";
 import type { ResponseKind } from "#state/guard.ts";
 
 export type Template = {
@@ -30,10 +28,6 @@ export type Template = {
   /** Owner of those: a pointer with its two upper bits, which moves unless it is C00C. */
   readonly steerOwner: number;
 };
-
-/** Type and class of the question. */
-export const QUESTION_TAIL_OCTETS = 4;
-export const POINTER_TO_QNAME = 0xc000 | HEADER_OCTETS;
 
 /** Short answers are copied faster octet by octet than through `set()`; measured by `bench/respond.ts`. */
 const LOOP_OCTETS = 96;

@@ -24,7 +24,17 @@ import { isWildcard, LOWER, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
 import { createNameKey, type NameKey, readNameKey } from "#dns/wire/name-key.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 import { TYPE } from "#dns/wire/types.ts";
-import { findRrset, IMAGE_TYPE, NODE, NODE_FLAG, NODE_WORDS, RRSET, RRSET_WORDS } from "#dns/zone/image.ts";
+import {
+  findRrset,
+  IMAGE_TYPE,
+  NODE,
+  NODE_FLAG,
+  NODE_WORDS,
+  RECORD,
+  RRSET,
+  RRSET_WORDS,
+  rdataOctetsAt,
+} from "#dns/zone/image.ts";
 import { createLookup, type Lookup, lookup, MATCH } from "#dns/zone/lookup.ts";
 import { RESPONSE_KIND } from "#state/guard.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
@@ -125,7 +135,7 @@ export function walk(
       octetsAtDname = name.length;
       const rrset = findRrset(image, found.node, TYPE.DNAME);
       const targetAt = image.rrsets[rrset * RRSET_WORDS + RRSET.rdataAt]!;
-      const targetOctets = (image.rdata[targetAt]! << 8) | image.rdata[targetAt + 1]!;
+      const targetOctets = rdataOctetsAt(image.rdata, targetAt);
       const prefixOctets = name.length - ownerOctets;
       if (prefixOctets + targetOctets > MAX_NAME_OCTETS) {
         plan.rcode = RCODE.YXDOMAIN; // RFC 6672 §2.2
@@ -133,7 +143,7 @@ export function walk(
       }
       if (ownerAt === OWNER_IS_QNAME) nextAt = keepName(plan, spelled, spelledAt, prefixOctets);
       else nextAt = keepName(plan, plan.names, ownerAt, prefixOctets);
-      keepName(plan, image.rdata, targetAt + 2, targetOctets);
+      keepName(plan, image.rdata, targetAt + RECORD.rdata, targetOctets);
       addEntry(plan, ownerAt, -1, image.rrsets[rrset * RRSET_WORDS + RRSET.ttlSeconds]!, nextAt);
       plan.answers++;
       if (qtype === TYPE.CNAME || qtype === TYPE.ANY) return;
@@ -167,7 +177,7 @@ export function walk(
       if (links === 0) firstCname = found.node;
       planRrset(plan, image, ownerAt, cname);
       const at = image.rrsets[cname * RRSET_WORDS + RRSET.rdataAt]!;
-      nextAt = keepName(plan, image.rdata, at + 2, (image.rdata[at]! << 8) | image.rdata[at + 1]!);
+      nextAt = keepName(plan, image.rdata, at + RECORD.rdata, rdataOctetsAt(image.rdata, at));
     }
     if (links + 1 >= MAX_CHAIN || wasAsked(plan, image, qname, nextAt)) return;
     ownerAt = nextAt;
@@ -258,7 +268,8 @@ function resolveAlias(walker: Walker, zone: ServedZone, image: ZoneImage, alias:
   const type = qtype === TYPE.ANY ? TYPE.A : qtype;
   let at = image.rrsets[alias * RRSET_WORDS + RRSET.rdataAt]!;
   for (let links = 0; links < MAX_CHAIN; links++) {
-    readNameKey(image.rdata, at + 2, at + 2 + ((image.rdata[at]! << 8) | image.rdata[at + 1]!), image.seed, target);
+    const nameAt = at + RECORD.rdata;
+    readNameKey(image.rdata, nameAt, nameAt + rdataOctetsAt(image.rdata, at), image.seed, target);
     if (walker.zones.find(target, 0) !== zone) return NO_RRSET;
     lookup(image, target, targetFound);
     if (targetFound.match !== MATCH.exact && targetFound.match !== MATCH.wildcard) return NO_RRSET;

@@ -1,8 +1,12 @@
 /**
- * Where things stand in a DNS message's header (RFC 1035 §4.1.1), in octets from its start, and its flag bits.
+ * Where things stand in a DNS message's header and around its question (RFC 1035 §4.1.1), in octets from its start, and its flag bits.
  * @module
  */
 export const HEADER_OCTETS = 12;
+/** Type and class of the question. */
+export const QUESTION_TAIL_OCTETS = 4;
+/** An owner that is the question's name (RFC 1035 §4.1.4). */
+export const POINTER_TO_QNAME = 0xc000 | HEADER_OCTETS;
 
 export const HEADER = {
   id: 0,

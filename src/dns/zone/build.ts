@@ -8,8 +8,12 @@
  * @module
  */
 import { RhumbError } from "#base/errors.ts";
-import { formatName, isWildcard } from "#dns/wire/name.ts";
+import { CLASS } from "#dns/wire/classes.ts";
+import { MAX_TCP_MESSAGE_OCTETS } from "#dns/wire/edns.ts";
+import { HEADER_OCTETS, POINTER_TO_QNAME, QUESTION_TAIL_OCTETS } from "#dns/wire/header.ts";
+import { formatName, isWildcard, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
 import { createNameKey, isSuffixAt, readNameKey } from "#dns/wire/name-key.ts";
+import { rdataNames } from "#dns/wire/rdata/table.ts";
 import { TYPE } from "#dns/wire/types.ts";
 import {
   APEX_NODE,
@@ -17,12 +21,17 @@ import {
   NODE,
   NODE_FLAG,
   NODE_WORDS,
+  RECORD,
   RRSET,
   RRSET_WORDS,
+  rdataOctetsAt,
   TABLE_WORDS,
 } from "#dns/zone/image.ts";
 import { PSEUDO_TYPE, type ZoneRecord } from "#dns/zone/record.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
+
+/** So many octets of records fit into a message with whatever question. */
+const READY_OCTETS = MAX_TCP_MESSAGE_OCTETS - HEADER_OCTETS - MAX_NAME_OCTETS - QUESTION_TAIL_OCTETS;
 
 export type BuildOptions = {
   /** For the load log and /status. */
@@ -185,7 +194,8 @@ function layOutRrsets(records: readonly ZoneRecord[], groups: Rrset[][], nodes: 
   let octets = 0;
   for (const group of groups) {
     rrsetCount += group.length;
-    for (const rrset of group) for (const position of rrset.records) octets += 2 + records[position]!.rdata.length;
+    for (const rrset of group)
+      for (const position of rrset.records) octets += RECORD.rdata + records[position]!.rdata.length;
   }
   const rrsets = new Int32Array(rrsetCount * RRSET_WORDS);
   const rdata = new Uint8Array(octets);
@@ -208,20 +218,38 @@ function layOutRrsets(records: readonly ZoneRecord[], groups: Rrset[][], nodes: 
       }
       // One TTL for an RRset: the lowest (RFC 2181 §5.2).
       let ttlSeconds = first.ttlSeconds;
-      for (const position of rrset.records) {
-        const record = records[position]!;
-        ttlSeconds = Math.min(ttlSeconds, record.ttlSeconds);
-        rdata[at] = record.rdata.length >>> 8;
-        rdata[at + 1] = record.rdata.length & 0xff;
-        rdata.set(record.rdata, at + 2);
-        at += 2 + record.rdata.length;
-      }
+      for (const position of rrset.records) ttlSeconds = Math.min(ttlSeconds, records[position]!.ttlSeconds);
       rrsets[word + RRSET.ttlSeconds] = ttlSeconds;
+      const start = at;
+      for (const position of rrset.records)
+        at = writeRecord(rdata, at, rrset.type, ttlSeconds, records[position]!.rdata);
+      rrsets[word + RRSET.readyOctets] = isReady(rrset.type, at - start) ? at - start : 0;
       next++;
     }
   }
   return { rrsets, rdata };
 }
+
+/** @returns the end of the record */
+function writeRecord(into: Uint8Array, at: number, type: number, ttlSeconds: number, rdata: Uint8Array): number {
+  into[at + RECORD.owner] = POINTER_TO_QNAME >>> 8;
+  into[at + RECORD.owner + 1] = POINTER_TO_QNAME & 0xff;
+  into[at + RECORD.type] = type >>> 8;
+  into[at + RECORD.type + 1] = type & 0xff;
+  into[at + RECORD.class + 1] = CLASS.IN;
+  into[at + RECORD.ttl] = ttlSeconds >>> 24;
+  into[at + RECORD.ttl + 1] = (ttlSeconds >>> 16) & 0xff;
+  into[at + RECORD.ttl + 2] = (ttlSeconds >>> 8) & 0xff;
+  into[at + RECORD.ttl + 3] = ttlSeconds & 0xff;
+  into[at + RECORD.rdataOctets] = rdata.length >>> 8;
+  into[at + RECORD.rdataOctets + 1] = rdata.length & 0xff;
+  into.set(rdata, at + RECORD.rdata);
+  return at + RECORD.rdata + rdata.length;
+}
+
+/** The records as they stand are the answer: no name in them may be compressed, and any question leaves room for them. */
+const isReady = (type: number, octets: number): boolean =>
+  imageType(type) === type && !rdataNames(type)?.isCompressible && octets <= READY_OCTETS;
 
 const imageType = (type: number): number =>
   type === PSEUDO_TYPE.steer ? IMAGE_TYPE.steer : type === PSEUDO_TYPE.alias ? IMAGE_TYPE.alias : type;
@@ -263,7 +291,7 @@ function readSerial(rrsets: Int32Array, rdata: Uint8Array, nodes: Int32Array, ap
     const word = rrset * RRSET_WORDS;
     if (rrsets[word + RRSET.type] !== TYPE.SOA) continue;
     const at = rrsets[word + RRSET.rdataAt]!;
-    const end = at + 2 + ((rdata[at]! << 8) | rdata[at + 1]!);
+    const end = at + RECORD.rdata + rdataOctetsAt(rdata, at);
     return new DataView(rdata.buffer, rdata.byteOffset).getUint32(end - 20);
   }
   throw new RhumbError("RHUMB_ZONE_UNSOUND", `${formatName(apex)}: it has no SOA record`);

@@ -5,7 +5,8 @@
  *
  * A node is a name of the zone, empty non-terminals included; node 0 is the apex, and a node's ancestors have smaller
  * numbers than it has. The RRsets of a node lie side by side, in the order of their types; the records of an RRset lie
- * side by side in `rdata`, each as a 16-bit length and the octets.
+ * side by side in `rdata`, each as it is sent when it is not compressed further: the owner as a pointer to the
+ * question's name, type, class, TTL of the RRset, length, data (RFC 1035 §4.1.3).
  * @module
  */
 import type { ZoneImage } from "#state/zone-image.ts";
@@ -49,12 +50,28 @@ export const RRSET = {
   ttlSeconds: 1,
   /** Records. */
   count: 2,
-  /** Octet in `rdata` at which the first record's length starts. */
+  /** Octet in `rdata` at which the first record starts. */
   rdataAt: 3,
   /** STEER: position in `ZoneImage.services`; else 0. */
   service: 4,
+  /** Octets of all records, where they are the whole answer as they stand; 0: an answer with them must be compiled. */
+  readyOctets: 5,
 } as const;
-export const RRSET_WORDS = 5;
+export const RRSET_WORDS = 6;
+
+/** Octets from the start of a record in `ZoneImage.rdata`. */
+export const RECORD = {
+  owner: 0,
+  type: 2,
+  class: 4,
+  ttl: 6,
+  rdataOctets: 10,
+  rdata: 12,
+} as const;
+
+/** @returns octets of the data of the record at `at`; the next record starts behind them */
+export const rdataOctetsAt = (rdata: Uint8Array, at: number): number =>
+  (rdata[at + RECORD.rdataOctets]! << 8) | rdata[at + RECORD.rdataOctets + 1]!;
 
 /**
  * Pseudo-types as the image holds them: above 16 bits, so that no QTYPE ever meets one.
