@@ -18,6 +18,7 @@ import type { Rng } from "#base/rng.ts";
 import type { ClientMap, RttMap } from "#state/client-map.ts";
 import { createCounterSlots, DNS_COUNTERS, type DnsCounter } from "#state/counters.ts";
 import type { Emit } from "#state/events.ts";
+import type { Observations } from "#state/observations.ts";
 import type { Generation, ListenAddress } from "#state/snapshot.ts";
 
 /** A worker compiles a snapshot in well under a second; one that takes this long will not finish. */
@@ -43,6 +44,8 @@ export type DnsEngine = {
   /** Replaces client maps and RTT table in all workers; resolves when they are in use. */
   publishMaps(maps: readonly ClientMap[], rtt: RttMap | undefined): Promise<void>;
   stats(): DnsEngineStats;
+  /** Of the workers of now; the blocks of a worker that goes are read once more by whoever knows them. */
+  observations(): readonly Observations[];
   /** Where it answers, with the real ports where the configuration says 0. */
   addresses(): readonly ListenAddress[];
   close(options: { drainMs: number }): Promise<void>;
@@ -264,6 +267,7 @@ export function createDnsEngine(options: {
         })),
       };
     },
+    observations: () => members().map(({ observations }) => observations),
     addresses,
     close: ({ drainMs }) =>
       inTurn(async () => {

@@ -2,7 +2,7 @@
  * One worker thread of the DNS engine as the main thread sees it: it starts the thread, starts it again when it ends
  * without being told to, and reopens its listeners on the same ports.
  *
- * Owns:    the thread, its counters and its acknowledgement word, which live on when the thread does not.
+ * Owns:    the thread, and its counters, observations and acknowledgement word, which live on when the thread does not.
  * @module
  */
 import { Worker } from "node:worker_threads";
@@ -11,6 +11,7 @@ import { backoffMs } from "#base/backoff.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Rng } from "#base/rng.ts";
 import { createCounterSlots, DNS_COUNTERS } from "#state/counters.ts";
+import { createObservations, type Observations } from "#state/observations.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
 /** A worker that was well for this long is started again at once; one that keeps falling over is given time. */
@@ -32,6 +33,7 @@ export type DnsMember = {
   readonly name: string;
   readonly kind: "udp" | "tcp";
   readonly counters: Float64Array;
+  readonly observations: Observations;
   readonly restarts: () => number;
   /** False from the end of its thread until the next one has all of its listeners open. */
   readonly isServing: () => boolean;
@@ -56,6 +58,7 @@ export function createDnsMember(options: {
 }): DnsMember {
   const { kind, name, clock } = options;
   const counters = createCounterSlots(DNS_COUNTERS.length);
+  const observations = createObservations();
   const ack = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   /** What is open, with the ports that it was given. */
   const listeners = new Map<string, ListenAddress>();
@@ -74,7 +77,8 @@ export function createDnsMember(options: {
   let worker = start();
 
   function start(): Worker {
-    const data: DnsWorkerData = { kind, world, counters, healthTable: options.healthTable, ack, seed: options.seed };
+    const { healthTable, seed } = options;
+    const data: DnsWorkerData = { kind, world, counters, observations, healthTable, ack, seed };
     const started = new Worker(new URL("./dns-worker.ts", import.meta.url), {
       name,
       workerData: data,
@@ -163,6 +167,7 @@ export function createDnsMember(options: {
     name,
     kind,
     counters,
+    observations,
     restarts: () => restarts,
     isServing: () => [...listeners.keys()].every((key) => open.has(key)),
     async open(key, listen) {

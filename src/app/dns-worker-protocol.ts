@@ -6,6 +6,7 @@
  * @module
  */
 import type { ClientMap, RttMap } from "#state/client-map.ts";
+import type { Observations } from "#state/observations.ts";
 import type { DnsSnapshot, Generation, ListenAddress, RegionSpec, ServiceSpec } from "#state/snapshot.ts";
 
 /** The part of a snapshot that DNS workers need; a `Snapshot` with the dns role is one. */
@@ -29,6 +30,7 @@ export type DnsWorkerData = {
   readonly kind: "udp" | "tcp";
   readonly world: DnsWorld;
   readonly counters: Float64Array;
+  readonly observations: Observations;
   readonly healthTable: Uint32Array;
   /** One word in shared memory: the revision that the worker serves. */
   readonly ack: Int32Array;
