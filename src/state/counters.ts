@@ -13,7 +13,19 @@ export const DNS_COUNTERS = [
   "queries_edns",
   "queries_ecs",
   "qtype_a",
+  "qtype_ns",
+  "qtype_cname",
+  "qtype_soa",
+  "qtype_ptr",
+  "qtype_mx",
+  "qtype_txt",
   "qtype_aaaa",
+  "qtype_srv",
+  "qtype_ds",
+  "qtype_dnskey",
+  "qtype_svcb",
+  "qtype_https",
+  "qtype_any",
   "qtype_other",
   "rcode_noerror",
   "rcode_formerr",
@@ -40,6 +52,8 @@ export const DNS_COUNTERS = [
   "cookies_bad",
   "handler_faults",
   "send_errors",
+  "send_partial",
+  "batches",
   "tcp_connections",
   "tcp_rejected",
   "tcp_timeouts",
@@ -51,6 +65,29 @@ export type DnsCounter = (typeof DNS_COUNTERS)[number];
 export const DNS_COUNTER = Object.fromEntries(DNS_COUNTERS.map((name, index) => [name, index])) as Readonly<
   Record<DnsCounter, number>
 >;
+
+/** RR types that are counted apart, by number (IANA "Resource Record (RR) TYPEs"). */
+const COUNTED_QTYPES: Readonly<Record<number, DnsCounter>> = {
+  1: "qtype_a",
+  2: "qtype_ns",
+  5: "qtype_cname",
+  6: "qtype_soa",
+  12: "qtype_ptr",
+  15: "qtype_mx",
+  16: "qtype_txt",
+  28: "qtype_aaaa",
+  33: "qtype_srv",
+  43: "qtype_ds",
+  48: "qtype_dnskey",
+  64: "qtype_svcb",
+  65: "qtype_https",
+  255: "qtype_any",
+};
+const QTYPE_SLOTS = Uint8Array.from({ length: 256 }, (_, qtype) => DNS_COUNTER[COUNTED_QTYPES[qtype] ?? "qtype_other"]);
+
+/** Slot in which questions of a type are counted. */
+export const qtypeSlot = (qtype: number): number =>
+  qtype < QTYPE_SLOTS.length ? QTYPE_SLOTS[qtype]! : DNS_COUNTER.qtype_other;
 
 export const createCounterSlots = (count: number): Float64Array =>
   new Float64Array(new SharedArrayBuffer(count * Float64Array.BYTES_PER_ELEMENT));
