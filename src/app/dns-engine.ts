@@ -11,6 +11,7 @@ import { randomBytes } from "node:crypto";
 import { createDnsMember, type DnsMember, ListenFault } from "#app/dns-member.ts";
 import type { DnsBundle, DnsWorld } from "#app/dns-worker-protocol.ts";
 import { findPortOwner } from "#app/port-owner.ts";
+import { chooseUdpEngine, type UdpEngine } from "#app/udp-engine.ts";
 import type { Clock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import type { Log } from "#base/log.ts";
@@ -28,6 +29,8 @@ const PORT_ATTEMPTS = 8;
 
 export type DnsEngineStats = {
   readonly generation: Generation | undefined;
+  /** Undefined before the first `apply`. */
+  readonly engine: UdpEngine | undefined;
   /** Sums over all workers since the start of the process, workers that are gone included. */
   readonly counters: Readonly<Record<DnsCounter, number>>;
   readonly workers: readonly {
@@ -81,6 +84,7 @@ export function createDnsEngine(options: {
   let sites: Site[] = [];
   let tcp: DnsMember | undefined;
   let world: DnsWorld | undefined;
+  let engine: UdpEngine | undefined;
   let revision = 0;
   let maps: readonly ClientMap[] = [];
   let rtt: RttMap | undefined;
@@ -99,6 +103,7 @@ export function createDnsEngine(options: {
     return createDnsMember({
       name,
       kind,
+      engine: engine!.name,
       world: first,
       healthTable: options.healthTable,
       seed,
@@ -165,6 +170,8 @@ export function createDnsEngine(options: {
 
   async function switchTo(bundle: DnsBundle): Promise<void> {
     const previous = world;
+    // Once for the life of the process: workers of two kinds would not share a client's queries evenly.
+    engine ??= chooseUdpEngine(bundle.dns.engine);
     const next: DnsWorld = { revision: ++revision, bundle, maps, rtt };
     tcp ??= start("tcp", "dns-tcp", next);
     const wanted = new Map(bundle.dns.listen.map((listen) => [formatListen(listen), listen]));
@@ -230,8 +237,8 @@ export function createDnsEngine(options: {
         const { generation, dns, regions, services } = bundle;
         await switchTo({ generation, dns, regions, services });
         if (!isFirst) return;
-        const says = `Answering DNS on ${addresses().map(formatListen).join(", ")}`;
-        log.info({ addresses: addresses().map(formatListen), workers: bundle.dns.workers }, says);
+        const says = `Answering DNS on ${addresses().map(formatListen).join(", ")}, UDP by ${engine!.name} (${engine!.why})`;
+        log.info({ addresses: addresses().map(formatListen), workers: bundle.dns.workers, engine }, says);
         emit({ kind: "engine.started", atMs: clock.nowMs(), severity: "info", subject: "dns", says });
       }),
     publishMaps: (nextMaps, nextRtt) =>
@@ -256,6 +263,7 @@ export function createDnsEngine(options: {
       const sum = (index: number) => blocks.reduce((total, block) => total + block[index]!, 0);
       return {
         generation: world?.bundle.generation,
+        engine,
         counters: Object.fromEntries(
           DNS_COUNTERS.map((name, index) => [name, sum(index)]),
         ) as DnsEngineStats["counters"],

@@ -7,6 +7,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { DnsWorkerData, DnsWorld, FromDnsWorker, ToDnsWorker } from "#app/dns-worker-protocol.ts";
+import type { UdpEngineName } from "#app/udp-engine.ts";
 import { backoffMs } from "#base/backoff.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Rng } from "#base/rng.ts";
@@ -49,6 +50,7 @@ export type DnsMember = {
 export function createDnsMember(options: {
   name: string;
   kind: "udp" | "tcp";
+  engine: UdpEngineName;
   world: DnsWorld;
   healthTable: Uint32Array;
   seed: number;
@@ -56,7 +58,7 @@ export function createDnsMember(options: {
   rng: Rng;
   onRestart(reason: string): void;
 }): DnsMember {
-  const { kind, name, clock } = options;
+  const { kind, name, engine, clock } = options;
   const counters = createCounterSlots(DNS_COUNTERS.length);
   const observations = createObservations();
   const ack = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
@@ -78,16 +80,10 @@ export function createDnsMember(options: {
 
   function start(): Worker {
     const { healthTable, seed } = options;
-    const data: DnsWorkerData = { kind, world, counters, observations, healthTable, ack, seed };
+    const data: DnsWorkerData = { kind, engine, world, counters, observations, healthTable, ack, seed };
     const started = new Worker(new URL("./dns-worker.ts", import.meta.url), {
       name,
       workerData: data,
-      // `node:ffi` says with each start that it is experimental; `dns/transport/native-socket.ts` can do without it.
-      // Who switched it off for the process has switched it off.
-      execArgv: [
-        "--disable-warning=ExperimentalWarning",
-        ...process.execArgv.filter((flag) => flag === "--no-experimental-ffi"),
-      ],
     });
     startedAtMs = clock.monotonicMs();
     started.on("message", hear);

@@ -5,6 +5,7 @@
  *          a worker that serves a revision writes it into its word of shared memory and wakes who waits there.
  * @module
  */
+import type { UdpEngineName } from "#app/udp-engine.ts";
 import type { ClientMap, RttMap } from "#state/client-map.ts";
 import type { Observations } from "#state/observations.ts";
 import type { DnsSnapshot, Generation, ListenAddress, RegionSpec, ServiceSpec } from "#state/snapshot.ts";
@@ -28,6 +29,8 @@ export type DnsWorld = {
 /** Handed to a worker when its thread starts. */
 export type DnsWorkerData = {
   readonly kind: "udp" | "tcp";
+  /** What a UDP worker receives with. */
+  readonly engine: UdpEngineName;
   readonly world: DnsWorld;
   readonly counters: Float64Array;
   readonly observations: Observations;

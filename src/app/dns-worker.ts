@@ -17,21 +17,28 @@ import {
   type ToDnsWorker,
 } from "#app/dns-worker-protocol.ts";
 import { guardQueue } from "#app/guard-queue.ts";
-import { systemClock } from "#base/clock.ts";
-import { createAdmission } from "#dns/guard/admission.ts";
+import { createStepClock, createTurnClock, systemClock } from "#base/clock.ts";
+import { type Admission, createAdmission } from "#dns/guard/admission.ts";
+import { loadLibc } from "#dns/transport/libc.ts";
 import { createTcpCensus, openTcp, type TcpTransport } from "#dns/transport/tcp.ts";
-import { openUdpDgram, type UdpTransport } from "#dns/transport/udp-dgram.ts";
+import type { UdpTransport } from "#dns/transport/udp.ts";
+import { openUdpBatch } from "#dns/transport/udp-batch.ts";
+import { openUdpDgram } from "#dns/transport/udp-dgram.ts";
 import type { Respond } from "#state/respond.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
 const data = workerData as DnsWorkerData;
 const port = parentPort!;
 const tell = (message: FromDnsWorker) => port.postMessage(message);
-const { kind, counters } = data;
+const { kind, engine, counters } = data;
 const udp = new Map<string, UdpTransport>();
 const tcp = new Map<string, TcpTransport>();
 const census = createTcpCensus();
-const compose = createComposer(data);
+/** The batch engine stays in one turn of the event loop for many batches, so it says itself when time passes. */
+const batchClock = kind === "udp" && engine === "batch" ? createStepClock() : undefined;
+const compose = createComposer(data, batchClock ?? createTurnClock());
+const loaded = kind === "udp" ? loadLibc() : undefined;
+const libc = typeof loaded === "string" ? undefined : loaded;
 
 let world: DnsWorld = data.world;
 /** Nothing is open yet when this one is in place. */
@@ -53,13 +60,19 @@ function serve(next: DnsWorld): void {
   }
 }
 
+function openUdp(listen: ListenAddress, observe: Admission["note"] | undefined): Promise<UdpTransport> | UdpTransport {
+  const options = { listen, respond, counters, ...(observe ? { observe } : {}) };
+  if (batchClock === undefined) return openUdpDgram({ ...options, ...(libc ? { libc } : {}) });
+  if (libc === undefined) throw new Error(`The batch engine was chosen, and ${loaded}`);
+  return openUdpBatch({ ...options, libc, onBatch: batchClock.step });
+}
+
 async function open(key: string, listen: ListenAddress): Promise<void> {
   try {
     if (kind === "udp") {
       const { isEnabled } = world.bundle.dns.guard.admission;
       const admission = isEnabled ? createAdmission({ seed: data.seed }) : undefined;
-      const observe = admission?.note;
-      const transport = await openUdpDgram({ listen, respond, counters, ...(observe ? { observe } : {}) });
+      const transport = await openUdp(listen, admission?.note);
       udp.set(key, admission ? guardQueue(transport, admission, counters, listen.address) : transport);
       tell({ type: "opened", key, port: transport.port });
     } else {

@@ -7,9 +7,10 @@
  */
 import { isIPv6 } from "node:net";
 import { performance } from "node:perf_hooks";
+import { threadCpuUsage } from "node:process";
 import type { Admission } from "#dns/guard/admission.ts";
 import { compileAdmission } from "#dns/guard/admission-program.ts";
-import type { UdpTransport } from "#dns/transport/udp-dgram.ts";
+import type { UdpTransport } from "#dns/transport/udp.ts";
 import { DNS_COUNTER } from "#state/counters.ts";
 
 const ADJUST_EVERY_MS = 100;
@@ -25,15 +26,20 @@ export function guardQueue(
   if (!native) return transport;
   const isIpv6 = isIPv6(address);
   let droppedBefore = native.queue().dropped;
-  let loop = performance.eventLoopUtilization();
+  let cpu = threadCpuUsage();
+  let lookedAtMs = performance.now();
   const timer = setInterval(() => {
     const queue = native.queue();
     const dropped = (queue.dropped - droppedBefore) >>> 0; // the kernel counts in 32 bits
     droppedBefore = queue.dropped;
     counters[DNS_COUNTER.dropped_by_kernel]! += dropped;
-    const busyShare = performance.eventLoopUtilization(loop).utilization;
-    loop = performance.eventLoopUtilization();
-    const plan = admission.adjust({ dropped, queueShare: queue.fullShare, busyShare }, performance.now());
+    // The batch engine waits for queries in a system call, so only the CPU time tells how busy the thread was.
+    const nowMs = performance.now();
+    const { user, system } = threadCpuUsage(cpu);
+    const busyShare = Math.min(1, (user + system) / 1_000 / Math.max(1, nowMs - lookedAtMs));
+    cpu = threadCpuUsage();
+    lookedAtMs = nowMs;
+    const plan = admission.adjust({ dropped, queueShare: queue.fullShare, busyShare }, nowMs);
     if (plan === "open") native.detachFilter();
     else if (plan) native.attachFilter(compileAdmission(plan, isIpv6));
   }, ADJUST_EVERY_MS);

@@ -31,7 +31,7 @@ import { loadConfig } from "#config/load.ts";
 import { parseRoot } from "#config/parse.ts";
 import { type ConfigDoor, createConfigDoor } from "#config/propose.ts";
 import { createConfigWatcher } from "#config/watch.ts";
-import { CAN_SHARE_PORT } from "#dns/transport/udp-dgram.ts";
+import { CAN_SHARE_PORT } from "#dns/transport/udp.ts";
 import { formatName } from "#dns/wire/name.ts";
 import { createHealth } from "#health/engine.ts";
 import type { StartProbe } from "#health/probes/probe.ts";

@@ -97,7 +97,7 @@ export function createViews(parts: NodeParts): Views {
       startedAtMs,
       uptimeSeconds: Math.floor((Date.now() - startedAtMs) / 1_000),
       roles: [...(now.dns ? ["dns"] : []), ...(now.control ? ["control"] : []), "health"],
-      engine: now.dns ? { name: "dgram", why: engineReason(now.dns.engine) } : null,
+      engine: dns.stats().engine ?? null,
       listen: dns.addresses().flatMap((listen) => [
         { ...listen, transport: "udp" as const },
         { ...listen, transport: "tcp" as const },
@@ -155,9 +155,6 @@ export function createViews(parts: NodeParts): Views {
     };
   }
 }
-
-const engineReason = (asked: string): string =>
-  asked === "auto" ? "auto: the one engine of this version" : "as configured";
 
 function regionView(
   region: RegionSpec,

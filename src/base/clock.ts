@@ -44,6 +44,27 @@ export function createTurnClock(read: () => number = Date.now): Pick<Clock, "now
   };
 }
 
+/**
+ * A clock that is read at most once per step, by who does many things in one turn of the event loop: `step()` says that
+ * the time may have changed.
+ */
+export function createStepClock(read: () => number = Date.now): Pick<Clock, "nowMs"> & { step(): void } {
+  let isFresh = false;
+  let nowMs = 0;
+  return {
+    nowMs() {
+      if (!isFresh) {
+        nowMs = read();
+        isFresh = true;
+      }
+      return nowMs;
+    },
+    step() {
+      isFresh = false;
+    },
+  };
+}
+
 /** A clock that stands still until it is moved; due timers run in order of their time. For tests and simulations. */
 export type ManualClock = Clock & { advance(ms: number): void };
 

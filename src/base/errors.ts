@@ -33,6 +33,10 @@ export const ERRORS = {
     says: "Cannot answer DNS on %",
     fix: "Ports below 1024 need CAP_NET_BIND_SERVICE: see docs/going-live.md, or choose a higher port",
   },
+  RHUMB_DNS_ENGINE: {
+    says: "Cannot answer UDP with `engine: batch`: %",
+    fix: "Write `engine: auto`, which takes `dgram` on this machine, or install koffi for it (`npm ci` does on Linux)",
+  },
   RHUMB_DNS_WORKER: {
     says: "DNS workers did not take over the new configuration: %",
     fix: "What was served before is still served; the log of the worker says more, and a restart starts afresh",

@@ -45,7 +45,7 @@ export const NOT_SUPPORTED: readonly {
   { path: ["dns", "tsig"], fix: "Remove it; there are no transfers yet" },
   { path: ["dns", "tls"], fix: "Remove it; only UDP and TCP are served" },
   { path: ["dns", "https"], fix: "Remove it; only UDP and TCP are served" },
-  { path: ["dns", "engine"], values: ["batch", "xdp"], fix: "Write `engine: auto`" },
+  { path: ["dns", "engine"], values: ["xdp"], fix: "Write `engine: auto`" },
   { path: ["balancer"], fix: "Remove it; this release answers DNS" },
   { path: ["anycast"], fix: "Remove it; announce the address with your own BGP daemon" },
   { path: ["cluster", "redis"], fix: "Remove it; the embedded store serves a single node" },

@@ -85,8 +85,8 @@ export const dnsSchema = z.strictObject({
     live,
   ),
   engine: doc(
-    z.enum(["auto", "dgram"]).default("auto"),
-    "How UDP is received. `auto` picks what this machine has.",
+    z.enum(["auto", "batch", "dgram"]).default("auto"),
+    "How UDP is received: `batch` takes up to 64 datagrams with one system call (Linux), `dgram` one by one. `auto` takes `batch` where it works, and the log and `rhumb status` say why not where it does not.",
     restart,
   ),
   workers: doc(

@@ -32,8 +32,8 @@ export type ListenAddress = { readonly address: string; readonly port: number };
 
 export type DnsSnapshot = {
   readonly listen: readonly ListenAddress[];
-  /** `auto` resolves to `dgram` until the batch engine exists. */
-  readonly engine: "auto" | "dgram";
+  /** `auto`: `batch` where the machine can, else `dgram`. */
+  readonly engine: "auto" | "batch" | "dgram";
   /** UDP workers per listen address. */
   readonly workers: number;
   readonly zones: readonly ZoneImage[];

@@ -38,7 +38,7 @@ const ROOMS: Record<string, { rooms: readonly string[]; packages: readonly strin
   metrics: { rooms: ["base", "state"], packages: ["prom-client"] },
   notify: { rooms: ["base", "state"], packages: [] },
   "notify/config.ts": { rooms: ["base", "state"], packages: ["zod"] },
-  "dns/transport": { rooms: ["base", "state"], packages: [] },
+  "dns/transport": { rooms: ["base", "state"], packages: ["koffi"] },
   "dns/guard": { rooms: ["base", "state", "dns/wire"], packages: [] },
   "dns/respond.ts": { rooms: ["base", "state", "dns/wire", "dns/zone", "dns/answer", "dns/guard"], packages: [] },
   "dns/config.ts": { rooms: ["base", "state"], packages: ["zod"] },

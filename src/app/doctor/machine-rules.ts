@@ -5,7 +5,7 @@
  * @module
  */
 import { type Finding, ok, problem, warning } from "#app/doctor/finding.ts";
-import { SOCKET_BUFFER_OCTETS } from "#dns/transport/udp-dgram.ts";
+import { SOCKET_BUFFER_OCTETS } from "#dns/transport/udp.ts";
 
 export type PortFacts = {
   readonly protocol: "udp" | "tcp";

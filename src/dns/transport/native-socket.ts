@@ -1,56 +1,54 @@
 /**
- * A UDP socket that we made ourselves through `node:ffi`, for what `node:dgram` cannot ask of the kernel: a filter in
- * front of the receive queue, and how many datagrams were dropped. `node:dgram` then takes the descriptor over.
+ * A UDP socket that we made ourselves, for what `node:dgram` cannot ask of the kernel: many datagrams a call, the address
+ * that was asked, a filter in front of the receive queue, and how many datagrams were dropped.
  *
- * Never:   needed. Where this Node has no `node:ffi`, or the system is not Linux, there is none, and a plain
- *          `node:dgram` socket serves alike, without protection of its queue.
+ * Owns:    the socket's options, and its address in the kernel's form.
+ * Never:   reads or writes datagrams.
  * @module
  */
-
-import { isIPv6 } from "node:net";
-import { endianness } from "node:os";
 import { parseIp } from "#base/ip.ts";
+import { type Libc, systemError } from "#dns/transport/libc.ts";
+import { SOCK_FPROG, SOCKADDR_IN, SOCKADDR_IN6, TIMEVAL } from "#dns/transport/native-layout.ts";
+import { SOCKET_BUFFER_OCTETS } from "#dns/transport/udp.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
-type Pointer = bigint;
-type Functions = {
-  socket(domain: number, type: number, protocol: number): number;
-  bind(descriptor: number, address: Pointer, length: number): number;
-  close(descriptor: number): number;
-  setsockopt(descriptor: number, level: number, option: number, value: Pointer, length: number): number;
-  getsockopt(descriptor: number, level: number, option: number, value: Pointer, length: Pointer): number;
-};
-/** The part of `node:ffi` that is used here. */
-type Ffi = {
-  dlopen(
-    path: null,
-    signatures: Record<keyof Functions, { arguments: string[]; return: string }>,
-  ): { functions: Functions };
-  getRawPointer(buffer: ArrayBufferView): Pointer;
-};
-
-// asm-generic/socket.h, in6.h, linux/sock_diag.h: the same on the architectures of `PROCESSORS`.
-const PROCESSORS: readonly string[] = ["x64", "arm64", "riscv64"];
+// asm-generic/socket.h, in.h, in6.h, linux/sock_diag.h: the same on the processors of `libc.ts`.
 const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
 const SO_REUSEPORT = 15;
+const SO_RCVTIMEO = 20;
+const SO_SNDTIMEO = 21;
 const SO_ATTACH_FILTER = 26;
 const SO_DETACH_FILTER = 27;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
 const SO_MEMINFO = 55;
+const IPPROTO_IP = 0;
+const IP_PKTINFO = 8;
+const IP_MTU_DISCOVER = 10;
 const IPPROTO_IPV6 = 41;
+const IPV6_MTU_DISCOVER = 23;
 const IPV6_V6ONLY = 26;
+const IPV6_RECVPKTINFO = 49;
+/** Fragment where a link asks for it, and never believe an ICMP message about the path's MTU: those can be forged. */
+const PMTUDISC_OMIT = 5;
 const MEMINFO_QUEUED = 0;
 const MEMINFO_LIMIT = 1;
 const MEMINFO_DROPS = 8;
 const MEMINFO_WORDS = 16;
 
 export type NativeSocket = {
-  /** For `dgram.Socket.bind({ fd })`, which closes it in the end. */
   readonly descriptor: number;
+  readonly port: number;
+  readonly isIpv6: boolean;
+  /** Bound to all addresses: each datagram says which one it came to (IP_PKTINFO, RFC 3542 §6.1). */
+  readonly isWildcard: boolean;
   /** Puts a classic BPF program (8 octets an instruction) in front of the queue. @returns whether the kernel took it */
   attachFilter(program: Uint8Array): boolean;
   detachFilter(): void;
@@ -59,78 +57,106 @@ export type NativeSocket = {
    *   queue; 32 bits), and how full the queue is, 0 to 1. The object is reused.
    */
   queue(): { readonly dropped: number; readonly fullShare: number };
+  /** Not for a descriptor that `node:dgram` was handed: that one it closes itself. */
+  close(): void;
 };
-
-function loadFunctions(): { ffi: Ffi; functions: Functions } | undefined {
-  if (process.platform !== "linux" || !PROCESSORS.includes(process.arch) || endianness() !== "LE") return undefined;
-  try {
-    const ffi = process.getBuiltinModule("node:ffi") as unknown as Ffi | undefined;
-    if (!ffi) return undefined;
-    const { functions } = ffi.dlopen(null, {
-      socket: { arguments: ["i32", "i32", "i32"], return: "i32" },
-      bind: { arguments: ["i32", "pointer", "u32"], return: "i32" },
-      close: { arguments: ["i32"], return: "i32" },
-      setsockopt: { arguments: ["i32", "i32", "i32", "pointer", "u32"], return: "i32" },
-      getsockopt: { arguments: ["i32", "i32", "i32", "pointer", "pointer"], return: "i32" },
-    });
-    return { ffi, functions };
-  } catch {
-    return undefined; // switched off, or another shape in another version of Node
-  }
-}
 
 /** struct sockaddr_in or sockaddr_in6 */
 function socketAddress({ address, port }: ListenAddress): Uint8Array {
   const bytes = parseIp(address)!;
-  const encoded = new Uint8Array(bytes.length === 16 ? 28 : 16);
+  const isIpv6 = bytes.length === 16;
+  const layout = isIpv6 ? SOCKADDR_IN6 : SOCKADDR_IN;
+  const encoded = new Uint8Array(layout.size);
   const view = new DataView(encoded.buffer);
-  view.setUint16(0, bytes.length === 16 ? AF_INET6 : AF_INET, true);
-  view.setUint16(2, port);
-  encoded.set(bytes, bytes.length === 16 ? 8 : 4);
+  view.setUint16(layout.family, isIpv6 ? AF_INET6 : AF_INET, true);
+  view.setUint16(layout.port, port);
+  encoded.set(bytes, layout.address);
   return encoded;
 }
 
-/** @returns a bound socket with SO_REUSEPORT, or undefined where one cannot be had this way (whatever the reason) */
-export function openNativeSocket(listen: ListenAddress): NativeSocket | undefined {
-  const loaded = parseIp(listen.address) && loadFunctions();
-  if (!loaded) return undefined;
-  const { ffi, functions } = loaded;
-  const pointer = (buffer: ArrayBufferView) => ffi.getRawPointer(buffer);
-  const one = new Int32Array([1]);
-  const isIpv6 = isIPv6(listen.address);
-  const descriptor = functions.socket(isIpv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return undefined;
-  const set = (level: number, option: number, value: ArrayBufferView) =>
-    functions.setsockopt(descriptor, level, option, pointer(value), value.byteLength) === 0;
+/**
+ * Opens and binds a socket with SO_REUSEPORT.
+ *
+ * @param options.waitMs how long reading may block, and sending when there is no room; undefined: neither does
+ * @throws the system's error, such as EADDRINUSE
+ */
+export function openNativeSocket(
+  libc: Libc,
+  listen: ListenAddress,
+  options: { readonly waitMs?: number } = {},
+): NativeSocket {
+  const { waitMs } = options;
   const address = socketAddress(listen);
-  const isBound =
-    set(SOL_SOCKET, SO_REUSEPORT, one) &&
-    (!isIpv6 || set(IPPROTO_IPV6, IPV6_V6ONLY, one)) &&
-    functions.bind(descriptor, pointer(address), address.length) === 0;
-  if (!isBound) {
-    functions.close(descriptor);
-    return undefined;
+  const isIpv6 = address.length === SOCKADDR_IN6.size;
+  const layout = isIpv6 ? SOCKADDR_IN6 : SOCKADDR_IN;
+  const isWildcard = address.subarray(layout.address).every((octet) => octet === 0);
+  const kind = SOCK_DGRAM | SOCK_CLOEXEC | (waitMs === undefined ? SOCK_NONBLOCK : 0);
+  const descriptor = libc.socket(isIpv6 ? AF_INET6 : AF_INET, kind, 0);
+  if (descriptor < 0) throw systemError("socket", libc.errno());
+  const set = (level: number, option: number, value: ArrayBufferView): boolean =>
+    libc.setsockopt(descriptor, level, option, libc.addressOf(value), value.byteLength) === 0;
+  const setNumber = (level: number, option: number, value: number): boolean =>
+    set(level, option, new Int32Array([value]));
+
+  function must(isDone: boolean, call: string): void {
+    if (isDone) return;
+    const fault = systemError(call, libc.errno());
+    libc.close(descriptor);
+    throw fault;
   }
+
+  must(setNumber(SOL_SOCKET, SO_REUSEPORT, 1), "setsockopt SO_REUSEPORT");
+  if (isIpv6) must(setNumber(IPPROTO_IPV6, IPV6_V6ONLY, 1), "setsockopt IPV6_V6ONLY");
+  if (isWildcard) {
+    const isTold = isIpv6 ? setNumber(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) : setNumber(IPPROTO_IP, IP_PKTINFO, 1);
+    must(isTold, "setsockopt IP_PKTINFO");
+  }
+  if (isIpv6) setNumber(IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_OMIT);
+  else setNumber(IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_OMIT);
+  // What is not granted is no fault: a smaller buffer serves as well, with less room for bursts.
+  if (!setNumber(SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER_OCTETS)) {
+    setNumber(SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_OCTETS);
+  }
+  if (!setNumber(SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_OCTETS)) {
+    setNumber(SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_OCTETS);
+  }
+  if (waitMs !== undefined) {
+    const time = new BigInt64Array(TIMEVAL.size / BigInt64Array.BYTES_PER_ELEMENT);
+    time[TIMEVAL.micros / BigInt64Array.BYTES_PER_ELEMENT] = BigInt(waitMs * 1_000);
+    must(set(SOL_SOCKET, SO_RCVTIMEO, time), "setsockopt SO_RCVTIMEO");
+    must(set(SOL_SOCKET, SO_SNDTIMEO, time), "setsockopt SO_SNDTIMEO");
+  }
+  must(libc.bind(descriptor, libc.addressOf(address), address.length) === 0, "bind");
+  const addressOctets = new Uint32Array([address.length]);
+  must(libc.getsockname(descriptor, libc.addressOf(address), libc.addressOf(addressOctets)) === 0, "getsockname");
   const memory = new Uint32Array(MEMINFO_WORDS);
   const memoryOctets = new Uint32Array(1);
   const state = { dropped: 0, fullShare: 0 };
 
   return {
     descriptor,
+    port: (address[layout.port]! << 8) | address[layout.port + 1]!,
+    isIpv6,
+    isWildcard,
     attachFilter(program) {
-      // struct sock_fprog: a 16-bit count, padding, and the address of the instructions; the kernel copies them.
-      const description = new BigUint64Array([BigInt(program.length / 8), pointer(program)]);
+      // The kernel copies the instructions, so their address is in use for the length of this call only.
+      const description = new DataView(new ArrayBuffer(SOCK_FPROG.size));
+      description.setUint16(SOCK_FPROG.count, program.length / 8, true);
+      description.setBigUint64(SOCK_FPROG.program, libc.addressOf(program), true);
       return set(SOL_SOCKET, SO_ATTACH_FILTER, description);
     },
     detachFilter() {
-      set(SOL_SOCKET, SO_DETACH_FILTER, one);
+      setNumber(SOL_SOCKET, SO_DETACH_FILTER, 1);
     },
     queue() {
       memoryOctets[0] = memory.byteLength;
-      functions.getsockopt(descriptor, SOL_SOCKET, SO_MEMINFO, pointer(memory), pointer(memoryOctets));
+      libc.getsockopt(descriptor, SOL_SOCKET, SO_MEMINFO, libc.addressOf(memory), libc.addressOf(memoryOctets));
       state.dropped = memory[MEMINFO_DROPS]!;
       state.fullShare = memory[MEMINFO_QUEUED]! / Math.max(1, memory[MEMINFO_LIMIT]!);
       return state;
+    },
+    close() {
+      libc.close(descriptor);
     },
   };
 }

@@ -10,56 +10,34 @@
 import { createSocket, type RemoteInfo } from "node:dgram";
 import { isIPv6 } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type NativeSocket, openNativeSocket } from "#dns/transport/native-socket.ts";
+import type { Libc } from "#dns/transport/libc.ts";
+import { openNativeSocket } from "#dns/transport/native-socket.ts";
 import { readSource } from "#dns/transport/source-address.ts";
+import {
+  CAN_SHARE_PORT,
+  type Observe,
+  RESPONSE_SLOT_OCTETS,
+  SOCKET_BUFFER_OCTETS,
+  type UdpTransport,
+} from "#dns/transport/udp.ts";
 import { DNS_COUNTER } from "#state/counters.ts";
-import { type Client, createClient, type Respond, TRANSPORT } from "#state/respond.ts";
+import { createClient, type Respond, TRANSPORT } from "#state/respond.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
-/** Payload ceiling of any UDP answer (`dns/respond.ts`), rounded up to whole cache lines. */
-const SLOT_OCTETS = 1_280;
 /** Replies that may wait for the kernel at once: 1.25 MiB. More waiting than this means that the link is full. */
 const SLOTS = 1_024;
-/**
- * Asked of the kernel, which grants at most `net.core.rmem_max` and `wmem_max`. A burst of 4 MiB is some 5,000 queries
- * (the kernel charges about 800 octets for a small datagram): longer than a garbage collection, shorter than the time
- * after which a resolver has given up.
- */
-export const SOCKET_BUFFER_OCTETS = 4_194_304;
 /**
  * Turns of the event loop that closing may take to read what is queued. libuv reads up to 32 datagrams a turn, so this
  * is more than the queue holds; a flood must not keep the socket open.
  */
 const DRAIN_TURNS = 256;
 
-/** Told of each datagram that was read and answered; `responseLength` 0: there was no answer. */
-export type Observe = (
-  client: Client,
-  request: Uint8Array,
-  length: number,
-  response: Uint8Array,
-  responseLength: number,
-) => void;
-
-export type UdpTransport = {
-  readonly port: number;
-  /** Undefined where the socket is an ordinary one. */
-  readonly native: NativeSocket | undefined;
-  /**
-   * Answers what the kernel has queued, then closes; resolves when the socket is closed. Replies that wait for the
-   * kernel are lost.
-   */
-  close(): Promise<void>;
-};
-
-/** Whether several sockets may share an address and have clients spread over them; elsewhere there is one worker. */
-export const CAN_SHARE_PORT = !["darwin", "win32"].includes(process.platform);
-
 /**
  * Opens one socket with SO_REUSEPORT, so that the kernel spreads clients over all sockets of the address.
  *
  * @param options.listen port 0: any free one
- * @param options.observe asks for a native socket where there can be one; what it is told decides about its filter
+ * @param options.libc makes the socket natively, so that it can be filtered
+ * @param options.observe told of every datagram
  * @param options.counters the worker's block of `DNS_COUNTERS`; `dropped_port` and `send_errors` are counted here
  * @throws (rejects with) the system's error, such as EADDRINUSE
  */
@@ -67,11 +45,12 @@ export async function openUdpDgram(options: {
   listen: ListenAddress;
   respond: Respond;
   counters: Float64Array;
+  libc?: Libc;
   observe?: Observe;
 }): Promise<UdpTransport> {
-  const { respond, counters, listen, observe } = options;
+  const { respond, counters, listen, libc, observe } = options;
   const isIpv6 = isIPv6(listen.address);
-  const native = observe ? openNativeSocket(listen) : undefined;
+  const native = libc && openNativeSocket(libc, listen);
   const socket = createSocket({
     type: isIpv6 ? "udp6" : "udp4",
     ipv6Only: isIpv6,
@@ -87,10 +66,10 @@ export async function openUdpDgram(options: {
       resolve();
     });
   });
-  for (const grow of [
-    () => socket.setRecvBufferSize(SOCKET_BUFFER_OCTETS),
-    () => socket.setSendBufferSize(SOCKET_BUFFER_OCTETS),
-  ]) {
+  // A native socket was given its buffers, perhaps more than an ordinary one may ask for.
+  for (const grow of native
+    ? []
+    : [() => socket.setRecvBufferSize(SOCKET_BUFFER_OCTETS), () => socket.setSendBufferSize(SOCKET_BUFFER_OCTETS)]) {
     try {
       grow();
     } catch {
@@ -100,9 +79,9 @@ export async function openUdpDgram(options: {
 
   const client = createClient();
   client.transport = TRANSPORT.udp;
-  const slab = new Uint8Array(SLOTS * SLOT_OCTETS);
+  const slab = new Uint8Array(SLOTS * RESPONSE_SLOT_OCTETS);
   const slots = Array.from({ length: SLOTS }, (_, index) =>
-    slab.subarray(index * SLOT_OCTETS, (index + 1) * SLOT_OCTETS),
+    slab.subarray(index * RESPONSE_SLOT_OCTETS, (index + 1) * RESPONSE_SLOT_OCTETS),
   );
   const free = Uint16Array.from({ length: SLOTS }, (_, index) => index);
   let freeCount = SLOTS;
@@ -135,7 +114,7 @@ export async function openUdpDgram(options: {
     client.port = from.port;
     const index = free[freeCount - 1]!;
     const length = respond(message, message.length, client, slots[index]!);
-    if (native) observe?.(client, message, message.length, slots[index]!, length);
+    observe?.(client, message, message.length, slots[index]!, length);
     if (length === 0) return;
     freeCount--;
     socket.send(slots[index]!, 0, length, from.port, from.address, release[index]!);

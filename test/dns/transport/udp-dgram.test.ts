@@ -5,43 +5,12 @@ import { once } from "node:events";
 import test from "node:test";
 import { openUdpDgram } from "#dns/transport/udp-dgram.ts";
 import { createCounterSlots, DNS_COUNTER, DNS_COUNTERS } from "#state/counters.ts";
-import { type Respond, TRANSPORT } from "#state/respond.ts";
-import { dnsTransportContract, type OpenTransport } from "../../contract/dns-transport.ts";
+import type { Respond } from "#state/respond.ts";
+import { dnsTransportContract } from "../../contract/dns-transport.ts";
+import { echo, underTest } from "./udp-client.ts";
 
-const echo: Respond = (request, length, _client, out) => {
-  out.set(request.subarray(0, length));
-  return length;
-};
-
-const openAt =
-  (address: string): OpenTransport =>
-  async ({ respond, counters }) => {
-    const transport = await openUdpDgram({ listen: { address, port: 0 }, respond, counters });
-    return {
-      address,
-      kind: TRANSPORT.udp,
-      maxOctets: 1_232,
-      close: transport.close,
-      async ask(messages, count) {
-        const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
-        socket.bind(0, address);
-        await once(socket, "listening");
-        socket.setRecvBufferSize(4_000_000);
-        const responses: Buffer[] = [];
-        const done = new Promise<void>((resolve) => {
-          socket.on("message", (response) => {
-            responses.push(response);
-            if (responses.length === count) resolve();
-          });
-        });
-        for (const message of messages) socket.send(message, transport.port, address);
-        await done;
-        const clientPort = socket.address().port;
-        socket.close();
-        return { responses, clientPort };
-      },
-    };
-  };
+const openAt = (address: string) =>
+  underTest(address, (options) => openUdpDgram({ listen: { address, port: 0 }, ...options }));
 
 dnsTransportContract("openUdpDgram() on IPv4", openAt("127.0.0.1"));
 dnsTransportContract("openUdpDgram() on IPv6", openAt("::1"));
