@@ -67,7 +67,7 @@ export function answerJsonLine(line: string): string {
     return JSON.stringify({ error: `Cannot ask for ${query.Name} ${query.Type}: no such name or type` });
   }
   const parsed = parseZone(zone, { file: FILE });
-  const apex = parsed.records.find((record) => record.type === TYPE.SOA)?.owner;
+  const apex = [...parsed.records].find((record) => record.type === TYPE.SOA)?.owner;
   const problems: Problem[] = [...parsed.problems];
   if (apex) problems.push(...checkZone(parsed.records, apex, FILE));
   if (!apex || hasErrors(problems)) {

@@ -10,20 +10,11 @@ import type { Problem } from "#base/problem.ts";
 import { type ConfigFiles, INCLUDE_PATTERN, type TextFile } from "#config/files.ts";
 import type { SteerReference } from "#config/service.ts";
 import { formatName, lowerName, parseName } from "#dns/wire/name.ts";
-import { buildZone } from "#dns/zone/build.ts";
-import { checkZone } from "#dns/zone/check.ts";
-import { parseZone } from "#dns/zone/parse.ts";
-import { PSEUDO_TYPE } from "#dns/zone/record.ts";
-import { tidyRecords } from "#dns/zone/tidy.ts";
+import { type ReadZone, readZone } from "#dns/zone/read-zone.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
 type Include = ConfigFiles["include"];
-type LoadedZone = {
-  readonly digest: string;
-  readonly image: ZoneImage | undefined;
-  readonly steers: readonly SteerReference[];
-  readonly problems: readonly Problem[];
-};
+type LoadedZone = ReadZone & { readonly digest: string };
 /** One for the life of the process. */
 export type ZoneCache = Map<string, LoadedZone>;
 
@@ -48,31 +39,6 @@ function digestOf(zone: TextFile, include: Include): string {
   };
   add(zone);
   return hash.digest("hex");
-}
-
-function loadZone(zone: TextFile, apex: Uint8Array, digest: string, seed: number, include: Include): LoadedZone {
-  const { file } = zone;
-  const { records, problems: syntax } = parseZone(zone.text, { file, origin: apex, include });
-  const problems = [...syntax, ...checkZone(records, apex, file)];
-  const steers = records.flatMap((record) =>
-    record.type === PSEUDO_TYPE.steer
-      ? [
-          {
-            name: formatName(record.owner),
-            service: new TextDecoder().decode(record.rdata),
-            ttlSeconds: record.ttlSeconds,
-            at: record.at,
-          },
-        ]
-      : [],
-  );
-  const isSound = !problems.some((problem) => problem.severity === "error");
-  return {
-    digest,
-    image: isSound ? buildZone(tidyRecords(records), apex, { file, seed }) : undefined,
-    steers,
-    problems,
-  };
 }
 
 /** @param seed of the name hash, one for the life of the process */
@@ -105,7 +71,11 @@ export function compileZones(files: ConfigFiles, seed: number, cache: ZoneCache,
     owners.set(apexText, zone.file);
     const digest = digestOf(zone, files.include);
     const known = cache.get(zone.file);
-    const loaded = known?.digest === digest ? known : loadZone(zone, apex, digest, seed, files.include);
+    const { file } = zone;
+    const loaded =
+      known?.digest === digest
+        ? known
+        : { digest, ...readZone(zone.text, apex, seed, { file, include: files.include }) };
     cache.set(zone.file, loaded);
     problems.push(...loaded.problems);
     steers.push(...loaded.steers);

@@ -1,8 +1,7 @@
 /**
  * Records → `ZoneImage`: the tables that the query path reads.
  *
- * Owns:    interning names (with their empty non-terminals), grouping records to RRsets, and what is worked out ahead:
- *          zone cuts, DNAMEs and wildcards on each node's path.
+ * Owns:    grouping records to RRsets, and what is worked out ahead: zone cuts and DNAMEs on each node's path.
  * Never:   judges a zone: `check.ts` has found it good before. What must hold for the tables to be sound is checked
  *          here again, and throws.
  * @module
@@ -11,8 +10,7 @@ import { RhumbError } from "#base/errors.ts";
 import { CLASS } from "#dns/wire/classes.ts";
 import { MAX_TCP_MESSAGE_OCTETS } from "#dns/wire/edns.ts";
 import { HEADER_OCTETS, POINTER_TO_QNAME, QUESTION_TAIL_OCTETS } from "#dns/wire/header.ts";
-import { formatName, isWildcard, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
-import { createNameKey, isSuffixAt, readNameKey } from "#dns/wire/name-key.ts";
+import { formatName, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
 import { rdataNames } from "#dns/wire/rdata/table.ts";
 import { TYPE } from "#dns/wire/types.ts";
 import {
@@ -25,9 +23,10 @@ import {
   RRSET,
   RRSET_WORDS,
   rdataOctetsAt,
-  TABLE_WORDS,
 } from "#dns/zone/image.ts";
-import { PSEUDO_TYPE, type ZoneRecord } from "#dns/zone/record.ts";
+import { PSEUDO_TYPE } from "#dns/zone/record.ts";
+import type { RecordStore } from "#dns/zone/record-store.ts";
+import { indexZone, NONE, rrsetsAt, type ZoneIndex } from "#dns/zone/zone-index.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
 /** So many octets of records fit into a message with whatever question. */
@@ -45,193 +44,133 @@ export type BuildOptions = {
  * @param apex wire name in any case
  * @throws RhumbError RHUMB_ZONE_UNSOUND when there is no SOA at the apex or an owner lies outside of the zone
  */
-export function buildZone(records: readonly ZoneRecord[], apex: Uint8Array, options: BuildOptions): ZoneImage {
-  const names = internNames(records, apex, options.seed);
-  const { nodes, nodeOfRecord } = names;
-  const groups = groupRrsets(records, nodeOfRecord, names.count);
+export const buildZone = (records: RecordStore, apex: Uint8Array, options: BuildOptions): ZoneImage =>
+  buildImage(indexZone(records, apex, options.seed), options.file);
+
+/** `buildZone()` of records that are indexed already; the image takes over the seed of the index. */
+export function buildImage(index: ZoneIndex, file: string): ZoneImage {
+  const { records, names } = index;
+  const outside = index.nodeOf.indexOf(NONE);
+  if (outside >= 0) {
+    const owner = formatName(records.owner(outside));
+    throw new RhumbError("RHUMB_ZONE_UNSOUND", `${formatName(names.name(APEX_NODE))}: ${owner} lies outside of it`);
+  }
+  const nodes = sharedWords(names.count * NODE_WORDS);
+  nodes.set(names.nodes.subarray(0, nodes.length));
   const services: string[] = [];
-  const { rrsets, rdata } = layOutRrsets(records, groups, nodes, services);
-  linkNodes(nodes, rrsets, names.octets);
-  const image: ZoneImage = {
-    apex: shared(names.octets.slice(0, nodes[NODE.nameOctets])),
-    serial: readSerial(rrsets, rdata, nodes, apex),
-    file: options.file,
+  const { rrsets, rdata } = layOutRrsets(index, nodes, services);
+  linkNodes(nodes, rrsets);
+  const table = sharedWords(names.table.length);
+  table.set(names.table);
+  return {
+    apex: shared(names.name(APEX_NODE)),
+    serial: readSerial(rrsets, rdata, nodes, names.name(APEX_NODE)),
+    file,
     recordCount: records.length,
-    seed: options.seed,
-    names: shared(names.octets),
-    table: sharedWords(names.table),
-    nodes: sharedWords(nodes),
-    rrsets: sharedWords(rrsets),
-    rdata: shared(rdata),
+    seed: names.seed,
+    names: shared(names.octets.subarray(0, names.octetCount)),
+    table,
+    nodes,
+    rrsets,
+    rdata,
     services,
   };
-  return image;
 }
 
-/** Gives every owner, and every name between it and the apex, a node: ancestors first. */
-function internNames(records: readonly ZoneRecord[], apex: Uint8Array, seed: number) {
-  const key = createNameKey();
-  readNameKey(apex, 0, apex.length, seed, key);
-  const apexLabels = key.labelCount;
-  const apexOctets = key.octets.slice(0, key.length);
-  let table = new Int32Array(64 * TABLE_WORDS);
-  let octets = new Uint8Array(4096);
-  let octetCount = 0;
-  let nodes = new Int32Array(64 * NODE_WORDS);
+/** Numbers of the records that are laid out, RRset by RRset; what an RRset has is known before any is written. */
+type Groups = {
+  /** By position: a record. */
+  readonly order: Int32Array;
+  /** Positions that are in use: repetitions are left out. */
+  readonly count: number;
+  /** By position: 1 where an RRset starts. */
+  readonly starts: Uint8Array;
+};
+
+/** Puts the records of each node in the order of their types, each once. */
+function groupRrsets(index: ZoneIndex): Groups {
+  const { records, names, first, next } = index;
+  const order = new Int32Array(records.length);
+  const starts = new Uint8Array(records.length);
   let count = 0;
-
-  const find = (label: number): number => {
-    const mask = table.length / TABLE_WORDS - 1;
-    const hash = key.hashes[label]!;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const entry = table[slot * TABLE_WORDS + 1]!;
-      if (entry === 0) return -1;
-      const word = (entry - 1) * NODE_WORDS;
-      if (
-        table[slot * TABLE_WORDS] === hash &&
-        isSuffixAt(key, label, octets, nodes[word + NODE.nameAt]!, nodes[word + NODE.nameOctets]!)
-      ) {
-        return entry - 1;
-      }
+  for (let node = 0; node < names.count; node++) {
+    const only = first[node]!;
+    if (only === NONE) continue;
+    if (next[only] === NONE) {
+      starts[count] = 1;
+      order[count++] = only;
+      continue;
     }
-  };
-  const place = (into: Int32Array, hash: number, entry: number): void => {
-    const mask = into.length / TABLE_WORDS - 1;
-    let slot = hash & mask;
-    while (into[slot * TABLE_WORDS + 1] !== 0) slot = (slot + 1) & mask;
-    into[slot * TABLE_WORDS] = hash;
-    into[slot * TABLE_WORDS + 1] = entry;
-  };
-  const add = (label: number, parent: number): number => {
-    // Half full at most: probe sequences stay short.
-    if ((count + 1) * 2 > table.length / TABLE_WORDS) {
-      const larger = new Int32Array(table.length * 2);
-      for (let at = 0; at < table.length; at += TABLE_WORDS) {
-        if (table[at + 1] !== 0) place(larger, table[at]!, table[at + 1]!);
-      }
-      table = larger;
-    }
-    const from = key.labelAt[label]!;
-    const length = key.length - from;
-    if (octetCount + length > octets.length) octets = grown(octets, new Uint8Array(octets.length * 2));
-    if ((count + 1) * NODE_WORDS > nodes.length) nodes = grown(nodes, new Int32Array(nodes.length * 2));
-    for (let index = 0; index < length; index++) octets[octetCount + index] = key.octets[from + index]!;
-    const word = count * NODE_WORDS;
-    nodes[word + NODE.nameAt] = octetCount;
-    nodes[word + NODE.nameOctets] = length;
-    nodes[word + NODE.parent] = parent;
-    nodes[word + NODE.wildcard] = -1;
-    octetCount += length;
-    place(table, key.hashes[label]!, ++count);
-    return count - 1;
-  };
-
-  add(0, -1);
-  const nodeOfRecord = new Int32Array(records.length);
-  let lastOwner: Uint8Array | undefined;
-  let lastNode = 0;
-  for (let index = 0; index < records.length; index++) {
-    const { owner } = records[index]!;
-    if (owner !== lastOwner) {
-      lastOwner = owner;
-      const end = readNameKey(owner, 0, owner.length, seed, key);
-      const apexLabel = key.labelCount - apexLabels;
-      if (end < 0 || apexLabel < 0 || !isSuffixAt(key, apexLabel, apexOctets, 0, apexOctets.length)) {
-        throw new RhumbError("RHUMB_ZONE_UNSOUND", `${formatName(apex)}: ${formatName(owner)} lies outside of it`);
-      }
-      let label = 0;
-      lastNode = find(0);
-      while (lastNode < 0) lastNode = find(++label);
-      while (label > 0) lastNode = add(--label, lastNode);
-    }
-    nodeOfRecord[index] = lastNode;
-  }
-  return {
-    table,
-    octets: octets.slice(0, octetCount),
-    nodes: nodes.slice(0, count * NODE_WORDS),
-    count,
-    nodeOfRecord,
-  };
-}
-
-type Rrset = { readonly type: number; readonly records: number[] };
-
-/** @returns per node its RRsets, by type; the records of each as positions in `records`, without repetitions */
-function groupRrsets(records: readonly ZoneRecord[], nodeOfRecord: Int32Array, nodeCount: number): Rrset[][] {
-  const groups: Rrset[][] = Array.from({ length: nodeCount }, () => []);
-  for (let index = 0; index < records.length; index++) {
-    const { type } = records[index]!;
-    const group = groups[nodeOfRecord[index]!]!;
-    let rrset = group.find((candidate) => candidate.type === type);
-    if (!rrset) {
-      rrset = { type, records: [] };
-      group.push(rrset);
-    }
-    rrset.records.push(index);
-  }
-  for (const group of groups) {
-    group.sort((a, b) => a.type - b.type);
-    for (let index = 0; index < group.length; index++) {
-      const rrset = group[index]!;
-      if (rrset.records.length > 1) group[index] = { type: rrset.type, records: distinct(records, rrset.records) };
+    for (const [, rrset] of [...rrsetsAt(index, node)].sort(([a], [b]) => a - b)) {
+      starts[count] = 1;
+      for (const record of rrset.length > 1 ? distinct(records, rrset) : rrset) order[count++] = record;
     }
   }
-  return groups;
+  return { order, count, starts };
 }
 
 /** A record that is there twice counts once (RFC 2181 §5). */
-function distinct(records: readonly ZoneRecord[], positions: readonly number[]): number[] {
+function distinct(records: RecordStore, rrset: readonly number[]): number[] {
   const seen = new Set<string>();
-  return positions.filter((position) => {
-    const text = Buffer.from(records[position]!.rdata).toString("latin1");
+  return rrset.filter((record) => {
+    const text = Buffer.from(records.rdata(record)).toString("latin1");
     return !seen.has(text) && seen.add(text);
   });
 }
 
-function layOutRrsets(records: readonly ZoneRecord[], groups: Rrset[][], nodes: Int32Array, services: string[]) {
+function layOutRrsets(index: ZoneIndex, nodes: Int32Array, services: string[]) {
+  const { records, nodeOf } = index;
+  const { order, count, starts } = groupRrsets(index);
   let rrsetCount = 0;
   let octets = 0;
-  for (const group of groups) {
-    rrsetCount += group.length;
-    for (const rrset of group)
-      for (const position of rrset.records) octets += RECORD.rdata + records[position]!.rdata.length;
+  for (let position = 0; position < count; position++) {
+    rrsetCount += starts[position]!;
+    octets += RECORD.rdata + records.rdataOctets[order[position]!]!;
   }
-  const rrsets = new Int32Array(rrsetCount * RRSET_WORDS);
-  const rdata = new Uint8Array(octets);
-  let next = 0;
+  const rrsets = sharedWords(rrsetCount * RRSET_WORDS);
+  const rdata = new Uint8Array(new SharedArrayBuffer(octets));
+  let rrset = 0;
   let at = 0;
-  for (let node = 0; node < groups.length; node++) {
-    const group = groups[node]!;
-    nodes[node * NODE_WORDS + NODE.firstRrset] = next;
-    nodes[node * NODE_WORDS + NODE.rrsetCount] = group.length;
-    for (const rrset of group) {
-      const word = next * RRSET_WORDS;
-      const first = records[rrset.records[0]!]!;
-      rrsets[word + RRSET.type] = imageType(rrset.type);
-      rrsets[word + RRSET.count] = rrset.records.length;
-      rrsets[word + RRSET.rdataAt] = at;
-      if (rrset.type === PSEUDO_TYPE.steer) {
-        const service = Buffer.from(first.rdata).toString("latin1");
-        if (!services.includes(service)) services.push(service);
-        rrsets[word + RRSET.service] = services.indexOf(service);
-      }
-      // One TTL for an RRset: the lowest (RFC 2181 §5.2).
-      let ttlSeconds = first.ttlSeconds;
-      for (const position of rrset.records) ttlSeconds = Math.min(ttlSeconds, records[position]!.ttlSeconds);
-      rrsets[word + RRSET.ttlSeconds] = ttlSeconds;
-      const start = at;
-      for (const position of rrset.records)
-        at = writeRecord(rdata, at, rrset.type, ttlSeconds, records[position]!.rdata);
-      rrsets[word + RRSET.readyOctets] = isReady(rrset.type, at - start) ? at - start : 0;
-      next++;
+  for (let position = 0; position < count; rrset++) {
+    const first = order[position]!;
+    const type = records.types[first]!;
+    const nodeWord = nodeOf[first]! * NODE_WORDS;
+    if (nodes[nodeWord + NODE.rrsetCount]!++ === 0) nodes[nodeWord + NODE.firstRrset] = rrset;
+    const word = rrset * RRSET_WORDS;
+    // One TTL for an RRset: the lowest (RFC 2181 §5.2).
+    let ttlSeconds = records.ttlSeconds[first]!;
+    let end = position + 1;
+    for (; end < count && starts[end] === 0; end++) {
+      ttlSeconds = Math.min(ttlSeconds, records.ttlSeconds[order[end]!]!);
     }
+    rrsets[word + RRSET.type] = imageType(type);
+    rrsets[word + RRSET.ttlSeconds] = ttlSeconds;
+    rrsets[word + RRSET.count] = end - position;
+    rrsets[word + RRSET.rdataAt] = at;
+    if (type === PSEUDO_TYPE.steer) {
+      const service = Buffer.from(records.rdata(first)).toString("latin1");
+      if (!services.includes(service)) services.push(service);
+      rrsets[word + RRSET.service] = services.indexOf(service);
+    }
+    const start = at;
+    for (; position < end; position++) at = writeRecord(rdata, at, type, ttlSeconds, records, order[position]!);
+    rrsets[word + RRSET.readyOctets] = isReady(type, at - start) ? at - start : 0;
   }
   return { rrsets, rdata };
 }
 
 /** @returns the end of the record */
-function writeRecord(into: Uint8Array, at: number, type: number, ttlSeconds: number, rdata: Uint8Array): number {
+function writeRecord(
+  into: Uint8Array,
+  at: number,
+  type: number,
+  ttlSeconds: number,
+  records: RecordStore,
+  record: number,
+): number {
+  const { data } = records;
+  const from = records.rdataAt[record]!;
+  const octets = records.rdataOctets[record]!;
   into[at + RECORD.owner] = POINTER_TO_QNAME >>> 8;
   into[at + RECORD.owner + 1] = POINTER_TO_QNAME & 0xff;
   into[at + RECORD.type] = type >>> 8;
@@ -241,10 +180,11 @@ function writeRecord(into: Uint8Array, at: number, type: number, ttlSeconds: num
   into[at + RECORD.ttl + 1] = (ttlSeconds >>> 16) & 0xff;
   into[at + RECORD.ttl + 2] = (ttlSeconds >>> 8) & 0xff;
   into[at + RECORD.ttl + 3] = ttlSeconds & 0xff;
-  into[at + RECORD.rdataOctets] = rdata.length >>> 8;
-  into[at + RECORD.rdataOctets + 1] = rdata.length & 0xff;
-  into.set(rdata, at + RECORD.rdata);
-  return at + RECORD.rdata + rdata.length;
+  into[at + RECORD.rdataOctets] = octets >>> 8;
+  into[at + RECORD.rdataOctets + 1] = octets & 0xff;
+  const to = at + RECORD.rdata;
+  for (let index = 0; index < octets; index++) into[to + index] = data[from + index]!;
+  return to + octets;
 }
 
 /** The records as they stand are the answer: no name in them may be compressed, and any question leaves room for them. */
@@ -261,8 +201,8 @@ const FLAG_BY_TYPE: Readonly<Record<number, number>> = {
   [IMAGE_TYPE.alias]: NODE_FLAG.alias,
 };
 
-/** Flags, wildcards and barriers; parents come before children, so one pass does. */
-function linkNodes(nodes: Int32Array, rrsets: Int32Array, octets: Uint8Array): void {
+/** Flags and barriers; parents come before children, so one pass does. */
+function linkNodes(nodes: Int32Array, rrsets: Int32Array): void {
   for (let word = 0, node = 0; word < nodes.length; word += NODE_WORDS, node++) {
     const parent = nodes[word + NODE.parent]!;
     const first = nodes[word + NODE.firstRrset]!;
@@ -273,9 +213,6 @@ function linkNodes(nodes: Int32Array, rrsets: Int32Array, octets: Uint8Array): v
       else flags |= FLAG_BY_TYPE[type] ?? 0;
     }
     nodes[word + NODE.flags] = flags;
-    if (parent >= 0 && isWildcard(octets.subarray(nodes[word + NODE.nameAt]!))) {
-      nodes[parent * NODE_WORDS + NODE.wildcard] = node;
-    }
     // The topmost barrier counts. At one node the cut comes before the DNAME: the data below it are another zone's.
     const above = parent < 0 ? -1 : nodes[parent * NODE_WORDS + NODE.barrierBelow]!;
     const own = above >= 0 ? above : (flags & NODE_FLAG.cut) !== 0 ? node : -1;
@@ -297,19 +234,11 @@ function readSerial(rrsets: Int32Array, rdata: Uint8Array, nodes: Int32Array, ap
   throw new RhumbError("RHUMB_ZONE_UNSOUND", `${formatName(apex)}: it has no SOA record`);
 }
 
-function grown<T extends Uint8Array | Int32Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
-}
-
 function shared(from: Uint8Array): Uint8Array {
   const to = new Uint8Array(new SharedArrayBuffer(from.length));
   to.set(from);
   return to;
 }
 
-function sharedWords(from: Int32Array): Int32Array {
-  const to = new Int32Array(new SharedArrayBuffer(from.byteLength));
-  to.set(from);
-  return to;
-}
+const sharedWords = (words: number): Int32Array =>
+  new Int32Array(new SharedArrayBuffer(words * Int32Array.BYTES_PER_ELEMENT));

@@ -6,9 +6,9 @@
 import { formatName } from "#dns/wire/name.ts";
 import { TYPE } from "#dns/wire/types.ts";
 import { recordTypeText } from "#dns/zone/format-record.ts";
-import type { ZoneRecord } from "#dns/zone/record.ts";
+import type { RecordStore } from "#dns/zone/record-store.ts";
 import { rdataKey } from "#dns/zone/tidy.ts";
-import { parentKey, type ZoneIndex, type ZoneNode } from "#dns/zone/zone-index.ts";
+import { NONE, rrsetsAt, type ZoneIndex } from "#dns/zone/zone-index.ts";
 import type { Report } from "#dns/zone/zone-rule.ts";
 
 /** Bigger RRsets make every answer slow and large: the limit of BIND since CVE-2024-1737. */
@@ -18,76 +18,82 @@ export const MAX_RRSET_RECORDS = 100;
 const BESIDE_CNAME: readonly number[] = [TYPE.CNAME, TYPE.RRSIG, TYPE.NSEC, TYPE.SIG, TYPE.KEY, TYPE.NXT];
 
 export function checkNodes(index: ZoneIndex, report: Report): void {
-  const dnames = new Set<string>();
-  for (const node of index.nodes.values()) {
-    checkOwner(node, report);
-    if (node.records.length > 1) checkNode(node, report);
-    if (node.records.some((record) => record.type === TYPE.DNAME)) dnames.add(node.key);
+  const { records, nodeOf, owners, first, next } = index;
+  for (const node of owners) {
+    checkOwner(records, first[node]!, report);
+    if (next[first[node]!] !== NONE) checkNode(index, node, report);
+  }
+  const dnames = new Set<number>();
+  for (let record = 0; record < records.length; record++) {
+    if (records.types[record] === TYPE.DNAME) dnames.add(nodeOf[record]!);
   }
   if (dnames.size > 0) checkBelowDnames(index, dnames, report);
 }
 
-function checkNode(node: ZoneNode, report: Report): void {
-  const rrsets = new Map<number, ZoneRecord[]>();
-  for (const record of node.records) {
-    const rrset = rrsets.get(record.type);
-    if (rrset) rrset.push(record);
-    else rrsets.set(record.type, [record]);
-  }
-  for (const [type, rrset] of rrsets) if (rrset.length > 1) checkRrset(type, rrset, report);
+function checkNode(index: ZoneIndex, node: number, report: Report): void {
+  const { records } = index;
+  const rrsets = rrsetsAt(index, node);
+  for (const [type, rrset] of rrsets) if (rrset.length > 1) checkRrset(records, type, rrset, report);
   const cname = rrsets.get(TYPE.CNAME)?.[0];
-  const other = cname && node.records.find((record) => !BESIDE_CNAME.includes(record.type));
-  if (cname && other) {
-    const says = `${formatName(node.owner)} has CNAME and ${recordTypeText(other.type)} records`;
-    report.error(cname.at, says, "Remove one of them: a CNAME stands alone at its name");
+  const other = [...rrsets.keys()].find((type) => !BESIDE_CNAME.includes(type));
+  if (cname !== undefined && other !== undefined) {
+    const owner = formatName(records.owner(index.first[node]!));
+    const says = `${owner} has CNAME and ${recordTypeText(other)} records`;
+    report.error(records.at(cname), says, "Remove one of them: a CNAME stands alone at its name");
   }
 }
 
-function checkRrset(type: number, rrset: readonly ZoneRecord[], report: Report): void {
+function checkRrset(records: RecordStore, type: number, rrset: readonly number[], report: Report): void {
   const first = rrset[0]!;
-  const name = `${formatName(first.owner)} ${recordTypeText(type)}`;
+  const name = `${formatName(records.owner(first))} ${recordTypeText(type)}`;
+  const firstTtlSeconds = records.ttlSeconds[first]!;
   const seen = new Set<string>();
-  let lowest = first.ttlSeconds;
-  let different: ZoneRecord | undefined;
+  let lowest = firstTtlSeconds;
+  let different = NONE;
   let distinct = 0;
   for (const record of rrset) {
-    const key = rdataKey(record);
+    const key = rdataKey(type, records.rdata(record));
     if (seen.has(key)) {
-      report.warning(record.at, `${name} stands twice with the same data; once is served`, "Remove this line");
+      const says = `${name} stands twice with the same data; once is served`;
+      report.warning(records.at(record), says, "Remove this line");
       continue;
     }
     seen.add(key);
-    lowest = Math.min(lowest, record.ttlSeconds);
-    if (record.ttlSeconds !== first.ttlSeconds) different ??= record;
+    const ttlSeconds = records.ttlSeconds[record]!;
+    lowest = Math.min(lowest, ttlSeconds);
+    if (ttlSeconds !== firstTtlSeconds && different === NONE) different = record;
     if (++distinct < 2) continue;
-    if (type === TYPE.CNAME) report.error(record.at, `${name} stands twice`, "Keep one: a name has one CNAME");
-    else if (type === TYPE.DNAME) report.error(record.at, `${name} stands twice`, "Keep one: a name has one DNAME");
+    const says = `${name} stands twice`;
+    if (type === TYPE.CNAME) report.error(records.at(record), says, "Keep one: a name has one CNAME");
+    else if (type === TYPE.DNAME) report.error(records.at(record), says, "Keep one: a name has one DNAME");
   }
   if (distinct > MAX_RRSET_RECORDS) {
     const says = `${name} has ${distinct} records`;
-    report.error(rrset[MAX_RRSET_RECORDS]!.at, says, `Keep at most ${MAX_RRSET_RECORDS}: answers would be huge`);
+    const fix = `Keep at most ${MAX_RRSET_RECORDS}: answers would be huge`;
+    report.error(records.at(rrset[MAX_RRSET_RECORDS]!), says, fix);
   }
-  if (different) {
+  if (different !== NONE) {
     const says = `${name} has records with different TTLs; all are served with the lowest, ${lowest}`;
-    report.warning(different.at, says, "Give all of them the same TTL");
+    report.warning(records.at(different), says, "Give all of them the same TTL");
   }
 }
 
 /** Octets that turn up in names by mistake; all are legal (RFC 2181 §11). */
-function checkOwner(node: ZoneNode, report: Report): void {
-  const { owner } = node;
-  for (let at = 0; owner[at] !== 0; ) {
-    const length = owner[at]!;
-    const isWildcard = length === 1 && owner[at + 1] === 0x2a;
+function checkOwner(records: RecordStore, record: number, report: Report): void {
+  const { names } = records;
+  const start = records.ownerAt[record]!;
+  for (let at = start; names[at] !== 0; ) {
+    const length = names[at]!;
+    const isWildcard = length === 1 && names[at + 1] === 0x2a;
     for (let index = at + 1; index <= at + length && !isWildcard; index++) {
-      if (isUsual(owner[index]!)) continue;
-      const says = `${formatName(owner)} has a character in it that host names do not have`;
-      report.warning(node.records[0]!.at, says, "Check that it is meant: letters, digits, - and _ are usual");
+      if (isUsual(names[index]!)) continue;
+      const says = `${formatName(names, start)} has a character in it that host names do not have`;
+      report.warning(records.at(record), says, "Check that it is meant: letters, digits, - and _ are usual");
       return;
     }
-    if (isWildcard && at > 0) {
-      const says = `${formatName(owner)} has a * in the middle, where it is not a wildcard`;
-      report.warning(node.records[0]!.at, says, "Put * in front, or check that it is meant (RFC 4592 §2.1.1)");
+    if (isWildcard && at > start) {
+      const says = `${formatName(names, start)} has a * in the middle, where it is not a wildcard`;
+      report.warning(records.at(record), says, "Put * in front, or check that it is meant (RFC 4592 §2.1.1)");
       return;
     }
     at += 1 + length;
@@ -101,15 +107,14 @@ const isUsual = (octet: number): boolean =>
   (octet >= 0x41 && octet <= 0x5a) ||
   octet === 0x5f;
 
-function checkBelowDnames(index: ZoneIndex, dnames: ReadonlySet<string>, report: Report): void {
-  for (const node of index.nodes.values()) {
-    for (let key = node.key; key.length > index.apexKey.length; ) {
-      key = parentKey(key);
-      if (!dnames.has(key)) continue;
-      const dname = formatName(Buffer.from(key, "latin1"));
-      const says = `${formatName(node.owner)} lies below the DNAME at ${dname}, which covers it`;
-      report.error(node.records[0]!.at, says, "Remove it, or the DNAME (RFC 6672 §2.4)");
-      break;
-    }
+function checkBelowDnames(index: ZoneIndex, dnames: ReadonlySet<number>, report: Report): void {
+  const { records, names } = index;
+  for (const node of index.owners) {
+    let up = names.parent(node);
+    while (up !== NONE && !dnames.has(up)) up = names.parent(up);
+    if (up === NONE) continue;
+    const first = index.first[node]!;
+    const says = `${formatName(records.owner(first))} lies below the DNAME at ${formatName(names.name(up))}, which covers it`;
+    report.error(records.at(first), says, "Remove it, or the DNAME (RFC 6672 §2.4)");
   }
 }

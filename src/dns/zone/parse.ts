@@ -15,7 +15,8 @@ import { isAbsoluteText, quote, type RdataProblem, TextReader } from "#dns/wire/
 import { MAX_TTL_SECONDS, parseTtl } from "#dns/wire/ttl.ts";
 import { isMetaType, TYPE, typeNumber } from "#dns/wire/types.ts";
 import { fillTemplate, generateCount, parseGenerateRange } from "#dns/zone/generate.ts";
-import { PSEUDO_TYPE, type ZoneRecord } from "#dns/zone/record.ts";
+import { PSEUDO_TYPE } from "#dns/zone/record.ts";
+import { RecordStore } from "#dns/zone/record-store.ts";
 import { type Token, type TokenFault, Tokenizer } from "#dns/zone/tokens.ts";
 
 export const ZONE_LIMITS = {
@@ -46,7 +47,7 @@ export type ZoneSource = {
 
 export type ParsedZone = {
   /** In the order of the file. */
-  readonly records: ZoneRecord[];
+  readonly records: RecordStore;
   readonly problems: Problem[];
   /** The origin at the end of the file, as given, or as learned from the first SOA record. */
   readonly origin: Uint8Array | undefined;
@@ -66,14 +67,15 @@ const TOKEN_FAULTS: Readonly<Record<TokenFault, { says: string; fix: string }>> 
 };
 
 class ZoneParser {
-  readonly records: ZoneRecord[] = [];
+  readonly records = new RecordStore();
   readonly problems: Problem[] = [];
   origin: Uint8Array | undefined;
   private readonly include: ZoneSource["include"];
   private file = "";
   private ttlSeconds: number;
   private hasTtlDirective = false;
-  private owner: Uint8Array | undefined;
+  /** Of the entry before, as the store has it; -1: there is none yet. */
+  private ownerAt = -1;
   private generated = 0;
 
   constructor(source: ZoneSource) {
@@ -83,7 +85,7 @@ class ZoneParser {
   }
 
   parseFile(file: string, text: string, depth: number): void {
-    this.file = file;
+    this.enter(file);
     const entries = new Tokenizer(text);
     while (this.problems.length < ZONE_LIMITS.problems && entries.next()) {
       if (entries.fault !== undefined) this.faultyEntry(entries);
@@ -97,6 +99,11 @@ class ZoneParser {
         "Check that this is a master file",
       );
     }
+  }
+
+  private enter(file: string): void {
+    this.file = file;
+    this.records.startFile(file);
   }
 
   private problem(at: Position, says: string, fix: string, severity: Problem["severity"] = "error"): void {
@@ -122,15 +129,15 @@ class ZoneParser {
   // Records
 
   private record(tokens: readonly Token[], count: number, isOwnerBlank: boolean): void {
-    const at = this.place(tokens[0]!);
+    const first = tokens[0]!;
     let next = 0;
     if (!isOwnerBlank && !this.readOwner(tokens[next++]!, tokens, count)) return;
     let ttlSeconds = -1;
     let hasClass = false;
     for (; next < count; next++) {
       const token = tokens[next]!;
-      const first = token.text.charCodeAt(0);
-      if (ttlSeconds < 0 && first >= 0x30 && first <= 0x39) {
+      const start = token.text.charCodeAt(0);
+      if (ttlSeconds < 0 && start >= 0x30 && start <= 0x39) {
         ttlSeconds = this.readTtl(token);
         if (ttlSeconds < 0) return;
       } else if (!hasClass && (token.text === "IN" || this.isClass(token.text))) {
@@ -147,10 +154,13 @@ class ZoneParser {
     }
     const type = this.readType(tokens[next]!);
     if (type < 0) return;
-    if (type === TYPE.SOA) this.learnOrigin(tokens[0]!, isOwnerBlank);
-    const owner = this.owner;
-    if (!owner) {
-      this.problem(at, "The first record has no owner", "Write its owner at the start of the line; @ is the origin");
+    if (type === TYPE.SOA) this.learnOrigin(first, isOwnerBlank);
+    if (this.ownerAt < 0) {
+      this.problem(
+        this.place(first),
+        "The first record has no owner",
+        "Write its owner at the start of the line; @ is the origin",
+      );
       return;
     }
     const rdata = this.readRdata(type, tokens, next + 1, count);
@@ -158,8 +168,8 @@ class ZoneParser {
     if (ttlSeconds >= 0) {
       if (!this.hasTtlDirective && type !== PSEUDO_TYPE.steer) this.ttlSeconds = ttlSeconds; // RFC 1035 §5.1: the last one stated
     } else if (type === PSEUDO_TYPE.steer) ttlSeconds = STEER_TTL_SECONDS;
-    else ttlSeconds = this.defaultTtl(type, rdata, at);
-    this.records.push({ owner, type, ttlSeconds, rdata, at });
+    else ttlSeconds = this.defaultTtl(type, rdata, first);
+    this.records.add(this.ownerAt, type, ttlSeconds, rdata, first.line, first.column);
   }
 
   private readOwner(token: Token, tokens: readonly Token[], count: number): boolean {
@@ -180,12 +190,13 @@ class ZoneParser {
       this.problem(this.place(token), `The owner ${quote(token.text)} ${says}`, fix);
       return false;
     }
-    this.owner = owner;
+    this.ownerAt = this.records.addOwner(owner);
     return true;
   }
 
   private learnOrigin(ownerToken: Token, isOwnerBlank: boolean): void {
-    if (this.origin === undefined && !isOwnerBlank && isAbsoluteText(ownerToken.text)) this.origin = this.owner;
+    if (this.origin !== undefined || isOwnerBlank || !isAbsoluteText(ownerToken.text)) return;
+    this.origin = this.records.nameAt(this.ownerAt).slice();
   }
 
   private isClass(text: string): boolean {
@@ -242,8 +253,9 @@ class ZoneParser {
     return undefined;
   }
 
-  private defaultTtl(type: number, rdata: Uint8Array, at: Position): number {
+  private defaultTtl(type: number, rdata: Uint8Array, token: Token): number {
     if (this.ttlSeconds >= 0) return this.ttlSeconds;
+    const at = this.place(token);
     if (type === TYPE.SOA) {
       const minimum = new DataView(rdata.buffer, rdata.byteOffset + rdata.length - 4).getUint32(0);
       this.ttlSeconds = Math.min(minimum, MAX_TTL_SECONDS);
@@ -326,13 +338,13 @@ class ZoneParser {
       this.problem(at, says, this.include ? "Check that it lies in the zone folder" : "Put its records here");
       return;
     }
-    const { file, origin, owner, ttlSeconds, hasTtlDirective } = this;
+    const { file, origin, ownerAt, ttlSeconds, hasTtlDirective } = this;
     if (entries.count < 3 || this.setOrigin(entries.tokens[2]!)) {
       this.parseFile(included.file, included.text, depth + 1);
     }
-    this.file = file;
+    this.enter(file);
     this.origin = origin ?? this.origin;
-    this.owner = owner;
+    this.ownerAt = ownerAt;
     this.ttlSeconds = ttlSeconds;
     this.hasTtlDirective = hasTtlDirective;
   }

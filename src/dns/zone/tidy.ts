@@ -4,72 +4,74 @@
  * Pure: the records handed in stay as they are. `checkZone()` warns about what is changed here.
  * @module
  */
-import { LOWER, skipName } from "#dns/wire/name.ts";
+import { LOWER, ROOT_NAME, skipName } from "#dns/wire/name.ts";
 import { firstNameOffset, rdataNames } from "#dns/wire/rdata/table.ts";
-import type { ZoneRecord } from "#dns/zone/record.ts";
-import { nameKey } from "#dns/zone/zone-index.ts";
+import type { RecordStore } from "#dns/zone/record-store.ts";
+import { chainRecords, indexZone, NONE, rrsetsAt, type ZoneIndex } from "#dns/zone/zone-index.ts";
 
 /** Each record once and with the lowest TTL of its RRset: `equaliseTtls(dropDuplicates(records))`. */
-export const tidyRecords = (records: readonly ZoneRecord[]): ZoneRecord[] => tidy(records, true, true);
+export const tidyRecords = (records: RecordStore): RecordStore => tidyAll(records, true, true);
 
 /** Without records that say the same as an earlier one of their RRset; the case of names does not matter. */
-export const dropDuplicates = (records: readonly ZoneRecord[]): ZoneRecord[] => tidy(records, true, false);
+export const dropDuplicates = (records: RecordStore): RecordStore => tidyAll(records, true, false);
 
 /** With the lowest TTL of its RRset for each record. */
-export const equaliseTtls = (records: readonly ZoneRecord[]): ZoneRecord[] => tidy(records, false, true);
+export const equaliseTtls = (records: RecordStore): RecordStore => tidyAll(records, false, true);
 
-function tidy(records: readonly ZoneRecord[], dropsDuplicates: boolean, equalisesTtls: boolean): ZoneRecord[] {
-  const dropped = new Set<ZoneRecord>();
-  const lowered = new Map<ZoneRecord, number>();
-  for (const rrset of rrsetsOf(records)) {
-    if (rrset.length < 2) continue;
-    const kept = dropsDuplicates ? distinct(rrset, dropped) : rrset;
-    if (!equalisesTtls) continue;
-    let lowest = kept[0]!.ttlSeconds;
-    for (const { ttlSeconds } of kept) lowest = Math.min(lowest, ttlSeconds);
-    for (const record of kept) if (record.ttlSeconds !== lowest) lowered.set(record, lowest);
+const tidyAll = (records: RecordStore, dropsDuplicates: boolean, equalisesTtls: boolean): RecordStore =>
+  tidy(indexZone(records, ROOT_NAME, 0), dropsDuplicates, equalisesTtls).records;
+
+/** `tidyRecords()` of records that are indexed already. */
+export const tidyIndex = (index: ZoneIndex): ZoneIndex => tidy(index, true, true);
+
+/** @returns `index` itself when there is nothing to change */
+function tidy(index: ZoneIndex, dropsDuplicates: boolean, equalisesTtls: boolean): ZoneIndex {
+  const { records, first, next } = index;
+  let isKept: Uint8Array | undefined;
+  let lowered: Int32Array | undefined;
+  for (const node of index.owners) {
+    if (next[first[node]!] === NONE) continue;
+    for (const rrset of rrsetsAt(index, node).values()) {
+      if (rrset.length < 2) continue;
+      const kept = dropsDuplicates ? distinctRecords(records, rrset) : rrset;
+      if (kept.length < rrset.length) {
+        isKept ??= new Uint8Array(records.length).fill(1);
+        for (const record of rrset) isKept[record] = 0;
+        for (const record of kept) isKept[record] = 1;
+      }
+      if (!equalisesTtls) continue;
+      let lowest = records.ttlSeconds[kept[0]!]!;
+      let isEqual = true;
+      for (const record of kept) {
+        const ttlSeconds = records.ttlSeconds[record]!;
+        if (ttlSeconds !== lowest) isEqual = false;
+        lowest = Math.min(lowest, ttlSeconds);
+      }
+      if (isEqual) continue;
+      lowered ??= records.ttlSeconds.slice();
+      for (const record of kept) lowered[record] = lowest;
+    }
   }
-  if (dropped.size === 0 && lowered.size === 0) return [...records];
-  const tidied: ZoneRecord[] = [];
-  for (const record of records) {
-    if (dropped.has(record)) continue;
-    const ttlSeconds = lowered.get(record);
-    tidied.push(ttlSeconds === undefined ? record : { ...record, ttlSeconds });
-  }
-  return tidied;
+  if (!isKept && !lowered) return index;
+  const kept = isKept ?? new Uint8Array(records.length).fill(1);
+  return chainRecords(
+    records.select(kept, lowered ?? records.ttlSeconds),
+    index.names,
+    index.nodeOf.filter((_, record) => kept[record] === 1),
+  );
 }
 
-/** The records of an RRset that are the first to say what they say; the others go to `dropped`. */
-function distinct(rrset: readonly ZoneRecord[], dropped: Set<ZoneRecord>): ZoneRecord[] {
+/** The records of an RRset that are the first to say what they say. */
+export function distinctRecords(records: RecordStore, rrset: readonly number[]): number[] {
   const seen = new Set<string>();
   return rrset.filter((record) => {
-    const key = rdataKey(record);
-    if (seen.has(key)) dropped.add(record);
-    else seen.add(key);
-    return !dropped.has(record);
+    const key = rdataKey(records.types[record]!, records.rdata(record));
+    return !seen.has(key) && seen.add(key);
   });
 }
 
-/** Records of one owner and type, in the order of the first of each. */
-function rrsetsOf(records: readonly ZoneRecord[]): Iterable<readonly ZoneRecord[]> {
-  const rrsets = new Map<string, ZoneRecord[]>();
-  let lastOwner: Uint8Array | undefined;
-  let ownerKey = "";
-  for (const record of records) {
-    if (record.owner !== lastOwner) {
-      lastOwner = record.owner;
-      ownerKey = nameKey(record.owner);
-    }
-    const key = `${record.type} ${ownerKey}`;
-    const rrset = rrsets.get(key);
-    if (rrset) rrset.push(record);
-    else rrsets.set(key, [record]);
-  }
-  return rrsets.values();
-}
-
 /** Two records of an RRset with the same key say the same: names in DNSSEC's canonical form (RFC 4034 §6.2). */
-export function rdataKey({ type, rdata }: ZoneRecord): string {
+export function rdataKey(type: number, rdata: Uint8Array): string {
   const names = rdataNames(type);
   if (!names?.isLowerInCanonicalForm) return Buffer.from(rdata).toString("latin1");
   const canonical = Buffer.from(rdata);

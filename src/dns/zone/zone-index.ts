@@ -1,83 +1,133 @@
 /**
- * The records of a zone by owner name, for the rules that look at more than one record.
+ * The records of a zone by name, for all that looks at more than one record: checks, tidying, the image.
  *
- * Owns:   grouping and ancestors. A name's key is its lower-case wire form as a string of octets, so that the key of
- *         its parent is a tail of it. Not for serving: that is the zone image.
+ * Owns:   the node of each record, and each node's records as a chain of record numbers, in the order of the file.
  * @module
  */
-import { LOWER, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
 import { TYPE } from "#dns/wire/types.ts";
-import type { ZoneRecord } from "#dns/zone/record.ts";
+import { APEX_NODE } from "#dns/zone/image.ts";
+import { NameTree } from "#dns/zone/name-tree.ts";
+import type { RecordStore } from "#dns/zone/record-store.ts";
 
-export type ZoneNode = { readonly key: string; readonly owner: Uint8Array; readonly records: ZoneRecord[] };
+/** End of a chain, and no record, node or cut. */
+export const NONE = -1;
 
 export type ZoneIndex = {
-  readonly apexKey: string;
-  /** By key, in the order of the file; owners outside of the zone are not in it. */
-  readonly nodes: ReadonlyMap<string, ZoneNode>;
-  readonly outside: readonly ZoneRecord[];
-  /** Keys of the names below the apex that have NS records. */
-  readonly cuts: ReadonlySet<string>;
+  readonly records: RecordStore;
+  readonly names: NameTree;
+  /** By record: its node, or `NONE`: it lies outside of the zone. */
+  readonly nodeOf: Int32Array;
+  /** Nodes that have records, in the order of the file. The others are empty non-terminals. */
+  readonly owners: Int32Array;
+  /** By node: its first record, or `NONE`. */
+  readonly first: Int32Array;
+  /** By record: the next one of its node, or `NONE`. */
+  readonly next: Int32Array;
+  /** Nodes below the apex that have NS records. */
+  readonly cuts: readonly number[];
+  /** By node: the cut nearest to the apex that it lies at or below, or `NONE`; undefined: there are no cuts. */
+  readonly cutAbove: Int32Array | undefined;
 };
 
-const scratch = Buffer.alloc(MAX_NAME_OCTETS);
-
-/** @param name wire name, from `offset` on to its root label */
-export function nameKey(name: Uint8Array, offset = 0): string {
-  let at = offset;
-  for (let length = name[at]!; length !== 0; length = name[at]!) at += 1 + length;
-  const octets = at + 1 - offset;
-  for (let index = 0; index < octets; index++) scratch[index] = LOWER[name[offset + index]!]!;
-  return scratch.toString("latin1", 0, octets);
-}
-
-/** Key of the name without its first label; "" above the root. */
-export const parentKey = (key: string): string => key.slice(1 + key.charCodeAt(0));
-
-export function indexZone(records: readonly ZoneRecord[], apex: Uint8Array): ZoneIndex {
-  const apexKey = nameKey(apex);
-  const nodes = new Map<string, ZoneNode>();
-  const outside: ZoneRecord[] = [];
-  const cuts = new Set<string>();
-  let lastOwner: Uint8Array | undefined;
-  let node: ZoneNode | undefined;
-  for (const record of records) {
-    if (record.owner !== lastOwner) {
-      lastOwner = record.owner;
-      const key = nameKey(record.owner);
-      node = nodes.get(key);
-      if (!node && isInZone(key, apexKey)) {
-        node = { key, owner: record.owner, records: [] };
-        nodes.set(key, node);
-      }
-    }
-    if (!node) {
-      outside.push(record);
-      continue;
-    }
-    node.records.push(record);
-    if (record.type === TYPE.NS && node.key !== apexKey) cuts.add(node.key);
-  }
-  return { apexKey, nodes, outside, cuts };
-}
-
-/** Whether the name of `key` is the apex or below it. */
-export function isInZone(key: string, apexKey: string): boolean {
-  if (!key.endsWith(apexKey)) return false;
-  for (; key.length > apexKey.length; key = parentKey(key));
-  return key.length === apexKey.length;
-}
-
 /**
- * The zone cut nearest to the apex that `key` lies at or below: from there on down another zone has the say.
- * @returns its key, or undefined
+ * @param apex wire name in any case
+ * @param seed of the name hash; one that outsiders know is for data that they cannot choose
  */
-export function cutAbove(index: ZoneIndex, key: string): string | undefined {
-  if (index.cuts.size === 0) return undefined;
-  let found: string | undefined;
-  for (; key.length > index.apexKey.length; key = parentKey(key)) if (index.cuts.has(key)) found = key;
+export function indexZone(records: RecordStore, apex: Uint8Array, seed: number): ZoneIndex {
+  const names = new NameTree(apex, seed);
+  const nodeOf = new Int32Array(records.length);
+  let lastOwnerAt = NONE;
+  let node = NONE;
+  for (let record = 0; record < records.length; record++) {
+    const ownerAt = records.ownerAt[record]!;
+    if (ownerAt !== lastOwnerAt) {
+      lastOwnerAt = ownerAt;
+      node = names.intern(records.names, ownerAt);
+    }
+    nodeOf[record] = node;
+  }
+  return chainRecords(records, names, nodeOf);
+}
+
+/** The index of `records` whose nodes are known already. */
+export function chainRecords(records: RecordStore, names: NameTree, nodeOf: Int32Array): ZoneIndex {
+  const first = new Int32Array(names.count).fill(NONE);
+  const last = new Int32Array(names.count);
+  const next = new Int32Array(records.length).fill(NONE);
+  const owners = new Int32Array(names.count);
+  const cuts = new Set<number>();
+  let ownerCount = 0;
+  for (let record = 0; record < records.length; record++) {
+    const node = nodeOf[record]!;
+    if (node === NONE) continue;
+    if (first[node] === NONE) {
+      first[node] = record;
+      owners[ownerCount++] = node;
+    } else next[last[node]!] = record;
+    last[node] = record;
+    if (records.types[record] === TYPE.NS && node !== APEX_NODE) cuts.add(node);
+  }
+  return {
+    records,
+    names,
+    nodeOf,
+    owners: owners.subarray(0, ownerCount),
+    first,
+    next,
+    cuts: [...cuts],
+    cutAbove: cuts.size === 0 ? undefined : findCuts(names, cuts),
+  };
+}
+
+function findCuts(names: NameTree, cuts: ReadonlySet<number>): Int32Array {
+  const cutAbove = new Int32Array(names.count).fill(NONE);
+  for (let node = APEX_NODE + 1; node < names.count; node++) {
+    const above = cutAbove[names.parent(node)]!;
+    cutAbove[node] = above === NONE && cuts.has(node) ? node : above;
+  }
+  return cutAbove;
+}
+
+/** Numbers of the records at a node; none at `NONE`. */
+export function recordsAt({ first, next }: ZoneIndex, node: number): number[] {
+  const found: number[] = [];
+  if (node === NONE) return found;
+  for (let record = first[node]!; record !== NONE; record = next[record]!) found.push(record);
   return found;
 }
 
-export const hasType = (node: ZoneNode | undefined, type: number): boolean =>
-  node?.records.some((record) => record.type === type) ?? false;
+/** Records at a node by type, both in the order of the file. */
+export function rrsetsAt(index: ZoneIndex, node: number): ReadonlyMap<number, number[]> {
+  const rrsets = new Map<number, number[]>();
+  for (const record of recordsAt(index, node)) {
+    const type = index.records.types[record]!;
+    const rrset = rrsets.get(type);
+    if (rrset) rrset.push(record);
+    else rrsets.set(type, [record]);
+  }
+  return rrsets;
+}
+
+/** The first record at a node whose type is one of `types`, or `NONE`. */
+export function findType({ records, first, next }: ZoneIndex, node: number, types: readonly number[]): number {
+  if (node === NONE) return NONE;
+  for (let record = first[node]!; record !== NONE; record = next[record]!) {
+    if (types.includes(records.types[record]!)) return record;
+  }
+  return NONE;
+}
+
+export const hasType = (index: ZoneIndex, node: number, type: number): boolean =>
+  findType(index, node, [type]) !== NONE;
+
+/** Whether a node has records itself. */
+export const isOwner = ({ first }: ZoneIndex, node: number): boolean => node !== NONE && first[node] !== NONE;
+
+/** Whether a wildcard stands for names below `node`. */
+export const hasWildcard = (index: ZoneIndex, node: number): boolean => isOwner(index, index.names.wildcard(node));
+
+/** Whether the wire name at `at` in `source` is in the zone and not in one that is delegated from it. */
+export function isOurs({ names, cutAbove }: ZoneIndex, source: Uint8Array, at = 0): boolean {
+  const encloser = names.encloserOf(source, at);
+  return encloser !== NONE && (cutAbove === undefined || cutAbove[encloser] === NONE);
+}

@@ -29,7 +29,10 @@ export function nameOf(text: string): Uint8Array {
 export function zoneOf(text: string, seed = SEED): ZoneImage {
   const { records, problems, origin } = parseZone(text, { file: "test.zone", defaultTtlSeconds: 300 });
   assert.deepEqual(problems, []);
-  return buildZone(records, records.find((record) => record.type === 6)?.owner ?? origin!, { file: "test.zone", seed });
+  return buildZone(records, [...records].find((record) => record.type === 6)?.owner ?? origin!, {
+    file: "test.zone",
+    seed,
+  });
 }
 
 /** Service "both" has A and AAAA, "four" only A, "two" two A, "none" has no address just now, "sick" fails. */

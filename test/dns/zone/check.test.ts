@@ -6,6 +6,7 @@ import { parseName } from "#dns/wire/name.ts";
 import { checkZone } from "#dns/zone/check.ts";
 import { MAX_RRSET_RECORDS } from "#dns/zone/check-nodes.ts";
 import { parseZone } from "#dns/zone/parse.ts";
+import { storeOf } from "#dns/zone/record-store.ts";
 
 // What is wrong, and its sentence: the files of bad/. Here: what is right, and the borders between the two.
 const APEX = parseName("example.net.") as Uint8Array;
@@ -95,7 +96,7 @@ test("checkZone() takes octets inside a label for what they are", () => {
 
 test("checkZone() blames line 1 of the file when there are no records", () => {
   assert.deepEqual(
-    checkZone([], APEX, "empty.zone").map(({ file, line }) => `${file}:${line}`),
+    checkZone(storeOf([]), APEX, "empty.zone").map(({ file, line }) => `${file}:${line}`),
     ["empty.zone:1", "empty.zone:1"],
   );
 });
