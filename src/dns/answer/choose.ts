@@ -1,5 +1,6 @@
 /**
- * Step "choose": which records answer. Mostly they were chosen and compiled before; else the zone is walked.
+ * Step "choose": which records answer. Mostly they stand ready in the zone's image, or were compiled before; else the
+ * zone is walked.
  * @module
  */
 import { compilePlan } from "#dns/answer/compile.ts";
@@ -19,7 +20,7 @@ export type Choose = {
   chooseEmpty(draft: Parameters<Step>[0], emptyTtlSeconds: number): ReturnType<Step>;
 };
 
-/** @param options.keepsTemplates false: each answer is compiled anew; for the test that both are the same */
+/** @param options.keepsTemplates false: each answer is walked and compiled anew; for the test that all are the same */
 export function createChoose(options: { zones: ZoneSet; steering: Steering; keepsTemplates: boolean }): Choose {
   const { steering, keepsTemplates } = options;
   const walker = createWalker(options.zones, steering);
@@ -39,14 +40,7 @@ export function createChoose(options: { zones: ZoneSet; steering: Steering; keep
 
   return {
     step(draft) {
-      const { query, zone } = draft;
-      if (keepsTemplates) {
-        const template = recall(steering, zone!, zone!.image!, query.name, query.qtype, draft.lookup);
-        if (template !== undefined) {
-          draft.template = template;
-          return VERDICT.continue;
-        }
-      }
+      if (keepsTemplates && recall(steering, draft)) return VERDICT.continue;
       return plan(draft, -1);
     },
     chooseEmpty: plan,

@@ -46,9 +46,10 @@ export type Draft = {
   readonly lookup: Lookup;
 
   // choose
+  /** The answer, compiled; or `readyRrset`. */
   template: Template | undefined;
-  /** ALIAS, STEER: which service fills in the addresses; -1: none. */
-  service: number;
+  /** RRset of the zone whose records in the image are the answer as they stand; -1: it is `template`. */
+  readyRrset: number;
 
   // fill
   out: Uint8Array;
@@ -97,7 +98,7 @@ export const createDraft = (): Draft => ({
   zone: undefined,
   lookup: createLookup(),
   template: undefined,
-  service: -1,
+  readyRrset: -1,
   out: NOTHING,
   limitOctets: 0,
   end: HEADER_OCTETS,
@@ -152,7 +153,7 @@ export function beginDraft(
   draft.hasEcs = false;
   draft.zone = undefined;
   draft.template = undefined;
-  draft.service = -1;
+  draft.readyRrset = -1;
   draft.out = out;
   draft.limitOctets = 0;
   draft.end = HEADER_OCTETS;

@@ -1,5 +1,6 @@
 /**
- * Step "fill": copies the chosen records behind the question, and the addresses of a service behind those.
+ * Step "fill": copies the chosen records behind the question, out of the zone's image or a template, and the addresses of
+ * a service behind those.
  *
  * Owns:    TTL and owner of steered records, AA and RCODE, and what the guard is told of the response.
  * Never:   chooses addresses: `Steering` does. It is asked once for each response.
@@ -13,7 +14,9 @@ import { copyTemplate, type Template } from "#dns/answer/template.ts";
 import { ECS_FAMILY, EDE } from "#dns/wire/edns.ts";
 import { POINTER_TO_QNAME } from "#dns/wire/header.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
+import { RRSET, RRSET_WORDS } from "#dns/zone/image.ts";
 import { RESPONSE_KIND } from "#state/guard.ts";
+import type { ZoneImage } from "#state/zone-image.ts";
 
 /** Octet of a record's TTL behind an owner that is a pointer. */
 const TTL_AT = 6;
@@ -21,6 +24,10 @@ const TTL_AT = 6;
 export function createFill(options: { steering: Steering; choose: Choose }): Step {
   const { steering, choose } = options;
   return (draft) => {
+    if (draft.readyRrset >= 0) {
+      copyReady(draft, draft.zone!.image!, draft.readyRrset);
+      return VERDICT.continue;
+    }
     copyRecords(draft, draft.template!);
     if (draft.template!.service < 0) return VERDICT.continue;
     return fillSteered(draft, draft.template!);
@@ -46,6 +53,28 @@ export function createFill(options: { steering: Steering; choose: Choose }): Ste
     appendSteered(draft, template);
     return VERDICT.continue;
   }
+}
+
+/** A positive answer whose records are sent as they stand in the image. */
+function copyReady(draft: Draft, image: ZoneImage, rrset: number): void {
+  const { out, query } = draft;
+  const { rdata, rrsets } = image;
+  const word = rrset * RRSET_WORDS;
+  const octets = rrsets[word + RRSET.readyOctets]!;
+  const to = query.questionEnd;
+  draft.rcode = RCODE.NOERROR;
+  draft.isAuthoritative = true;
+  draft.kind = RESPONSE_KIND.answer;
+  draft.nameHash = query.name.hashes[0]!;
+  if (to + octets > draft.limitOctets) {
+    draft.isTruncated = true;
+    return;
+  }
+  const from = rrsets[word + RRSET.rdataAt]!;
+  for (let index = 0; index < octets; index++) out[to + index] = rdata[from + index]!;
+  draft.end = to + octets;
+  draft.neededEnd = draft.end;
+  draft.answerCount = rrsets[word + RRSET.count]!;
 }
 
 function copyRecords(draft: Draft, template: Template): void {

@@ -7,12 +7,22 @@ import type { ZoneSet } from "#dns/answer/zone-set.ts";
 import { EDE } from "#dns/wire/edns.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 import { TYPE } from "#dns/wire/types.ts";
-import { lookup, MATCH } from "#dns/zone/lookup.ts";
+import { findNode, lookup, lookupAbove, lookupAt, MATCH } from "#dns/zone/lookup.ts";
 
 export function createFind(zones: ZoneSet): Step {
   return (draft) => {
     const { query } = draft;
     const { name } = query;
+    // Most names exist: one comparison then tells zone and node.
+    const likely = query.qtype === TYPE.DS ? undefined : zones.guess(name);
+    if (likely?.image !== undefined) {
+      const node = findNode(likely.image, name, 0);
+      if (node >= 0) {
+        draft.zone = likely;
+        lookupAt(likely.image, node, draft.lookup);
+        return VERDICT.continue;
+      }
+    }
     let zone = zones.find(name, 0);
     if (zone === undefined) return refuseWith(draft, RCODE.REFUSED, EDE.NOT_AUTHORITATIVE);
     if (query.qtype === TYPE.DS && zone.apexLabels === name.labelCount && name.labelCount > 0) {
@@ -32,7 +42,8 @@ export function createFind(zones: ZoneSet): Step {
     }
     if (zone.image === undefined) return refuseWith(draft, RCODE.SERVFAIL, EDE.NOT_READY);
     draft.zone = zone;
-    lookup(zone.image, name, draft.lookup);
+    if (zone === likely) lookupAbove(zone.image, name, draft.lookup);
+    else lookup(zone.image, name, draft.lookup);
     return VERDICT.continue;
   };
 }

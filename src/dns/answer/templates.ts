@@ -1,67 +1,77 @@
 /**
- * Finds an answer that was compiled before, and keeps a new one.
+ * Finds an answer that needs no walk: records that are ready in the zone's image, or what was compiled before; and keeps
+ * what was compiled anew.
  *
  * `recall` decides the same as `walk.ts`, by the first name alone; where it cannot, it says nothing and the walk is
  * taken. A property test holds that both give the same octets.
  * @module
  */
+import type { Draft } from "#dns/answer/draft.ts";
 import { NO_RRSET, selectRrset } from "#dns/answer/select.ts";
 import type { Steering } from "#dns/answer/steering.ts";
 import type { Template } from "#dns/answer/template.ts";
 import { isAliasRrset, isParentSideDs, KEEP, type Walker } from "#dns/answer/walk.ts";
 import type { ServedZone } from "#dns/answer/zone-set.ts";
-import type { NameKey } from "#dns/wire/name-key.ts";
 import { TYPE } from "#dns/wire/types.ts";
-import { findRrset, NODE, NODE_FLAG, NODE_IS_SPECIAL, NODE_WORDS } from "#dns/zone/image.ts";
-import { type Lookup, MATCH } from "#dns/zone/lookup.ts";
+import { findRrset, NODE, NODE_FLAG, NODE_IS_SPECIAL, NODE_WORDS, RRSET, RRSET_WORDS } from "#dns/zone/image.ts";
+import { MATCH } from "#dns/zone/lookup.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
-/** @returns the compiled answer, or undefined: walk */
-export function recall(
+/** @returns whether the draft has its answer now, in `readyRrset` or `template`; false: walk */
+export function recall(steering: Steering, draft: Draft): boolean {
+  const { query, lookup: found } = draft;
+  const zone = draft.zone!;
+  const image = zone.image!;
+  const { match, node } = found;
+  const isNode = match === MATCH.exact || match === MATCH.wildcard;
+  if (!isNode && !isParentSideDs(image, query.name, found, query.qtype)) {
+    if (match === MATCH.missing) return recallTemplate(draft, zone.missing);
+    return match === MATCH.referral && recallTemplate(draft, zone.byCut.get(node));
+  }
+  const flags = image.nodes[node * NODE_WORDS + NODE.flags]!;
+  if ((flags & NODE_FLAG.cname) !== 0 && query.qtype !== TYPE.CNAME && query.qtype !== TYPE.ANY) {
+    return recallTemplate(draft, recallChain(steering, zone, image, node, query.qtype));
+  }
+  const isPlain = (flags & NODE_IS_SPECIAL) === 0 && query.qtype !== TYPE.ANY;
+  const rrset = isPlain ? findRrset(image, node, query.qtype) : selectRrset(steering, zone, image, node, query.qtype);
+  if (rrset === NO_RRSET) return recallTemplate(draft, zone.nodata);
+  if (rrset < 0) return false;
+  if (image.rrsets[rrset * RRSET_WORDS + RRSET.readyOctets] !== 0) {
+    draft.readyRrset = rrset;
+    return true;
+  }
+  if (!isAliasRrset(image, rrset)) return recallTemplate(draft, zone.byRrset.get(rrset));
+  if (query.qtype === TYPE.ANY) return false;
+  return recallTemplate(draft, zone.byAlias.get(node * 2 + (query.qtype === TYPE.AAAA ? 1 : 0)));
+}
+
+function recallTemplate(draft: Draft, template: Template | undefined): boolean {
+  draft.template = template;
+  return template !== undefined;
+}
+
+/** @param node has a CNAME */
+function recallChain(
   steering: Steering,
   zone: ServedZone,
   image: ZoneImage,
-  name: NameKey,
+  node: number,
   qtype: number,
-  found: Lookup,
 ): Template | undefined {
-  const { node } = found;
-  switch (found.match) {
-    case MATCH.missing:
-      return zone.missing;
-    case MATCH.dname:
-      return undefined;
-    case MATCH.referral:
-      if (!isParentSideDs(image, name, found, qtype)) return zone.byCut.get(node);
-      break;
-    default:
+  const chain = zone.chains.get(node);
+  if (chain === undefined) return undefined;
+  if (chain.endMatch === MATCH.exact || chain.endMatch === MATCH.wildcard) {
+    return chain.templates.get(selectRrset(steering, zone, image, chain.endNode, qtype));
   }
-  const flags = image.nodes[node * NODE_WORDS + NODE.flags]!;
-  if ((flags & NODE_IS_SPECIAL) === 0 && qtype !== TYPE.ANY) {
-    const rrset = findRrset(image, node, qtype);
-    return rrset < 0 ? zone.nodata : zone.byRrset[rrset];
-  }
-  if ((flags & NODE_FLAG.cname) !== 0 && qtype !== TYPE.CNAME && qtype !== TYPE.ANY) {
-    const chain = zone.chains.get(node);
-    if (chain === undefined) return undefined;
-    let key: number = NO_RRSET;
-    if (chain.endMatch === MATCH.exact || chain.endMatch === MATCH.wildcard) {
-      key = selectRrset(steering, zone, image, chain.endNode, qtype);
-    } else if (qtype === TYPE.DS) return undefined; // the chain may end at a cut, whose DS is ours
-    return chain.templates.get(key);
-  }
-  const selected = selectRrset(steering, zone, image, node, qtype);
-  if (selected === NO_RRSET) return zone.nodata;
-  if (selected < 0) return undefined;
-  if (!isAliasRrset(image, selected)) return zone.byRrset[selected];
-  return qtype === TYPE.ANY ? undefined : zone.byAlias.get(node * 2 + (qtype === TYPE.AAAA ? 1 : 0));
+  // The chain may end at a cut, whose DS is ours.
+  return qtype === TYPE.DS ? undefined : chain.templates.get(NO_RRSET);
 }
 
 /** Keeps what the walk has just planned, where it says that it may be kept. */
 export function remember(walker: Walker, zone: ServedZone, template: Template): void {
   switch (walker.keep) {
     case KEEP.byRrset:
-      zone.byRrset[walker.keepAt] = template;
+      zone.byRrset.set(walker.keepAt, template);
       break;
     case KEEP.nodata:
       zone.nodata = template;

@@ -10,7 +10,6 @@ import type { Steering } from "#dns/answer/steering.ts";
 import type { Template } from "#dns/answer/template.ts";
 import { formatName } from "#dns/wire/name.ts";
 import { createNameKey, isSuffixAt, type NameKey, readNameKey } from "#dns/wire/name-key.ts";
-import { RRSET_WORDS } from "#dns/zone/image.ts";
 import type { Match } from "#dns/zone/lookup.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
@@ -31,8 +30,8 @@ export type ServedZone = {
   readonly apexHash: number;
   /** Number of each service in `Steering`, by its position in `image.services`; -1: there is no such service. */
   readonly services: Int32Array;
-  /** Positive answers by RRset. */
-  readonly byRrset: (Template | undefined)[];
+  /** Positive answers by RRset, of those that are not ready in the image. */
+  readonly byRrset: Map<number, Template>;
   /** Referrals by the cut's node. */
   readonly byCut: Map<number, Template>;
   /** By 2 × node, + 1 for AAAA. */
@@ -50,6 +49,11 @@ export type ZoneSet = {
    * @returns undefined: no zone encloses it
    */
   find(name: NameKey, label: number): ServedZone | undefined;
+  /**
+   * The zone that `find(name, 0)` yields if no two suffixes share a hash: names are not compared. A name that is found
+   * in its image is one of that zone, since it ends in the zone's apex; one that is not found proves nothing.
+   */
+  guess(name: NameKey): ServedZone | undefined;
 };
 
 /**
@@ -90,6 +94,18 @@ export function createZoneSet(
       }
       return undefined;
     },
+    guess(name) {
+      const last = name.labelCount;
+      for (let from = last > deepest ? last - deepest : 0; from <= last; from++) {
+        const hash = name.hashes[from]!;
+        for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+          const zone = table[slot];
+          if (zone === undefined) break;
+          if (zone.apexHash === hash) return zone;
+        }
+      }
+      return undefined;
+    },
   };
 }
 
@@ -102,14 +118,13 @@ function serve(
   if (image && image.seed !== seed) throw new RhumbError("RHUMB_DNS_MIXED_SEEDS", formatName(apex));
   const key = createNameKey();
   readNameKey(apex, 0, apex.length, seed, key);
-  const rrsets = image ? image.rrsets.length / RRSET_WORDS : 0;
   return {
     image,
     apex: key.octets.slice(0, key.length),
     apexLabels: key.labelCount,
     apexHash: key.hashes[0]!,
     services: Int32Array.from(image?.services ?? [], (name) => steering.serviceNumber(name)),
-    byRrset: new Array<Template | undefined>(rrsets).fill(undefined),
+    byRrset: new Map(),
     byCut: new Map(),
     byAlias: new Map(),
     chains: new Map(),

@@ -6,7 +6,6 @@
  * Units:   octets; `labelCount` does not count the root label.
  * @module
  */
-import { mix32 } from "#base/hash.ts";
 import { FAULT } from "#dns/wire/fault.ts";
 import { LOWER, MAX_LABELS, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
 
@@ -29,9 +28,20 @@ export const createNameKey = (): NameKey => ({
   hashes: new Int32Array(MAX_LABELS),
 });
 
+/** FNV-1a (RFC 9923): offset basis and prime. Hashes a label in the same pass that lower-cases it. */
+const FNV_BASIS = 0x811c9dc5 | 0;
+const FNV_PRIME = 0x01000193;
+
+/** Hash of a suffix from that of its first label and of the suffix behind it: all bits reach the low ones, int32. */
+function joinHashes(label: number, suffix: number): number {
+  let hash = Math.imul(label ^ suffix, 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}
+
 /**
- * Reads an uncompressed name (RFC 1035 §3.1) into `key`, in one pass forward for bounds, case and labels and one back
- * for the hashes. A compression pointer is a bad label here: questions must not have one.
+ * Reads an uncompressed name (RFC 1035 §3.1) into `key`: one pass over its octets for bounds, case and label hashes, and
+ * one back over its labels for the hashes of suffixes. A compression pointer is a bad label here: questions must not have one.
  *
  * @param at offset of the first length octet; the name must end before `end`
  * @param seed of the hash: the same for a process's zones and its queries
@@ -49,22 +59,28 @@ export function readNameKey(source: Uint8Array, at: number, end: number, seed: n
     const stop = at + 1 + length;
     if (stop - start >= MAX_NAME_OCTETS) return FAULT.nameTooLong;
     if (stop >= end) return FAULT.truncated;
-    labelAt[count++] = at - start;
-    octets[at - start] = length;
-    for (let from = at + 1; from < stop; from++) octets[from - start] = LOWER[source[from]!]!;
+    let to = at - start;
+    labelAt[count] = to;
+    octets[to] = length;
+    let hash = FNV_BASIS ^ length;
+    for (let from = at + 1; from < stop; from++) {
+      const octet = LOWER[source[from]!]!;
+      octets[++to] = octet;
+      hash = Math.imul(hash ^ octet, FNV_PRIME);
+    }
+    hashes[count++] = hash;
     at = stop;
   }
-  let position = at - start;
-  octets[position] = 0;
-  labelAt[count] = position;
-  key.length = position + 1;
+  const last = at - start;
+  octets[last] = 0;
+  labelAt[count] = last;
+  key.length = last + 1;
   key.labelCount = count;
-  let hash = seed ^ 0x811c9dc5;
-  hashes[count] = mix32(hash);
+  let hash = joinHashes(FNV_BASIS, seed | 0);
+  hashes[count] = hash;
   for (let label = count - 1; label >= 0; label--) {
-    const first = labelAt[label]!;
-    while (position > first) hash = Math.imul(hash ^ octets[--position]!, 0x01000193);
-    hashes[label] = mix32(hash);
+    hash = joinHashes(hashes[label]!, hash);
+    hashes[label] = hash;
   }
   return at + 1;
 }

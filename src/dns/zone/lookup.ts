@@ -37,12 +37,12 @@ export const createLookup = (): Lookup => ({ match: MATCH.missing, node: 0, encl
 /** @returns the node whose name is the suffix of `name` from label `label` on, or -1 */
 export function findNode(image: ZoneImage, name: NameKey, label: number): number {
   const { table, nodes } = image;
-  const mask = table.length / TABLE_WORDS - 1;
+  const last = table.length - TABLE_WORDS;
   const hash = name.hashes[label]!;
-  for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-    const entry = table[slot * TABLE_WORDS + 1]!;
+  for (let slot = Math.imul(hash, TABLE_WORDS) & last; ; slot = (slot + TABLE_WORDS) & last) {
+    const entry = table[slot + 1]!;
     if (entry === 0) return -1;
-    if (table[slot * TABLE_WORDS] !== hash) continue;
+    if (table[slot] !== hash) continue;
     const word = (entry - 1) * NODE_WORDS;
     if (isSuffixAt(name, label, image.names, nodes[word + NODE.nameAt]!, nodes[word + NODE.nameOctets]!)) {
       return entry - 1;
@@ -52,30 +52,39 @@ export function findNode(image: ZoneImage, name: NameKey, label: number): number
 
 /** @param name lies at or below the image's apex, and was hashed with the image's seed */
 export function lookup(image: ZoneImage, name: NameKey, into: Lookup): void {
+  const node = findNode(image, name, 0);
+  if (node >= 0) lookupAt(image, node, into);
+  else lookupAbove(image, name, into);
+}
+
+/** The name is that of `node`. */
+export function lookupAt(image: ZoneImage, node: number, into: Lookup): void {
+  const barrier = image.nodes[node * NODE_WORDS + NODE.barrier]!;
+  into.encloserLabel = 0;
+  into.match = MATCH.exact;
+  into.node = node;
+  if (barrier >= 0) stopAt(image, barrier, into);
+}
+
+/** The name itself has no node, but lies below the apex. */
+export function lookupAbove(image: ZoneImage, name: NameKey, into: Lookup): void {
   const { nodes } = image;
-  let node = findNode(image, name, 0);
-  let barrier: number;
-  if (node >= 0) {
-    into.encloserLabel = 0;
-    barrier = nodes[node * NODE_WORDS + NODE.barrier]!;
-    if (barrier < 0) {
-      into.match = MATCH.exact;
-      into.node = node;
-      return;
-    }
-  } else {
-    let label = 0;
-    while (node < 0) node = findNode(image, name, ++label); // ends at the apex
-    into.encloserLabel = label;
-    barrier = nodes[node * NODE_WORDS + NODE.barrierBelow]!;
-    if (barrier < 0) {
-      const wildcard = nodes[node * NODE_WORDS + NODE.wildcard]!;
-      into.match = wildcard < 0 ? MATCH.missing : MATCH.wildcard;
-      into.node = wildcard < 0 ? node : wildcard;
-      return;
-    }
+  let label = 1;
+  let node = findNode(image, name, label);
+  while (node < 0) node = findNode(image, name, ++label); // ends at the apex
+  into.encloserLabel = label;
+  const barrier = nodes[node * NODE_WORDS + NODE.barrierBelow]!;
+  if (barrier >= 0) {
+    stopAt(image, barrier, into);
+    return;
   }
-  const isCut = (nodes[barrier * NODE_WORDS + NODE.flags]! & NODE_FLAG.cut) !== 0;
+  const wildcard = nodes[node * NODE_WORDS + NODE.wildcard]!;
+  into.match = wildcard < 0 ? MATCH.missing : MATCH.wildcard;
+  into.node = wildcard < 0 ? node : wildcard;
+}
+
+function stopAt(image: ZoneImage, barrier: number, into: Lookup): void {
+  const isCut = (image.nodes[barrier * NODE_WORDS + NODE.flags]! & NODE_FLAG.cut) !== 0;
   into.match = isCut ? MATCH.referral : MATCH.dname;
   into.node = barrier;
 }
