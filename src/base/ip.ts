@@ -8,15 +8,24 @@ export type Cidr = { readonly bytes: IpBytes; readonly bits: number };
 
 /** @returns 4 octets, or undefined when `text` is not a dotted quad without leading zeros (RFC 6943 §3.1.1). */
 export function parseIpv4(text: string): IpBytes | undefined {
-  const parts = text.split(".");
-  if (parts.length !== 4) return undefined;
+  if (text.length < 7 || text.length > 15) return undefined;
   const bytes = new Uint8Array(4);
-  for (let index = 0; index < 4; index++) {
-    const part = parts[index]!;
-    if (!/^(0|[1-9][0-9]{0,2})$/.test(part) || Number(part) > 255) return undefined;
-    bytes[index] = Number(part);
+  let part = 0;
+  let digits = 0;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code === 0x2e) {
+      if (digits === 0 || ++part > 3) return undefined;
+      digits = 0;
+      continue;
+    }
+    const digit = code - 0x30;
+    const before = bytes[part]!;
+    if (digit < 0 || digit > 9 || (digits > 0 && before === 0) || before * 10 + digit > 255) return undefined;
+    bytes[part] = before * 10 + digit;
+    digits++;
   }
-  return bytes;
+  return part === 3 && digits > 0 ? bytes : undefined;
 }
 
 /** @returns 16 octets, or undefined when `text` is not an IPv6 address (RFC 4291 §2.2; no zone index). */

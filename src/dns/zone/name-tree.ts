@@ -6,10 +6,12 @@
  * Never:   looks at records.
  * @module
  */
-import { isWildcard, MAX_NAME_OCTETS } from "#dns/wire/name.ts";
+import { MAX_NAME_OCTETS } from "#dns/wire/name.ts";
 import { createNameKey, isSuffixAt, type NameKey, readNameKey } from "#dns/wire/name-key.ts";
 import { grown } from "#dns/zone/grown.ts";
 import { APEX_NODE, NODE, NODE_WORDS, TABLE_WORDS } from "#dns/zone/image.ts";
+
+const ASTERISK = 0x2a;
 
 export class NameTree {
   /** Nodes. */
@@ -119,7 +121,8 @@ export class NameTree {
     this.nodes[word + NODE.wildcard] = -1;
     this.octetCount += length;
     place(this.table, key.hashes[label]!, node + 1);
-    if (node !== APEX_NODE && isWildcard(this.name(node))) this.nodes[parent * NODE_WORDS + NODE.wildcard] = node;
+    const isWildcard = key.octets[from] === 1 && key.octets[from + 1] === ASTERISK;
+    if (isWildcard && node !== APEX_NODE) this.nodes[parent * NODE_WORDS + NODE.wildcard] = node;
     return node;
   }
 
