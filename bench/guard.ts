@@ -8,14 +8,15 @@
  * @module
  */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createCpuQuota } from "./lib/cpu-quota.ts";
-import { type DnsServer, LOAD_CORE, RECIPES, startServer } from "./lib/dns-servers.ts";
-import { writeInput, writeRhumbConfig } from "./lib/dns-world.ts";
+import { RHUMB_DGRAM } from "./lib/dns-recipe-rhumb.ts";
+import { type DnsServer, LOAD_CORE, startServer } from "./lib/dns-servers.ts";
+import { NAMES, writeTextQueries, zoneText } from "./lib/dns-world.ts";
 import { describeMachine, readArguments, writeReport } from "./lib/machine.ts";
 
 const { isQuick, json } = readArguments("npm run bench -- guard");
@@ -84,27 +85,22 @@ function capacityOf(server: DnsServer, queries: string): number {
   return Number(/Queries per second:\s+([\d.]+)/.exec(stdout)?.[1]);
 }
 
-const recipe = RECIPES[0]!;
 const results: Record<string, unknown> = {};
 const ratios: Record<string, number> = {};
 for (const hasFilter of [true, false]) {
   const folder = mkdtempSync(join(tmpdir(), "rhumb-bench-guard-"));
-  writeInput(folder);
+  const zoneFile = join(folder, "zone");
+  const queries = join(folder, "static.queries");
+  writeFileSync(zoneFile, zoneText(NAMES));
+  writeTextQueries(queries, NAMES);
+  const world = { names: NAMES, mapNodes: undefined, workers: 1 };
   const server = await startServer(
-    {
-      ...recipe,
-      prepare(inside, zoneFile, port) {
-        const [node, script] = recipe.prepare(inside, zoneFile, port);
-        const file = writeRhumbConfig(inside, port, { rate: 1_000_000 });
-        return [node!, ...(hasFilter ? [] : ["--no-experimental-ffi"]), script!, file];
-      },
-    },
-    join(folder, "server"),
-    join(folder, "zone"),
+    RHUMB_DGRAM,
+    { folder: join(folder, "server"), world, zoneFile, database: undefined },
+    ([node, ...rest]) => [node!, ...(hasFilter ? [] : ["--no-experimental-ffi"]), ...rest],
   );
   const quota = createCpuQuota(server.pids);
   try {
-    const queries = join(folder, "static.queries");
     const whole = capacityOf(server, queries);
     const { perSecond: possible } = await flood(server.port, 1, 0, "names").ended;
     quota?.set(Math.min(1, (0.45 * possible) / (FLOOD_FACTOR * whole)));

@@ -1,0 +1,78 @@
+/**
+ * The command line of `bench/dns.ts`. Pure.
+ * @module
+ */
+import { parseArgs } from "node:util";
+
+export const USAGE = `Usage: npm run bench -- dns [options]
+  --quick                one second a round, three rounds, small worlds
+  --only LOAD[,LOAD]     these loads alone
+  --subjects NAME[,…]    these servers alone
+  --rounds N             7 by default
+  --json FILE            writes machine, rounds and ratios, after each load; loads that FILE has already stay in it
+  --resume               measures only loads that FILE does not have yet
+  --markdown PAGE        puts the tables of FILE into a page, between its marks
+Example: npm run bench -- dns --only static,steered --subjects batch,gdnsd,gdnsd-geoip
+`;
+export type DnsOptions = {
+  readonly isQuick: boolean;
+  readonly only: readonly string[] | undefined;
+  readonly subjects: readonly string[] | undefined;
+  readonly rounds: number;
+  readonly json: string | undefined;
+  readonly isResumed: boolean;
+  readonly markdown: string | undefined;
+};
+
+/**
+ * @param known names that `--only` and `--subjects` may have
+ * @returns "help", or a sentence that says what is wrong
+ */
+export function parseDnsOptions(
+  args: readonly string[],
+  known: { readonly loads: readonly string[]; readonly subjects: readonly string[] },
+): DnsOptions | string {
+  let values: ReturnType<typeof parse>;
+  try {
+    values = parse(args);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  if (values.help) return "help";
+  const only = values.only?.split(",");
+  const subjects = values.subjects?.split(",");
+  for (const [flag, list, names] of [
+    ["--only", only, known.loads],
+    ["--subjects", subjects, known.subjects],
+  ] as const) {
+    const strange = list?.find((name) => !names.includes(name));
+    if (strange !== undefined) return `${flag} does not know ${JSON.stringify(strange)}; it knows ${names.join(", ")}`;
+  }
+  const rounds = Number(values.rounds ?? (values.quick ? 3 : 7));
+  if (!Number.isInteger(rounds) || rounds < 1) return `--rounds must be a whole number above 0, not ${values.rounds}`;
+  if (values.resume && values.json === undefined) return "--resume needs --json FILE, the file to go on with";
+  return {
+    isQuick: values.quick ?? false,
+    only,
+    subjects,
+    rounds,
+    json: values.json,
+    isResumed: values.resume ?? false,
+    markdown: values.markdown,
+  };
+}
+
+const parse = (args: readonly string[]) =>
+  parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: "boolean" },
+      only: { type: "string" },
+      subjects: { type: "string" },
+      rounds: { type: "string" },
+      json: { type: "string" },
+      resume: { type: "boolean" },
+      markdown: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
+  }).values;
