@@ -4,7 +4,9 @@
  * Owns:    the types. Writer: `config/load.ts`; tests write them by hand.
  * @module
  */
+import type { Place } from "#config/read-text.ts";
 import type { Path } from "#config/yaml.ts";
+import type { LoadedZone } from "#config/zones.ts";
 
 export type TextFile = {
   /** As it stands in messages: the way the operator wrote the path of rhumb.yaml, plus what follows. */
@@ -15,6 +17,21 @@ export type TextFile = {
 export type UnreadableFile = { readonly path: Path; readonly says: string; readonly fix: string };
 export type Secret = { readonly value: string } | { readonly fault: string };
 export type ScriptFile = { readonly path: string } | { readonly fault: string; readonly fix: string };
+
+export type ZoneFile = TextFile & {
+  /** The file's name without `.zone`, with the root dot. */
+  readonly origin: string;
+  /** What was made of its text where that was read; `text` is then empty. */
+  readonly loaded?: LoadedZone;
+};
+
+export type UnreadZones = {
+  readonly place: Place;
+  /** Folder of the zones, as configured. */
+  readonly zonesPath: string;
+  /** Files in it. */
+  readonly names: readonly string[];
+};
 
 /** `$INCLUDE` of a zone file with its file name, quoted or not. */
 export const INCLUDE_PATTERN = /^[ \t]*\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;]+))/gim;
@@ -29,10 +46,11 @@ export type ConfigFiles = {
   readonly healthOverrides: (TextFile & { readonly changedAtMs: number }) | undefined;
   /** One check a file; the file's name without `.yaml` is the check's name. */
   readonly checks: readonly (TextFile & { readonly name: string })[];
-  /** `origin` is the file's name without `.zone`, with the root dot. */
-  readonly zones: readonly (TextFile & { readonly origin: string })[];
+  readonly zones: readonly ZoneFile[];
   /** Opens what a zone file includes; stays within the folder of the zones. */
   readonly include: (path: string, from: string) => TextFile | undefined;
+  /** Zone files that are too much to be read in passing: `app/zone-loader.ts` reads them before anything is compiled. */
+  readonly unread?: UnreadZones | undefined;
   /** By reference (`env:NAME`, `file:PATH`). */
   readonly secrets: ReadonlyMap<string, Secret>;
   /** Programs of script checks, by the name that the check gives. */

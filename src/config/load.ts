@@ -4,34 +4,21 @@
  * Never:   judges what it reads. What cannot be read becomes an entry of `unreadable`, and compile reports it.
  * @module
  */
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { basename, dirname, extname, isAbsolute, join, normalize, relative, resolve, sep } from "node:path";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, join, normalize, resolve } from "node:path";
 import { RhumbError } from "#base/errors.ts";
 import type { Problem } from "#base/problem.ts";
-import {
-  type ConfigFiles,
-  INCLUDE_PATTERN,
-  type ScriptFile,
-  type Secret,
-  type TextFile,
-  type UnreadableFile,
-} from "#config/files.ts";
+import type { ConfigFiles, ScriptFile, Secret, TextFile } from "#config/files.ts";
 import { parseRoot, type RootConfig } from "#config/parse.ts";
+import { createTextReader, isInside, messageOf, type Place } from "#config/read-text.ts";
 import { type Path, parseYaml } from "#config/yaml.ts";
+import { readZoneFiles } from "#config/zone-files.ts";
 
 export type LoadOptions = {
   /** Where `env:NAME` is looked up. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-};
-
-/** Deeper chains of $INCLUDE are loops. */
-const MAX_INCLUDE_DEPTH = 16;
-const MAX_FILE_OCTETS = 256 * 1_048_576;
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-const isInside = (folder: string, file: string): boolean => {
-  const rest = relative(folder, file);
-  return rest !== "" && rest !== ".." && !rest.startsWith(`..${sep}`) && !isAbsolute(rest);
+  /** Where zone files have more octets than this together, they are left unread (`ConfigFiles.unread`). */
+  readonly maxZoneOctets?: number;
 };
 
 /** Whether rhumb.yaml itself says it, rather than a default. */
@@ -60,60 +47,12 @@ export function secretsOf(root: RootConfig): string[] {
  */
 export function loadConfig(configPath: string, options: LoadOptions = {}): ConfigFiles {
   const env = options.env ?? process.env;
-  const folder = dirname(resolve(configPath));
-  const shownFolder = dirname(configPath);
-  const hash = createHash("sha256");
-  const files: string[] = [];
-  const folders = new Set<string>([folder]);
-  const listed: string[] = [];
-  const sources: string[] = [];
+  const place: Place = { folder: dirname(resolve(configPath)), shownFolder: dirname(configPath) };
+  const { folder } = place;
+  const reader = createTextReader(place);
+  const { absolute, shown, readText, read, list, hash, files, folders, unreadable } = reader;
   const secretFiles: string[] = [];
-  const unreadable: UnreadableFile[] = [];
-  const absolute = (path: string): string => resolve(folder, path);
-  const shown = (path: string): string => (isAbsolute(path) ? path : normalize(join(shownFolder, path)));
-
-  const readText = (path: string): string => {
-    const full = absolute(path);
-    files.push(full);
-    folders.add(dirname(full));
-    if (statSync(full).size > MAX_FILE_OCTETS) throw new Error(`the file is larger than ${MAX_FILE_OCTETS} octets`);
-    const text = readFileSync(full, "utf8");
-    hash.update(`${full}\0${text.length}\0${text}`);
-    sources.push(full);
-    return text;
-  };
-  /** @param isOptional a missing file is no problem */
-  const read = (path: string, setting: Path, isOptional: boolean): TextFile | undefined => {
-    try {
-      return { file: shown(path), text: readText(path) };
-    } catch (error) {
-      const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
-      if (!(isMissing && isOptional))
-        unreadable.push({
-          path: setting,
-          says: isMissing ? `There is no file ${shown(path)}` : `Cannot read ${shown(path)}: ${messageOf(error)}`,
-          fix: isMissing ? "Create it, or correct the path" : "Check that this user may read it",
-        });
-      return undefined;
-    }
-  };
-  const list = (path: string, extension: string, setting: Path): string[] => {
-    try {
-      folders.add(absolute(path));
-      listed.push(absolute(path));
-      return readdirSync(absolute(path))
-        .filter((name) => extname(name) === extension && !name.startsWith("."))
-        .sort();
-    } catch (error) {
-      const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
-      unreadable.push({
-        path: setting,
-        says: isMissing ? `There is no folder ${shown(path)}` : `Cannot list ${shown(path)}: ${messageOf(error)}`,
-        fix: isMissing ? "Create it, or correct the path" : "Check that it is a folder, and that this user may read it",
-      });
-      return [];
-    }
-  };
+  folders.add(folder);
 
   let rootText: string;
   try {
@@ -125,12 +64,9 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
   // Its problems are reported by `parseConfig`; here only its paths are needed.
   const root = parseRoot(rootFile, []);
 
-  const zones = root.hasDns
-    ? list(root.zones, ".zone", ["zones"]).flatMap((name) => {
-        const file = read(join(root.zones, name), ["zones"], false);
-        return file ? [{ ...file, origin: `${basename(name, ".zone").replace(/\.+$/, "")}.` }] : [];
-      })
-    : [];
+  const zoneNames = root.hasDns ? list(root.zones, ".zone", ["zones"]) : [];
+  const zoneReader = createTextReader(place);
+  const zoneFiles = readZoneFiles(place, root.zones, zoneNames, zoneReader, options.maxZoneOctets);
   const checkFolder = root.health?.checks ?? "health/";
   const hasCheckFolder = existsSync(absolute(checkFolder));
   const checks = (hasCheckFolder ? list(checkFolder, ".yaml", ["health", "checks"]) : [])
@@ -147,30 +83,6 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     });
   const overridesPath = join(checkFolder, "overrides.yaml");
   const overrides = read(overridesPath, ["health", "checks"], true);
-
-  // What zone files include is read ahead, so that parsing them stays pure and the digest covers all of it.
-  const zonesFolder = absolute(root.zones);
-  const included = new Map<string, TextFile | undefined>();
-  const includeKey = (path: string, from: string): string =>
-    resolve(dirname(isAbsolute(from) ? from : resolve(folder, relative(shownFolder, from))), path);
-  const readIncludes = (zone: TextFile, depth: number): void => {
-    for (const match of zone.text.matchAll(INCLUDE_PATTERN)) {
-      const key = includeKey(match[1] ?? match[2]!, zone.file);
-      if (included.has(key) || depth > MAX_INCLUDE_DEPTH) continue;
-      let result: TextFile | undefined;
-      try {
-        // Both sides by their real paths: a symbolic link does not lead out of the folder.
-        if (isInside(realpathSync(zonesFolder), realpathSync(key)))
-          result = { file: shown(join(root.zones, relative(zonesFolder, key))), text: readText(key) };
-      } catch {
-        // Missing or unreadable: the zone parser says so, with the line of the $INCLUDE.
-      }
-      included.set(key, result);
-      if (result) readIncludes(result, depth + 1);
-    }
-  };
-  for (const zone of zones) readIncludes(zone, 0);
-  const include = (path: string, from: string) => included.get(includeKey(path, from));
 
   const secrets = new Map<string, Secret>();
   for (const reference of secretsOf(root)) {
@@ -211,6 +123,14 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     return file && !existsSync(absolute(file)) ? [{ path: ["geo", key], file: shown(file) }] : [];
   });
 
+  if (zoneFiles) {
+    hash.update(zoneReader.hash.digest());
+    files.push(...zoneReader.files);
+    for (const path of zoneReader.folders) folders.add(path);
+    reader.sources.push(...zoneReader.sources);
+    unreadable.push(...zoneReader.unreadable);
+  }
+
   const changedAtMs = overrides ? statSync(absolute(overridesPath)).mtimeMs : 0;
   const regionsPath = root.geo?.regions ?? "geo-data/regions.yaml";
   return {
@@ -221,15 +141,16 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     geoOverrides: read(root.geo?.overrides ?? "geo-data/overrides.yaml", ["geo", "overrides"], true),
     healthOverrides: overrides ? { ...overrides, changedAtMs } : undefined,
     checks,
-    zones,
-    include,
+    zones: zoneFiles?.zones ?? [],
+    include: zoneFiles?.include ?? (() => undefined),
+    unread: zoneFiles ? undefined : { place, zonesPath: root.zones, names: zoneNames },
     secrets,
     scripts,
     missingDatabases,
     unreadable,
-    sources,
+    sources: reader.sources,
     secretFiles,
-    watched: { files, listed, folders: [...folders].filter((path) => existsSync(path)) },
+    watched: { files, listed: reader.listed, folders: [...folders].filter((path) => existsSync(path)) },
     digest: hash.digest("hex"),
   };
 }

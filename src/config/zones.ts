@@ -2,7 +2,8 @@
  * Zone files → images, and which services their STEER records name.
  *
  * Owns:    the cache of images: a zone whose text did not change is not read again, so a reload that touches one line
- *          of services.yaml does not cost the time of a hundred thousand records.
+ *          of services.yaml does not cost the time of a hundred thousand records. Zones that were loaded elsewhere
+ *          (`app/zone-loader.ts`) are taken as they are.
  * @module
  */
 import { createHash } from "node:crypto";
@@ -14,7 +15,8 @@ import { type ReadZone, readZone } from "#dns/zone/read-zone.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
 type Include = ConfigFiles["include"];
-type LoadedZone = ReadZone & { readonly digest: string };
+/** A zone, and the digest of all the texts that it was made from. */
+export type LoadedZone = ReadZone & { readonly digest: string };
 /** One for the life of the process. */
 export type ZoneCache = Map<string, LoadedZone>;
 
@@ -39,6 +41,16 @@ function digestOf(zone: TextFile, include: Include): string {
   };
   add(zone);
   return hash.digest("hex");
+}
+
+function loadCached(zone: TextFile, apex: Uint8Array, seed: number, include: Include, cache: ZoneCache): LoadedZone {
+  const { file, text } = zone;
+  const digest = digestOf(zone, include);
+  const known = cache.get(file);
+  if (known?.digest === digest) return known;
+  const loaded = { digest, ...readZone(text, apex, seed, { file, include }) };
+  cache.set(file, loaded);
+  return loaded;
 }
 
 /** @param seed of the name hash, one for the life of the process */
@@ -69,18 +81,13 @@ export function compileZones(files: ConfigFiles, seed: number, cache: ZoneCache,
       continue;
     }
     owners.set(apexText, zone.file);
-    const digest = digestOf(zone, files.include);
-    const known = cache.get(zone.file);
-    const { file } = zone;
-    const loaded =
-      known?.digest === digest
-        ? known
-        : { digest, ...readZone(zone.text, apex, seed, { file, include: files.include }) };
-    cache.set(zone.file, loaded);
+    const loaded = zone.loaded ?? loadCached(zone, apex, seed, files.include, cache);
     problems.push(...loaded.problems);
     steers.push(...loaded.steers);
     if (loaded.image) images.push(loaded.image);
   }
-  for (const file of cache.keys()) if (!files.zones.some((zone) => zone.file === file)) cache.delete(file);
+  for (const file of cache.keys()) {
+    if (!files.zones.some((zone) => zone.file === file && !zone.loaded)) cache.delete(file);
+  }
   return { images, steers, recordCount: images.reduce((sum, image) => sum + image.recordCount, 0) };
 }
