@@ -23,41 +23,40 @@ export const systemClock: Clock = {
 };
 
 /**
+ * Where a clock that is read for many keeps its number. Undefined at first, so that V8 keeps the pointer to the number that
+ * was read: a field that has held numbers only is stored flat, and each read of it makes a new object for the callee.
+ */
+type Reading = { nowMs: number | undefined };
+
+/**
  * A clock that is read once per turn of the event loop: a transport hands over datagrams in batches, and asking the
  * system for the time costs as much as finding an answer does. In a turn that lasts long the time lags behind by that.
  */
 export function createTurnClock(read: () => number = Date.now): Pick<Clock, "nowMs"> {
-  let isFresh = false;
-  let nowMs = 0;
-  const expire = (): void => {
-    isFresh = false;
-  };
-  return {
-    nowMs() {
-      if (!isFresh) {
-        nowMs = read();
-        isFresh = true;
-        setImmediate(expire).unref();
-      }
-      return nowMs;
-    },
-  };
+  const clock = createStepClock(read, () => setImmediate(clock.step).unref());
+  return clock;
 }
 
 /**
  * A clock that is read at most once per step, by who does many things in one turn of the event loop: `step()` says that
  * the time may have changed.
+ *
+ * @param onRead called after each reading
  */
-export function createStepClock(read: () => number = Date.now): Pick<Clock, "nowMs"> & { step(): void } {
+export function createStepClock(
+  read: () => number = Date.now,
+  onRead?: () => void,
+): Pick<Clock, "nowMs"> & { step(): void } {
+  const last: Reading = { nowMs: undefined };
   let isFresh = false;
-  let nowMs = 0;
   return {
     nowMs() {
       if (!isFresh) {
-        nowMs = read();
+        last.nowMs = read();
         isFresh = true;
+        onRead?.();
       }
-      return nowMs;
+      return last.nowMs!;
     },
     step() {
       isFresh = false;

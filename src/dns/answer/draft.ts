@@ -31,7 +31,11 @@ export type Draft = {
   request: Uint8Array;
   requestOctets: number;
   client: Client;
-  nowMs: number;
+  /**
+   * Unix time. Undefined before the first query, so that V8 keeps the pointer to the clock's number here: a field that
+   * only ever held numbers is stored flat, and each call that is handed it would make a new object.
+   */
+  nowMs: number | undefined;
   isUdp: boolean;
   isRefusedByAccess: boolean;
   readonly query: Query;
@@ -88,7 +92,7 @@ export const createDraft = (): Draft => ({
   request: NOTHING,
   requestOctets: 0,
   client: createClient(),
-  nowMs: 0,
+  nowMs: undefined,
   isUdp: true,
   isRefusedByAccess: false,
   query: createQuery(),

@@ -37,7 +37,7 @@ export function createFill(options: { steering: Steering; choose: Choose }): Ste
     const { steered, query } = draft;
     const { service } = template;
     fillSteerClient(draft);
-    steering.resolve(service, steeredType(steering, service, query.qtype), draft.steerClient, draft.nowMs, steered);
+    steering.resolve(service, steeredType(steering, service, query.qtype), draft.steerClient, draft.nowMs!, steered);
     draft.scopeBits = steered.scopeBits;
     if (steered.status === STEERED.servfail) {
       clearRecords(draft);

@@ -22,8 +22,12 @@ export type OptSettings = {
   readonly keepaliveUnits: number;
 };
 
-/** A version that we do not speak gets the OPT alone (RFC 6891 §6.1.3). */
-const hasOptions = (draft: Draft): boolean => draft.rcode !== RCODE.BADVERS;
+/**
+ * OPT without options: for a query without any, where we have nothing to say of our own; and for a version that we do not
+ * speak (RFC 6891 §6.1.3).
+ */
+const isBare = (draft: Draft): boolean =>
+  (draft.query.optionOctets === 0 && draft.ede === NO_EDE) || draft.rcode === RCODE.BADVERS;
 const hasCookie = (draft: Draft): boolean => draft.cookie >= COOKIE.fresh;
 const hasKeepalive = (draft: Draft): boolean => draft.query.hasKeepalive && !draft.isUdp;
 
@@ -31,7 +35,7 @@ const hasKeepalive = (draft: Draft): boolean => draft.query.hasKeepalive && !dra
 export function optOctets(draft: Draft, settings: OptSettings): number {
   const { query } = draft;
   if (!query.hasEdns) return 0;
-  if (!hasOptions(draft)) return OPT_OCTETS;
+  if (isBare(draft)) return OPT_OCTETS;
   let octets = OPT_OCTETS;
   if (query.hasNsid && settings.nsid.length > 0) octets += OPTION_HEADER_OCTETS + settings.nsid.length;
   if (hasCookie(draft)) octets += OPTION_HEADER_OCTETS + COOKIE_OCTETS;
@@ -55,14 +59,14 @@ export function writeOpt(draft: Draft, settings: OptSettings, at: number): numbe
   out[at + 8] = 0;
   const lengthAt = at + 9;
   at += OPT_OCTETS;
-  if (hasOptions(draft)) {
+  if (!isBare(draft)) {
     if (query.hasNsid && settings.nsid.length > 0) {
       at = beginOption(out, at, OPTION.NSID, settings.nsid.length);
       for (let index = 0; index < settings.nsid.length; index++) out[at++] = settings.nsid[index]!;
     }
     if (hasCookie(draft)) {
       at = beginOption(out, at, OPTION.COOKIE, COOKIE_OCTETS);
-      settings.guard.writeCookie(request, query.cookieAt, draft.client, draft.nowMs, draft.cookie, out, at);
+      settings.guard.writeCookie(request, query.cookieAt, draft.client, draft.nowMs!, draft.cookie, out, at);
       at += COOKIE_OCTETS;
     }
     if (draft.hasEcs) {

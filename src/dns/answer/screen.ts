@@ -74,7 +74,7 @@ function createScreenOptions(settings: ScreenSettings): Step {
       draft.hasEcs = true;
     }
     if (query.cookieAt >= 0) {
-      const cookie = guard.cookie(request, query.cookieAt, query.cookieOctets, draft.client, draft.nowMs);
+      const cookie = guard.cookie(request, query.cookieAt, query.cookieOctets, draft.client, draft.nowMs!);
       if (cookie === COOKIE.malformed) {
         draft.hasEcs = false;
         return refuseWith(draft, RCODE.FORMERR);

@@ -31,7 +31,7 @@ export function writeTsigError(draft: Draft, at: number): number {
   at = writeUint16(out, at, 0);
   at = writeUint16(out, at, algorithmOctets + AFTER_ALGORITHM_OCTETS);
   for (let index = 0; index < algorithmOctets; index++) out[at++] = request[rdataAt + index]!;
-  const seconds = Math.floor(draft.nowMs / 1000);
+  const seconds = Math.floor(draft.nowMs! / 1000);
   at = writeUint16(out, at, Math.floor(seconds / 0x1_0000_0000));
   at = writeUint16(out, at, (seconds >>> 16) & 0xffff);
   at = writeUint16(out, at, seconds & 0xffff);

@@ -15,7 +15,7 @@
  * of living buckets, the one that is nearest to drained goes, so that heavy hitters stay.
  * @module
  */
-import { combine32, mix32 } from "#base/hash.ts";
+import { mix32 } from "#base/hash.ts";
 import type { Client } from "#state/respond.ts";
 
 /** Knot DNS 3.4 and Knot Resolver 6, `rrl`: the wider the prefix, the more hosts share it, and the more it may get. */
@@ -23,7 +23,11 @@ const IPV4_PREFIX_BITS = [18, 20, 24, 32];
 const IPV4_RATE_FACTORS = [768, 256, 32, 1];
 /** For /32, /48, /56, /64 and /128. */
 const IPV6_RATE_FACTORS = [64, 4, 3, 2, 1];
+const IPV4_PREFIXES = IPV4_PREFIX_BITS.length;
+const IPV6_PREFIXES = IPV6_RATE_FACTORS.length;
 const MAX_PREFIXES = 5;
+/** Kinds of response that may be told apart. */
+const MAX_KINDS = 8;
 
 /** A bucket holds this much of its rate, so that a resolver that restarts with an empty cache gets its answers. */
 const BURST_MS = 2_500;
@@ -42,7 +46,7 @@ export type RateLimit = {
   /**
    * Counts one response and says whether it is too much. A response that is too much is not counted, so a bucket that
    * is full passes exactly its rate.
-   * @param kind any small number: buckets of different kinds are apart
+   * @param kind 0 to 7: buckets of different kinds are apart
    */
   isOver(client: Client, kind: number, nowMs: number): boolean;
 };
@@ -54,7 +58,8 @@ export type RateLimit = {
  */
 export function createRateLimit(options: { ratePerSecond: number; tableSize: number; seed: number }): RateLimit {
   const sets = 2 ** Math.ceil(Math.log2(Math.max(1, options.tableSize / WAYS)));
-  const setMask = sets - 1;
+  /** The upper bits of a hash are its set: of a product they are the ones that all bits of the factor reach. */
+  const setShift = 31 - Math.log2(sets);
   const lines = new ArrayBuffer(sets * LINE_OCTETS);
   const tags = new Int32Array(lines);
   const drainedAtMs = new Float64Array(lines);
@@ -64,73 +69,85 @@ export function createRateLimit(options: { ratePerSecond: number; tableSize: num
   const ipv4Masks = Int32Array.from(IPV4_PREFIX_BITS, (bits) => -1 << (32 - bits));
   const hashes = new Int32Array(MAX_PREFIXES);
   const slots = new Int32Array(MAX_PREFIXES);
-  const { seed } = options;
+  const nextMs = new Float64Array(MAX_PREFIXES);
+  /**
+   * Multiply-shift hashing (Dietzfelbinger and others, "A reliable randomized algorithm for the closest-pair problem",
+   * 1997): with random odd factors two prefixes share a set no more often than by chance, whoever chooses them.
+   */
+  const multipliers = Int32Array.from({ length: MAX_PREFIXES }, (_, index) => mix32(options.seed + index) | 1);
+  /** By kind and family. */
+  const salts = Int32Array.from({ length: MAX_KINDS * 2 }, (_, index) => mix32(~options.seed + index));
   /** Times are kept relative to the first one: ms since 1970 leave a double too few bits for intervals of a few µs. */
-  let startMs = Number.NaN;
+  const startMs = Float64Array.of(Number.NaN);
 
-  function hashPrefixes(address: Uint8Array, isIpv6: boolean, kind: number): void {
-    const salt = mix32(seed + kind * 2 + (isIpv6 ? 1 : 0));
-    const first = wordAt(address, 0);
-    if (!isIpv6) {
-      // Two rounds: prefixes of one address differ in few bits, and must not fall into sets near to each other.
-      for (let index = 0; index < ipv4Masks.length; index++)
-        hashes[index] = mix32(mix32((first & ipv4Masks[index]!) ^ salt) + index);
-      return;
+  /** Writes the hash of each prefix of the address into `hashes`. */
+  function hashIpv4(address: Uint8Array, salt: number): void {
+    const word = wordAt(address, 0);
+    for (let index = 0; index < IPV4_PREFIXES; index++) {
+      hashes[index] = Math.imul((word & ipv4Masks[index]!) ^ salt, multipliers[index]!);
     }
+  }
+
+  function hashIpv6(address: Uint8Array, salt: number): void {
     const second = wordAt(address, 4);
-    const site = combine32(salt, first);
-    hashes[0] = site;
-    // Each length has a start of its own: /48 and /64 with the same bits set are different buckets.
-    hashes[1] = combine32(mix32(site + 1), second & 0xffff0000);
-    hashes[2] = combine32(mix32(site + 2), second & 0xffffff00);
-    const network = combine32(mix32(site + 3), second);
+    const site = mix32(wordAt(address, 0) ^ salt) | 0;
+    // Each length has a multiplier of its own: /48 and /64 with the same bits set are different buckets.
+    hashes[0] = Math.imul(site, multipliers[0]!);
+    hashes[1] = Math.imul(site ^ (second & 0xffff0000), multipliers[1]!);
+    hashes[2] = Math.imul(site ^ (second & 0xffffff00), multipliers[2]!);
+    const network = Math.imul(site ^ second, multipliers[3]!);
     hashes[3] = network;
-    hashes[4] = combine32(combine32(network, wordAt(address, 8)), wordAt(address, 12));
+    const host = mix32(network ^ wordAt(address, 8)) ^ wordAt(address, 12);
+    hashes[4] = Math.imul(host, multipliers[4]!);
+  }
+
+  function isOver(client: Client, kind: number, unixMs: number): boolean {
+    if (Number.isNaN(startMs[0]!)) startMs[0] = unixMs;
+    const nowMs = unixMs - startMs[0]!;
+    const fullMs = nowMs + BURST_MS;
+    const { isIpv6 } = client;
+    const intervalsMs = isIpv6 ? ipv6IntervalsMs : ipv4IntervalsMs;
+    const count = isIpv6 ? IPV6_PREFIXES : IPV4_PREFIXES;
+    // All hashes first: the memory behind them is then fetched at the same time, not one after the other.
+    if (isIpv6) hashIpv6(client.address, salts[kind * 2 + 1]!);
+    else hashIpv4(client.address, salts[kind * 2]!);
+    let isFull = false;
+    for (let index = 0; index < count; index++) {
+      const hash = hashes[index]!;
+      const tag = hash === 0 ? 1 : hash;
+      const set = (hash >>> 1) >>> setShift;
+      const firstTag = set * TAGS_PER_LINE + FIRST_TAG;
+      let slot = set * TIMES_PER_LINE;
+      if (tags[firstTag] !== tag) slot = slotOf(slot, firstTag, tag);
+      let drainedMs = drainedAtMs[slot]!;
+      // Further ahead than any bucket gets: the clock was set back. Start again rather than limit for that long.
+      if (drainedMs < nowMs || drainedMs > fullMs + BURST_MS) {
+        drainedMs = nowMs;
+        drainedAtMs[slot] = nowMs;
+      }
+      drainedMs += intervalsMs[index]!;
+      if (drainedMs > fullMs) isFull = true;
+      slots[index] = slot;
+      nextMs[index] = drainedMs;
+    }
+    if (isFull) return true;
+    for (let index = 0; index < count; index++) drainedAtMs[slots[index]!] = nextMs[index]!;
+    return false;
   }
 
   /**
-   * @param hash seeded, so that its low bits choose the set and the whole of it is the tag
-   * @returns the slot (in `drainedAtMs`) of the bucket with this hash; a fresh one where there was none
+   * Looks behind the first bucket of a set.
+   * @returns the slot (in `drainedAtMs`) of the bucket with this tag; where there was none, that which drains first, empty
    */
-  function slotOf(hash: number, nowMs: number): number {
-    const tag = hash === 0 ? 1 : hash;
-    const set = tag & setMask;
-    const firstTime = set * TIMES_PER_LINE;
-    const firstTag = set * TAGS_PER_LINE + FIRST_TAG;
-    for (let way = 0; way < WAYS; way++) {
-      if (tags[firstTag + way] !== tag) continue;
-      // Further ahead than any bucket gets: the clock was set back. Start again rather than limit for that long.
-      if (drainedAtMs[firstTime + way]! > nowMs + 2 * BURST_MS) drainedAtMs[firstTime + way] = nowMs;
-      return firstTime + way;
-    }
+  function slotOf(firstTime: number, firstTag: number, tag: number): number {
+    for (let way = 1; way < WAYS; way++) if (tags[firstTag + way] === tag) return firstTime + way;
     let victim = 0;
     for (let way = 1; way < WAYS; way++) {
       if (drainedAtMs[firstTime + way]! < drainedAtMs[firstTime + victim]!) victim = way;
     }
     tags[firstTag + victim] = tag;
-    drainedAtMs[firstTime + victim] = nowMs;
+    drainedAtMs[firstTime + victim] = Number.NEGATIVE_INFINITY;
     return firstTime + victim;
-  }
-
-  function isOver(client: Client, kind: number, unixMs: number): boolean {
-    if (Number.isNaN(startMs)) startMs = unixMs;
-    const nowMs = unixMs - startMs;
-    const intervalsMs = client.isIpv6 ? ipv6IntervalsMs : ipv4IntervalsMs;
-    const count = intervalsMs.length;
-    // All hashes first: the memory behind them is then fetched at the same time, not one after the other.
-    hashPrefixes(client.address, client.isIpv6, kind);
-    let isFull = false;
-    for (let index = 0; index < count; index++) {
-      const slot = slotOf(hashes[index]!, nowMs);
-      slots[index] = slot;
-      if (Math.max(drainedAtMs[slot]!, nowMs) + intervalsMs[index]! > nowMs + BURST_MS) isFull = true;
-    }
-    if (isFull) return true;
-    for (let index = 0; index < count; index++) {
-      const slot = slots[index]!;
-      drainedAtMs[slot] = Math.max(drainedAtMs[slot]!, nowMs) + intervalsMs[index]!;
-    }
-    return false;
   }
 
   return { isOver };

@@ -31,6 +31,8 @@ export type Query = {
   /** What the client can take, in octets, as it says. */
   payloadOctets: number;
   isDo: boolean;
+  /** Octets of all options; 0: there are none, as most queries have it. */
+  optionOctets: number;
   hasNsid: boolean;
   hasKeepalive: boolean;
   /** First COOKIE option: offset and octets of its data; -1 when there is none. */
@@ -56,6 +58,7 @@ export const createQuery = (): Query => ({
   ednsVersion: 0,
   payloadOctets: 0,
   isDo: false,
+  optionOctets: 0,
   hasNsid: false,
   hasKeepalive: false,
   cookieAt: -1,
@@ -77,6 +80,7 @@ export function resetQuery(query: Query): void {
   query.ednsVersion = 0;
   query.payloadOctets = 0;
   query.isDo = false;
+  query.optionOctets = 0;
   query.hasNsid = false;
   query.hasKeepalive = false;
   query.cookieAt = -1;
@@ -126,7 +130,7 @@ export function parseQuery(message: Uint8Array, length: number, seed: number, qu
   }
   const additional = (message[10]! << 8) | message[11]!;
   for (let record = 0; record < additional; record++) {
-    const fixed = checkName(message, at, length);
+    const fixed = message[at] === 0 ? at + 1 : checkName(message, at, length); // the owner of OPT is the root
     if (fixed < 0 || fixed + 10 > length) return false;
     const type = (message[fixed]! << 8) | message[fixed + 1]!;
     const end = fixed + 10 + ((message[fixed + 8]! << 8) | message[fixed + 9]!);
@@ -175,6 +179,7 @@ function readOpt(message: Uint8Array, fixed: number, end: number, query: Query):
   query.hasEdns = true;
   query.payloadOctets = (message[fixed + 2]! << 8) | message[fixed + 3]!;
   query.ednsVersion = message[fixed + 5]!;
+  query.optionOctets = end - fixed - 10;
   query.isDo = (message[fixed + 6]! & 0x80) !== 0;
   query.hasNsid = nsid;
   query.hasKeepalive = keepalive;
