@@ -32,6 +32,11 @@ const COLUMNS: readonly Column[] = [
     isIn: some(({ medians }) => medians.p99Micros !== undefined),
   },
   { head: "MiB", cell: ({ residentMib }) => whole(residentMib) },
+  {
+    head: "same answers",
+    cell: ({ agreement }) => (agreement === undefined ? "–" : `${(agreement * 100).toFixed(1)} %`),
+    isIn: some(({ agreement }) => agreement !== undefined),
+  },
   { head: "start s", cell: ({ startMs }) => fixed(1)(startMs / 1_000) },
   { head: "leaves kept", cell: ({ leaves }) => whole(leaves), isIn: some(({ leaves }) => leaves !== undefined) },
 ];

@@ -23,6 +23,8 @@ export type SubjectResult = {
   readonly isOurs: boolean;
   readonly medians: Medians;
   readonly residentMib: number;
+  /** Where clients are told apart: share of the first queries that it answers as the first server of the table does. */
+  readonly agreement?: number;
   readonly startMs: number;
   /** Leaves that the client map keeps, where the server says so. */
   readonly leaves?: number;

@@ -5,6 +5,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { agreementOf, askAll } from "./dns-agreement.ts";
 import { cityDatabaseFile } from "./dns-city.ts";
 import type { DnsLoad, Subject } from "./dns-loads.ts";
 import { type LatencySample, type Load, measure, measureLatency, residentMib, type Sample } from "./dns-measure.ts";
@@ -34,6 +35,16 @@ const reasonOf = (error: unknown): string =>
     .filter((line) => line !== "" && !line.startsWith("{"))
     .join(": ")
     .slice(0, 300);
+
+/** Of each server with the first of the same world. */
+async function agreementsOf(runners: readonly Runner[]): Promise<number[]> {
+  const answers: string[][] = [];
+  for (const { server, load } of runners) answers.push(await askAll(server.port, load.queries));
+  return runners.map(({ subject }, index) => {
+    const first = runners.findIndex((other) => other.subject.world.mapNodes === subject.world.mapNodes);
+    return agreementOf(answers[index]!, answers[first]!);
+  });
+}
 
 /** @param folder an empty one, for all files */
 export async function runLoad(load: DnsLoad, folder: string, { rounds, seconds }: RunOptions): Promise<LoadResult> {
@@ -75,6 +86,7 @@ export async function runLoad(load: DnsLoad, folder: string, { rounds, seconds }
       say(`\r${load.name}: round ${round} of ${rounds}, ${runners.length} servers   `);
       for (const { server, load: one, samples } of runners) samples.push(measure(server, one, output));
     }
+    const agreements = load.queries === "steered" ? await agreementsOf(runners) : [];
     const resident = runners.map(({ server }) => residentMib(server));
     const slowest = Math.min(...runners.map(({ samples }) => median(samples.map((each) => each.answersPerSecond))));
     const rate = load.hasLatency ? Math.round((slowest * LATENCY_SHARE) / 100) * 100 : undefined;
@@ -90,6 +102,7 @@ export async function runLoad(load: DnsLoad, folder: string, { rounds, seconds }
         isOurs: OURS.includes(subject.recipe),
         medians: mediansOf(samples, latencies),
         residentMib: resident[index]!,
+        ...(agreements[index] !== undefined && { agreement: agreements[index] }),
         startMs: server.startMs,
         ...(leaves !== undefined && { leaves }),
         samples,

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 import { openPlaceDatabase } from "#geo/database.ts";
+import { agreementOf } from "../../bench/lib/dns-agreement.ts";
 import { cityDatabase } from "../../bench/lib/dns-city.ts";
 import { dnsLoads } from "../../bench/lib/dns-loads.ts";
 import { percentile, readDnsperf, readLatencies } from "../../bench/lib/dns-measure.ts";
@@ -153,6 +154,10 @@ test("docs/performance.md has a block for every load", () => {
   for (const name of ["machine", ...dnsLoads(false).map((each) => each.name)]) {
     assert.ok(page.includes(`<!-- bench ${name} -->\n`), name);
   }
+});
+
+test("agreementOf() counts equal answers; two silences agree on nothing", () => {
+  assert.equal(agreementOf(["a", "b", "", "d"], ["a", "x", "", "d"]), 0.5);
 });
 
 const KNOWN = { loads: ["static", "tcp"], subjects: ["batch", "gdnsd"] };
