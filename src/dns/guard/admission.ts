@@ -119,11 +119,6 @@ export function createAdmission(options: { seed: number }): Admission {
   let bestSources: Uint32Array = new Uint32Array(0);
   let bestNames: Uint32Array = new Uint32Array(0);
 
-  function classOf(source: number, name: number): number {
-    if (isActing) return (planSources.has(source) ? KNOWN_SOURCE : 0) | (planNames.has(name) ? KNOWN_NAME : 0);
-    return (sources.has(source) ? KNOWN_SOURCE : 0) | (name >= 0 && names.has(name) ? KNOWN_NAME : 0);
-  }
-
   function note(
     client: Client,
     request: Uint8Array,
@@ -133,12 +128,20 @@ export function createAdmission(options: { seed: number }): Admission {
   ): void {
     const source = sourceKey(client);
     const name = nameKey(request, length);
-    received[classOf(source, name)]! += 1;
-    // Learns from what got a positive answer: RCODE NOERROR and something in the answer section.
-    if (isActing || responseLength < QUESTION_AT || (response[3]! & 15) !== 0) return;
-    if (response[6] === 0 && response[7] === 0) return;
-    sources.see(source, nowSeconds);
-    if (name >= 0) names.see(name, nowSeconds);
+    let isKnownSource: boolean;
+    let isKnownName: boolean;
+    if (isActing) {
+      isKnownSource = planSources.has(source);
+      isKnownName = planNames.has(name);
+    } else if (responseLength >= QUESTION_AT && (response[3]! & 15) === 0 && (response[6]! | response[7]!) !== 0) {
+      // Learns from what got a positive answer: RCODE NOERROR and something in the answer section.
+      isKnownSource = sources.see(source, nowSeconds);
+      isKnownName = name >= 0 && names.see(name, nowSeconds);
+    } else {
+      isKnownSource = sources.has(source);
+      isKnownName = name >= 0 && names.has(name);
+    }
+    received[(isKnownSource ? KNOWN_SOURCE : 0) | (isKnownName ? KNOWN_NAME : 0)]! += 1;
   }
 
   /** Works out what each class wanted and what the worker can answer, from what happened since the last call. */

@@ -14,8 +14,8 @@ const MAX_SCORE = 200;
 const FADE_SECONDS = 120;
 
 export type Familiar = {
-  /** Notes a sighting. */
-  see(key: number, nowSeconds: number): void;
+  /** Notes a sighting. @returns whether the key was familiar before it */
+  see(key: number, nowSeconds: number): boolean;
   has(key: number): boolean;
   /** The `count` best known keys, in ascending order. */
   best(count: number, nowSeconds: number): Uint32Array;
@@ -26,7 +26,7 @@ export function createFamiliar(slots: number, seed: number): Familiar {
   const sets = 2 ** Math.ceil(Math.log2(Math.max(1, slots / WAYS)));
   const keys = new Uint32Array(sets * WAYS);
   const scores = new Uint8Array(sets * WAYS); // 0: free
-  const seenSeconds = new Float64Array(sets * WAYS);
+  const seenSeconds = new Int32Array(sets * WAYS);
   const firstOf = (key: number): number => (mix32(key ^ seed) & (sets - 1)) * WAYS;
 
   return {
@@ -34,22 +34,25 @@ export function createFamiliar(slots: number, seed: number): Familiar {
       const first = firstOf(key);
       let victim = first;
       for (let slot = first; slot < first + WAYS; slot++) {
-        if (scores[slot]! > 0 && keys[slot] === key) {
+        const score = scores[slot]!;
+        if (keys[slot] === key && score > 0) {
           const awaySeconds = nowSeconds - seenSeconds[slot]!;
-          if (awaySeconds === 0) return;
-          const faded = Math.max(0, scores[slot]! - Math.floor(awaySeconds / FADE_SECONDS));
-          scores[slot] = Math.min(MAX_SCORE, faded + 1);
-          seenSeconds[slot] = nowSeconds;
-          return;
+          if (awaySeconds !== 0) {
+            const faded = Math.max(0, score - Math.floor(awaySeconds / FADE_SECONDS));
+            scores[slot] = Math.min(MAX_SCORE, faded + 1);
+            seenSeconds[slot] = nowSeconds;
+          }
+          return score >= FAMILIAR_SCORE;
         }
-        if (scores[slot]! < scores[victim]!) victim = slot;
+        if (score < scores[victim]!) victim = slot;
       }
       // What is familiar gives way only when it has been away for as long as its points are worth.
       if (scores[victim]! >= FAMILIAR_SCORE && nowSeconds - seenSeconds[victim]! < scores[victim]! * FADE_SECONDS)
-        return;
+        return false;
       keys[victim] = key;
       scores[victim] = 1;
       seenSeconds[victim] = nowSeconds;
+      return false;
     },
     has(key) {
       const first = firstOf(key);
