@@ -63,9 +63,16 @@ export function dnsLoads(isQuick: boolean): readonly DnsLoad[] {
     {
       ...udp,
       name: "steered",
-      title: `Steered by client subnet, ${long(steeredNodes)} nodes`,
+      title: `Steered by client subnet, ${long(steeredNodes)} nodes, 1,000 subnets`,
       queries: "steered",
       hasLatency: true,
+      subjects: all({ ...STATIC, mapNodes: steeredNodes }),
+    },
+    {
+      ...udp,
+      name: "steered-cold",
+      title: `Steered by client subnet, ${long(steeredNodes)} nodes, another subnet each time`,
+      queries: "steered-cold",
       subjects: all({ ...STATIC, mapNodes: steeredNodes }),
     },
     {
@@ -95,8 +102,8 @@ export function dnsLoads(isQuick: boolean): readonly DnsLoad[] {
     {
       ...udp,
       name: "map-size",
-      title: "Steered, by nodes of the database",
-      queries: "steered",
+      title: "Steered, by nodes of the database, another subnet each time",
+      queries: "steered-cold",
       subjects: growing(
         nodes.map((mapNodes) => ({
           key: short(mapNodes),

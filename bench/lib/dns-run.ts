@@ -86,7 +86,7 @@ export async function runLoad(load: DnsLoad, folder: string, { rounds, seconds }
       say(`\r${load.name}: round ${round} of ${rounds}, ${runners.length} servers   `);
       for (const { server, load: one, samples } of runners) samples.push(measure(server, one, output));
     }
-    const agreements = load.queries === "steered" ? await agreementsOf(runners) : [];
+    const agreements = load.queries.startsWith("steered") ? await agreementsOf(runners) : [];
     const resident = runners.map(({ server }) => residentMib(server));
     const slowest = Math.min(...runners.map(({ samples }) => median(samples.map((each) => each.answersPerSecond))));
     const rate = load.hasLatency ? Math.round((slowest * LATENCY_SHARE) / 100) * 100 : undefined;

@@ -17,7 +17,9 @@ export const NAMES = 1_000;
 const ECS_OPTION_CODE = 8;
 /** Queries in a file at most; dnsperf goes round it. */
 const MAX_QUERIES = 1_000_000;
-const STEERED_QUERIES = 200_000;
+/** Of queries that are not made for each name once. */
+const OTHER_QUERIES = 200_000;
+const SUBNETS = 1_000;
 
 export type World = {
   /** How many names with one A record each. */
@@ -27,8 +29,12 @@ export type World = {
   /** UDP threads. */
   readonly workers: number;
 };
-/** `existing`: in random order; `missing`: random names that are not there; `steered`: random names and client subnets. */
-export type QueryKind = "existing" | "missing" | "steered";
+/**
+ * `existing`: in random order; `missing`: random names that are not there; `steered`: names in random order with client
+ * subnets of a thousand networks, as a server sees that the same resolvers ask again and again; `steered-cold`: with
+ * another subnet each time, the worst for the processor's caches.
+ */
+export type QueryKind = "existing" | "missing" | "steered" | "steered-cold";
 
 /** One in each continent, so that servers that know continents only choose as those do that know distances. */
 export const REGIONS = [
@@ -75,17 +81,24 @@ function randomSubnet(rng: Rng): Uint8Array {
   return ecsData(address, isIpv6 ? 48 : 24);
 }
 
-/** Writes queries for `dnsperf -B`: all with EDNS, no two files with other names for the same arguments. */
+/** Writes queries for `dnsperf -B`: all with EDNS; the same arguments, the same file. */
 export function writeQueries(file: string, kind: QueryKind, names: number): void {
   const rng = createSeededRng(names);
   const order = shuffled(names, rng);
-  const count = kind === "existing" ? Math.min(MAX_QUERIES, Math.max(1_000, names)) : STEERED_QUERIES;
+  const subnets = Array.from({ length: SUBNETS }, () => randomSubnet(rng));
+  const optionsOf: Record<QueryKind, () => { code: number; data: Uint8Array }[]> = {
+    existing: () => [],
+    missing: () => [],
+    steered: () => [{ code: ECS_OPTION_CODE, data: subnets[Math.floor(rng() * SUBNETS)]! }],
+    "steered-cold": () => [{ code: ECS_OPTION_CODE, data: randomSubnet(rng) }],
+  };
+  const count = kind === "existing" ? Math.min(MAX_QUERIES, Math.max(1_000, names)) : OTHER_QUERIES;
   const descriptor = openSync(file, "w");
   let chunk: Uint8Array[] = [];
   for (let index = 0; index < count; index++) {
     const label = hostName(order.next().value as number);
     const name = kind === "missing" ? `x${Math.floor(rng() * 2 ** 32).toString(36)}.${ZONE}` : label;
-    const options = kind === "steered" ? [{ code: ECS_OPTION_CODE, data: randomSubnet(rng) }] : [];
+    const options = optionsOf[kind]();
     const message = encodeQuery(parseName(name) as Uint8Array, TYPE.A, { edns: { options } });
     chunk.push(Uint8Array.of(message.length >>> 8, message.length & 0xff), message);
     if (chunk.length < 20_000 && index + 1 < count) continue;
