@@ -54,6 +54,12 @@ export type GeoJob =
     }
   | { readonly kind: "rtt"; readonly columns: RttColumns; readonly options: RttBuildOptions };
 
+export type GeoWorkerData = {
+  readonly job: GeoJob;
+  /** Something is being answered already, and comes before what is built. */
+  readonly isServing: boolean;
+};
+
 export type MapsResult = {
   readonly places: DatabaseResult | undefined;
   readonly asns: DatabaseResult | undefined;

@@ -8,10 +8,11 @@
  * @module
  */
 import { Worker } from "node:worker_threads";
-import type { DatabaseRequest, DatabaseResult, GeoJob, MapsResult, RttResult } from "#app/geo-job.ts";
-import { createFileWatch, type FileWatch, fileIdentity } from "#app/watch-file.ts";
+import type { DatabaseRequest, DatabaseResult, GeoJob, GeoWorkerData, MapsResult, RttResult } from "#app/geo-job.ts";
+import { createFileWatch, type FileWatch } from "#app/watch-file.ts";
 import type { Clock, Timer } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
+import { fileIdentityOrNothing } from "#base/file-identity.ts";
 import type { Log } from "#base/log.ts";
 import { createLatencyTable, LATENCY_EXPIRY_MS, type LatencyInput } from "#geo/latency-table.ts";
 import { createGeoLookup, type GeoLookup } from "#geo/lookup.ts";
@@ -132,7 +133,8 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
 
   function runInWorker<T extends MapsResult | RttResult>(job: GeoJob): Promise<T> {
     return new Promise((resolve, reject) => {
-      const worker = new Worker(new URL("./geo-worker.ts", import.meta.url), { workerData: job, name: "geo" });
+      const workerData: GeoWorkerData = { job, isServing: builtFrom !== "" };
+      const worker = new Worker(new URL("./geo-worker.ts", import.meta.url), { workerData, name: "geo" });
       workers.add(worker);
       worker.once("message", (result: T) => resolve(result));
       worker.once("error", reject);
@@ -148,7 +150,8 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
     const isOther = held.used !== undefined && held.used.file !== held.file;
     return {
       file: held.file,
-      shouldRead: mode !== "if-changed" || held.identity === undefined || identityOf(held.file) !== held.identity,
+      shouldRead:
+        mode !== "if-changed" || held.identity === undefined || fileIdentityOrNothing(held.file) !== held.identity,
       held: held.used?.bytes,
       heldFile: held.used?.file ?? "",
       // A file under another name is the operator's own decision, not an accident.
@@ -335,7 +338,8 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
         ]);
         const isSame = from === builtFrom;
         const isSettled = [places, asns].every(
-          ({ file, identity }) => file === undefined || (identity !== undefined && identityOf(file) === identity),
+          ({ file, identity }) =>
+            file === undefined || (identity !== undefined && fileIdentityOrNothing(file) === identity),
         );
         if (!isSame || !isSettled) {
           try {
@@ -399,12 +403,4 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
       await queue;
     },
   };
-}
-
-function identityOf(file: string): string | undefined {
-  try {
-    return fileIdentity(file);
-  } catch {
-    return undefined;
-  }
 }

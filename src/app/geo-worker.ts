@@ -4,9 +4,10 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
-import type { DatabaseRequest, DatabaseResult, GeoJob, MapsResult, RttResult } from "#app/geo-job.ts";
-import { fileIdentity } from "#app/watch-file.ts";
+import type { DatabaseRequest, DatabaseResult, GeoJob, GeoWorkerData, MapsResult, RttResult } from "#app/geo-job.ts";
+import { yieldCpu } from "#app/yield-cpu.ts";
 import { RhumbError } from "#base/errors.ts";
+import { fileIdentity } from "#base/file-identity.ts";
 import { buildClientMap } from "#geo/build.ts";
 import {
   type AsnDatabase,
@@ -102,4 +103,6 @@ function run(job: GeoJob): MapsResult | RttResult {
   return { places: places.result, asns: asns.result, built, tookMs: tookMs() };
 }
 
-parentPort?.postMessage(run(workerData as GeoJob));
+const { job, isServing } = workerData as GeoWorkerData;
+if (isServing) yieldCpu();
+parentPort?.postMessage(run(job));

@@ -24,6 +24,7 @@ import { createQueryRate } from "#app/query-rate.ts";
 import { StartRefused } from "#app/start-refused.ts";
 import { createViews } from "#app/views.ts";
 import { wouldEmpty } from "#app/would-empty.ts";
+import { createZoneLoader, MAX_ZONE_OCTETS } from "#app/zone-loader.ts";
 import { systemClock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import { type CompileContext, compile, createCompileContext, readStateFolder } from "#config/compile.ts";
@@ -58,7 +59,11 @@ const HEALTH_STATE_FILE = "health.json";
 /** @throws StartRefused, or RhumbError of the part that cannot start; nothing is left running then */
 export async function startNode(options: NodeOptions): Promise<RhumbNode> {
   const clock = systemClock;
-  const { log, rework = (snapshot) => snapshot, load = () => loadConfig(options.config) } = options;
+  const {
+    log,
+    rework = (snapshot) => snapshot,
+    load = () => loadConfig(options.config, { maxZoneOctets: MAX_ZONE_OCTETS }),
+  } = options;
   const startedAtMs = clock.nowMs();
   const files = load();
   const stateFolder = options.stateFolder ?? readStateFolder(files);
@@ -168,8 +173,10 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       if (snapshot.control) await api?.apply(snapshot.control);
     };
 
+    const zones = createZoneLoader(context.zoneSeed);
+    closers.push(() => zones.close());
     const door: ConfigDoor = createConfigDoor({
-      load,
+      load: async () => zones.complete(load(), door.current()?.files),
       compile: (files, overlay, previous) => {
         const compiled = compile(files, {
           ...context,

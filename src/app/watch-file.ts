@@ -5,16 +5,10 @@
  * Never:   reads the file. What watches miss (network file systems, folders made later) polling finds.
  * @module
  */
-import { type FSWatcher, statSync, watch } from "node:fs";
+import { type FSWatcher, watch } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { Clock, Timer } from "#base/clock.ts";
-
-/** Device, inode, size and times of a file as one text, or undefined when there is no such file. */
-export function fileIdentity(file: string): string | undefined {
-  const status = statSync(file, { bigint: true, throwIfNoEntry: false });
-  if (!status?.isFile()) return undefined;
-  return [status.dev, status.ino, status.size, status.mtimeNs, status.ctimeNs].join(":");
-}
+import { fileIdentityOrNothing } from "#base/file-identity.ts";
 
 export type FileWatchOptions = {
   readonly file: string;
@@ -42,7 +36,7 @@ export function createFileWatch({ file, clock, settleMs, pollMs, onSettled }: Fi
   const look = (): void => {
     settling = undefined;
     if (isClosed) return;
-    const identity = identityOrNothing();
+    const identity = fileIdentityOrNothing(file);
     if (identity === undefined || identity === dealtWith) {
       candidate = undefined;
       return;
@@ -55,13 +49,6 @@ export function createFileWatch({ file, clock, settleMs, pollMs, onSettled }: Fi
     dealtWith = identity;
     candidate = undefined;
     onSettled(identity);
-  };
-  const identityOrNothing = (): string | undefined => {
-    try {
-      return fileIdentity(file);
-    } catch {
-      return undefined; // no right to look: the reader of the file will say so
-    }
   };
   const startWatching = (): void => {
     if (watcher) return;

@@ -50,7 +50,8 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
   const place: Place = { folder: dirname(resolve(configPath)), shownFolder: dirname(configPath) };
   const { folder } = place;
   const reader = createTextReader(place);
-  const { absolute, shown, readText, read, list, hash, files, folders, unreadable } = reader;
+  const { absolute, shown, readText, read, list, hash, folders, unreadable } = reader;
+  const files: string[] = [];
   const secretFiles: string[] = [];
   folders.add(folder);
 
@@ -125,7 +126,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
 
   if (zoneFiles) {
     hash.update(zoneReader.hash.digest());
-    files.push(...zoneReader.files);
+    files.push(...zoneReader.identities.keys());
     for (const path of zoneReader.folders) folders.add(path);
     reader.sources.push(...zoneReader.sources);
     unreadable.push(...zoneReader.unreadable);
@@ -150,7 +151,11 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     unreadable,
     sources: reader.sources,
     secretFiles,
-    watched: { files, listed: reader.listed, folders: [...folders].filter((path) => existsSync(path)) },
+    watched: {
+      files: [...reader.identities.keys(), ...files],
+      listed: reader.listed,
+      folders: [...folders].filter((path) => existsSync(path)),
+    },
     digest: hash.digest("hex"),
   };
 }

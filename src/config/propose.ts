@@ -71,7 +71,7 @@ export type ConfigDoor = {
 };
 
 export type DoorOptions = {
-  readonly load: () => ConfigFiles;
+  readonly load: () => ConfigFiles | Promise<ConfigFiles>;
   readonly compile: (files: ConfigFiles, overlay: Overlay, previous: Snapshot | undefined) => CompileResult;
   /** Resolves when all engines serve `snapshot`; rejects when one cannot. */
   readonly apply: (snapshot: Snapshot, previous: Snapshot | undefined) => Promise<void>;
@@ -217,7 +217,7 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
     const stored = readOverlay(proposal.overlay ?? store.get(OVERLAY_KEY)?.value ?? {});
     let files: ConfigFiles;
     try {
-      files = options.load();
+      files = await options.load();
     } catch (error) {
       const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : "";
       const says = `${error instanceof Error ? error.message : String(error)}${cause}`;

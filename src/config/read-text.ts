@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, extname, isAbsolute, join, normalize, relative, resolve, sep } from "node:path";
+import { fileIdentityOrNothing } from "#base/file-identity.ts";
 import type { TextFile, UnreadableFile } from "#config/files.ts";
 import type { Path } from "#config/yaml.ts";
 
@@ -30,18 +31,22 @@ export type TextReader = ReturnType<typeof createTextReader>;
 
 export function createTextReader({ folder, shownFolder }: Place) {
   const hash = createHash("sha256");
-  const files: string[] = [];
+  const identities = new Map<string, string | undefined>();
   const folders = new Set<string>();
   const listed: string[] = [];
   const sources: string[] = [];
   const unreadable: UnreadableFile[] = [];
   const absolute = (path: string): string => resolve(folder, path);
   const shown = (path: string): string => (isAbsolute(path) ? path : normalize(join(shownFolder, path)));
+  /** Notes a file before it is read, or although it cannot be. */
+  const note = (full: string): void => {
+    identities.set(full, fileIdentityOrNothing(full));
+    folders.add(dirname(full));
+  };
   /** @throws what the system says, or that the file is too large */
   const readText = (path: string): string => {
     const full = absolute(path);
-    files.push(full);
-    folders.add(dirname(full));
+    note(full);
     if (statSync(full).size > MAX_FILE_OCTETS) throw new Error(`the file is larger than ${MAX_FILE_OCTETS} octets`);
     const octets = readFileSync(full);
     hash.update(`${full}\0${octets.length}\0`).update(octets);
@@ -88,7 +93,9 @@ export function createTextReader({ folder, shownFolder }: Place) {
       }
     },
     hash,
-    files,
+    note,
+    /** By absolute path of each file that was read or looked for: its identity before that. */
+    identities,
     folders,
     listed,
     sources,

@@ -5,6 +5,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ConfigFiles, UnreadableFile, UnreadZones, ZoneFile } from "#config/files.ts";
 import { createTextReader } from "#config/read-text.ts";
@@ -29,8 +30,9 @@ export type ZonesResult = {
   }[];
   /** Over all texts. */
   readonly digest: string;
-  /** Absolute: what was read or looked for, the folders of that, and of the files those that were read. */
-  readonly files: readonly string[];
+  /** By absolute path of each file that was read or looked for: its identity (`base/file-identity.ts`) before that. */
+  readonly identities: ReadonlyMap<string, string | undefined>;
+  /** Absolute, of these files; `sources` are the files that were read. */
   readonly folders: readonly string[];
   readonly sources: readonly string[];
   readonly unreadable: readonly UnreadableFile[];
@@ -39,7 +41,7 @@ export type ZonesResult = {
 export function readZones({ place, zonesPath, names, seed, known }: ZonesJob): ZonesResult {
   const hash = createHash("sha256");
   const zones: ZonesResult["zones"][number][] = [];
-  const files: string[] = [];
+  const identities = new Map<string, string | undefined>();
   const folders = new Set<string>();
   const sources: string[] = [];
   const unreadable: UnreadableFile[] = [];
@@ -48,7 +50,7 @@ export function readZones({ place, zonesPath, names, seed, known }: ZonesJob): Z
     const { zones: read, include } = readZoneFiles(place, zonesPath, [name], reader)!;
     const digest = reader.hash.digest("hex");
     hash.update(`${join(zonesPath, name)}\0${digest}`);
-    files.push(...reader.files);
+    for (const [path, identity] of reader.identities) identities.set(path, identity);
     for (const folder of reader.folders) folders.add(folder);
     sources.push(...reader.sources);
     unreadable.push(...reader.unreadable);
@@ -58,7 +60,14 @@ export function readZones({ place, zonesPath, names, seed, known }: ZonesJob): Z
       zones.push({ file, origin, loaded });
     }
   }
-  return { zones, digest: hash.digest("hex"), files, folders: [...folders], sources, unreadable };
+  return {
+    zones,
+    digest: hash.digest("hex"),
+    identities,
+    folders: [...folders].filter((path) => existsSync(path)),
+    sources,
+    unreadable,
+  };
 }
 
 function load({ file, text, origin }: ZoneFile, seed: number, include: ConfigFiles["include"]) {
@@ -68,27 +77,19 @@ function load({ file, text, origin }: ZoneFile, seed: number, include: ConfigFil
   return readZone(text, lowerName(apex), seed, { file, include });
 }
 
-/** `files` with the zones that had been left unread. @param serving zones that the known ones of `result` are among */
-export function withZones(files: ConfigFiles, result: ZonesResult, serving: readonly ZoneFile[]): ConfigFiles {
-  const known = new Map(serving.map(({ file, loaded }) => [file, loaded]));
+/** `files` with the zones that had been left unread. */
+export function withZones(files: ConfigFiles, result: ZonesResult, zones: readonly ZoneFile[]): ConfigFiles {
   return {
     ...files,
-    zones: result.zones.map(({ file, origin, loaded }) => {
-      const zone = loaded ?? known.get(file);
-      return zone ? { file, origin, text: "", loaded: zone } : { file, origin, text: "" };
-    }),
+    zones,
     unread: undefined,
     sources: [...files.sources, ...result.sources],
     unreadable: [...files.unreadable, ...result.unreadable],
     watched: {
       ...files.watched,
-      files: [...files.watched.files, ...result.files],
+      files: [...files.watched.files, ...result.identities.keys()],
       folders: [...new Set([...files.watched.folders, ...result.folders])],
     },
     digest: createHash("sha256").update(`${files.digest}\0${result.digest}`).digest("hex"),
   };
 }
-
-/** Absolute paths of zone files that are unread. */
-export const unreadPaths = ({ place, zonesPath, names }: UnreadZones): string[] =>
-  names.map((name) => createTextReader(place).absolute(join(zonesPath, name)));

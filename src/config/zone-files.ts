@@ -49,6 +49,7 @@ export function readZoneFiles(
     return resolve(dirname(file), path);
   };
   const open = (key: string): TextFile | undefined => {
+    reader.note(key);
     try {
       // Both sides by their real paths: a symbolic link does not lead out of the folder.
       if (isInside(realpathSync(zonesFolder), realpathSync(key)))

@@ -82,8 +82,8 @@ export function compileZones(files: ConfigFiles, seed: number, cache: ZoneCache,
     }
     owners.set(apexText, zone.file);
     const loaded = zone.loaded ?? loadCached(zone, apex, seed, files.include, cache);
-    problems.push(...loaded.problems);
-    steers.push(...loaded.steers);
+    for (const problem of loaded.problems) problems.push(problem);
+    for (const steer of loaded.steers) steers.push(steer); // not spread: there may be more of them than a call takes
     if (loaded.image) images.push(loaded.image);
   }
   for (const file of cache.keys()) {

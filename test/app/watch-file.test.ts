@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { createFileWatch, fileIdentity } from "#app/watch-file.ts";
+import { createFileWatch } from "#app/watch-file.ts";
 import { createManualClock, systemClock } from "#base/clock.ts";
+import { fileIdentity } from "#base/file-identity.ts";
 
 function folderOf(context: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "rhumb-watch-"));

@@ -111,3 +111,15 @@ test("checkZone() works for the root", () => {
     "z:4:1: warning: The name server a.com. lies below its own delegation and has no address here (Add its A or AAAA record (glue): nobody can find it otherwise)",
   );
 });
+
+test("checkZone() lists a thousand errors and a thousand warnings, and counts the others", () => {
+  const outside = Array.from({ length: 1_500 }, (_, index) => `o${index}.example. TXT x\n`).join("");
+  const odd = Array.from({ length: 1_001 }, (_, index) => `a${index}\\@ TXT x\n`).join("");
+  const said = problemsOf(outside + odd);
+  assert.equal(said.length, 2_002);
+  assert.match(said[999]!, /^z:1004:1: o999\.example\. TXT lies outside/);
+  assert.deepEqual(said.slice(-2), [
+    "z:1:1: There are 500 more errors like these in the zone (Mend the first ones and check again)",
+    "z:1:1: warning: There are 1 more warnings like these in the zone (Mend the first ones and check again)",
+  ]);
+});
