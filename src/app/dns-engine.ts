@@ -239,6 +239,13 @@ export function createDnsEngine(options: {
         if (!isFirst) return;
         const says = `Answering DNS on ${addresses().map(formatListen).join(", ")}, UDP by ${engine!.name} (${engine!.why})`;
         log.info({ addresses: addresses().map(formatListen), workers: bundle.dns.workers, engine }, says);
+        const wildcards = addresses().filter(({ address }) => address === "0.0.0.0" || address === "::");
+        if (engine!.name === "dgram" && wildcards.length > 0) {
+          log.warn(
+            { addresses: wildcards.map(formatListen) },
+            "UDP by dgram cannot choose the address that replies leave from: on a host with several, list them under `dns.listen`",
+          );
+        }
         emit({ kind: "engine.started", atMs: clock.nowMs(), severity: "info", subject: "dns", says });
       }),
     publishMaps: (nextMaps, nextRtt) =>
