@@ -88,7 +88,6 @@ export function dnsLoads(isQuick: boolean): readonly DnsLoad[] {
       name: "tcp",
       title: `TCP, connections that stay open, ${long(NAMES)} names`,
       transport: "tcp",
-      hasLatency: true,
       subjects: all(STATIC),
     },
     {
