@@ -4,8 +4,9 @@
  */
 import { type Step, VERDICT } from "#dns/answer/draft.ts";
 import { CLASS } from "#dns/wire/classes.ts";
-import { POINTER_TO_QNAME } from "#dns/wire/header.ts";
+import { HEADER_OCTETS, POINTER_TO_QNAME } from "#dns/wire/header.ts";
 import { parseName } from "#dns/wire/name.ts";
+import { lowerOctets } from "#dns/wire/name-key.ts";
 import { TYPE } from "#dns/wire/types.ts";
 import { RESPONSE_KIND } from "#state/guard.ts";
 
@@ -25,6 +26,7 @@ export function createChaos(texts: { readonly version: string | undefined; reado
   return (draft) => {
     const { query, out } = draft;
     if (query.qclass !== CLASS.CH || (query.qtype !== TYPE.TXT && query.qtype !== TYPE.ANY)) return VERDICT.continue;
+    lowerOctets(draft.request, HEADER_OCTETS, query.name);
     for (let index = 0; index < entries.length; index++) {
       const { name, record } = entries[index]!;
       if (name.length !== query.name.length || !isSame(name, query.name.octets)) continue;

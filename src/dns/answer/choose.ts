@@ -12,6 +12,7 @@ import { createWalker, walk } from "#dns/answer/walk.ts";
 import type { ZoneSet } from "#dns/answer/zone-set.ts";
 import { EDE } from "#dns/wire/edns.ts";
 import { HEADER_OCTETS } from "#dns/wire/header.ts";
+import { lowerOctets } from "#dns/wire/name-key.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 
 export type Choose = {
@@ -29,6 +30,7 @@ export function createChoose(options: { zones: ZoneSet; steering: Steering; keep
   const plan = (draft: Parameters<Step>[0], emptyTtlSeconds: number): ReturnType<Step> => {
     const { query, zone } = draft;
     const image = zone!.image!;
+    lowerOctets(draft.request, HEADER_OCTETS, query.name);
     walk(walker, zone!, image, query.name, query.qtype, draft.lookup, draft.request, HEADER_OCTETS, emptyTtlSeconds);
     if (walker.plan.rcode === RCODE.SERVFAIL) return refuseWith(draft, RCODE.SERVFAIL, EDE.NOT_READY);
     const template = compilePlan(walker.plan, image, query.name, writer);

@@ -5,24 +5,27 @@
 import { refuseWith, type Step, VERDICT } from "#dns/answer/draft.ts";
 import type { ZoneSet } from "#dns/answer/zone-set.ts";
 import { EDE } from "#dns/wire/edns.ts";
+import { HEADER_OCTETS } from "#dns/wire/header.ts";
+import { lowerOctets } from "#dns/wire/name-key.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 import { TYPE } from "#dns/wire/types.ts";
-import { findNode, lookup, lookupAbove, lookupAt, MATCH } from "#dns/zone/lookup.ts";
+import { findName, lookup, lookupAbove, lookupAt, MATCH } from "#dns/zone/lookup.ts";
 
 export function createFind(zones: ZoneSet): Step {
   return (draft) => {
-    const { query } = draft;
+    const { query, request } = draft;
     const { name } = query;
     // Most names exist: one comparison then tells zone and node.
     const likely = query.qtype === TYPE.DS ? undefined : zones.guess(name);
     if (likely?.image !== undefined) {
-      const node = findNode(likely.image, name, 0);
+      const node = findName(likely.image, name.hashes[0]!, request, HEADER_OCTETS, name.length);
       if (node >= 0) {
         draft.zone = likely;
         lookupAt(likely.image, node, draft.lookup);
         return VERDICT.continue;
       }
     }
+    lowerOctets(request, HEADER_OCTETS, name);
     let zone = zones.find(name, 0);
     if (zone === undefined) return refuseWith(draft, RCODE.REFUSED, EDE.NOT_AUTHORITATIVE);
     if (query.qtype === TYPE.DS && zone.apexLabels === name.labelCount && name.labelCount > 0) {

@@ -15,12 +15,14 @@ import { OPCODE, RCODE } from "#dns/wire/rcodes.ts";
 /** What a response to this query may measure, in octets. */
 export function responseLimit(draft: Draft): number {
   const { query } = draft;
+  // Comparisons, for `Math.min` reckons in floating point here.
   let limit: number = MAX_TCP_MESSAGE_OCTETS;
   if (draft.isUdp) {
     limit = MIN_UDP_PAYLOAD_OCTETS;
-    if (query.hasEdns && query.payloadOctets > limit) limit = Math.min(query.payloadOctets, MAX_UDP_PAYLOAD_OCTETS);
+    if (query.hasEdns && query.payloadOctets > limit) limit = query.payloadOctets;
+    if (limit > MAX_UDP_PAYLOAD_OCTETS) limit = MAX_UDP_PAYLOAD_OCTETS;
   }
-  return Math.min(limit, draft.out.length);
+  return limit < draft.out.length ? limit : draft.out.length;
 }
 
 export function fit(draft: Draft, settings: OptSettings): Verdict {

@@ -10,7 +10,7 @@ import { CLASS } from "#dns/wire/classes.ts";
 import { OPTION } from "#dns/wire/edns.ts";
 import { HEADER_OCTETS, OPCODE_SHIFT } from "#dns/wire/header.ts";
 import { MAX_NAME_OCTETS, MAX_POINTER_HOPS } from "#dns/wire/name.ts";
-import { createNameKey, type NameKey, readNameKey } from "#dns/wire/name-key.ts";
+import { createNameKey, hashName, type NameKey } from "#dns/wire/name-key.ts";
 import { TYPE } from "#dns/wire/types.ts";
 
 const FAULT = -1;
@@ -20,6 +20,7 @@ export type Query = {
   /** As the header says; `hasQuestion` tells whether the first one could be read. */
   questionCount: number;
   hasQuestion: boolean;
+  /** All but its `octets`, which `lowerOctets` fills in for who wants them. */
   readonly name: NameKey;
   qtype: number;
   qclass: number;
@@ -106,7 +107,7 @@ export function parseQuery(message: Uint8Array, length: number, seed: number, qu
   query.questionCount = questionCount;
   let at: number = HEADER_OCTETS;
   if (questionCount > 0) {
-    at = readNameKey(message, at, length, seed, query.name);
+    at = hashName(message, at, length, seed, query.name);
     if (at < 0 || at + 4 > length) return false;
     query.qtype = (message[at]! << 8) | message[at + 1]!;
     query.qclass = (message[at + 2]! << 8) | message[at + 3]!;

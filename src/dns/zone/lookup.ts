@@ -7,7 +7,7 @@
  * Never:   looks at clients or types, allocates, or throws.
  * @module
  */
-import { isSuffixAt, type NameKey } from "#dns/wire/name-key.ts";
+import { isSameName, type NameKey } from "#dns/wire/name-key.ts";
 import { NODE, NODE_FLAG, NODE_WORDS, TABLE_WORDS } from "#dns/zone/image.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
@@ -36,17 +36,21 @@ export const createLookup = (): Lookup => ({ match: MATCH.missing, node: 0, encl
 
 /** @returns the node whose name is the suffix of `name` from label `label` on, or -1 */
 export function findNode(image: ZoneImage, name: NameKey, label: number): number {
+  const at = name.labelAt[label]!;
+  return findName(image, name.hashes[label]!, name.octets, at, name.length - at);
+}
+
+/** @returns the node with the name of `octets` octets at `at` in `source`, which may be in any case, or -1 */
+export function findName(image: ZoneImage, hash: number, source: Uint8Array, at: number, octets: number): number {
   const { table, nodes } = image;
   const last = table.length - TABLE_WORDS;
-  const hash = name.hashes[label]!;
   for (let slot = Math.imul(hash, TABLE_WORDS) & last; ; slot = (slot + TABLE_WORDS) & last) {
     const entry = table[slot + 1]!;
     if (entry === 0) return -1;
     if (table[slot] !== hash) continue;
     const word = (entry - 1) * NODE_WORDS;
-    if (isSuffixAt(name, label, image.names, nodes[word + NODE.nameAt]!, nodes[word + NODE.nameOctets]!)) {
-      return entry - 1;
-    }
+    if (nodes[word + NODE.nameOctets] !== octets) continue;
+    if (isSameName(source, at, image.names, nodes[word + NODE.nameAt]!, octets)) return entry - 1;
   }
 }
 
