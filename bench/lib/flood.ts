@@ -1,12 +1,22 @@
 /**
- * Sends UDP queries as fast as this core can, or at a rate, from very many loopback addresses: sendmmsg through
- * `node:ffi`, with the source of each message set by IP_PKTINFO. Needs no rights, and reaches nothing but 127.0.0.0/8.
+ * Sends UDP queries as fast as this core can, or at a rate, from very many loopback addresses: sendmmsg, with the source
+ * of each message set by IP_PKTINFO. Needs no rights, and reaches nothing but 127.0.0.0/8.
  *
  * `node bench/lib/flood.ts PORT SECONDS RATE KIND`; RATE 0: as fast as it goes; KIND: `sources` (random sources, a name
  * that exists) or `names` (random names, a few hundred sources). Prints `started` when it begins, and one line of JSON when it ends.
  * @module
  */
 import { createSeededRng } from "#base/rng.ts";
+import { loadLibc } from "#dns/transport/libc.ts";
+import {
+  CMSGHDR,
+  controlSpace,
+  IN_PKTINFO,
+  IOVEC,
+  MMSGHDR,
+  MSGHDR,
+  SOCKADDR_IN,
+} from "#dns/transport/native-layout.ts";
 import { NAMES, ZONE } from "./dns-world.ts";
 
 const [portText, secondsText, rateText, kind] = process.argv.slice(2);
@@ -17,16 +27,8 @@ if (!(port > 0 && seconds > 0 && rate >= 0) || (kind !== "sources" && kind !== "
   throw new Error("Usage: node bench/lib/flood.ts PORT SECONDS RATE sources|names");
 }
 
-type Pointer = bigint;
-const ffi = process.getBuiltinModule("node:ffi") as unknown as {
-  dlopen(path: null, signatures: object): { functions: Record<string, (...args: (number | Pointer)[]) => number> };
-  getRawPointer(buffer: ArrayBufferView): Pointer;
-};
-const { functions } = ffi.dlopen(null, {
-  socket: { arguments: ["i32", "i32", "i32"], return: "i32" },
-  setsockopt: { arguments: ["i32", "i32", "i32", "pointer", "u32"], return: "i32" },
-  sendmmsg: { arguments: ["i32", "pointer", "u32", "i32"], return: "i32" },
-});
+const libc = loadLibc();
+if (typeof libc === "string") throw new Error(`A flood cannot be made here: ${libc}`);
 
 /** Different messages; they go round. */
 const MESSAGES = 65_536;
@@ -35,19 +37,19 @@ const MESSAGE_OCTETS = 64;
 const rng = createSeededRng(Date.now());
 const random = (below: number) => Math.floor(rng() * below);
 
-// x86-64 and arm64: struct msghdr 56 octets, mmsghdr 64, iovec 16, cmsghdr 16 + in_pktinfo 12, sockaddr_in 16.
-const headers = Buffer.alloc(MESSAGES * 64);
-const vectors = Buffer.alloc(MESSAGES * 16);
-const controls = Buffer.alloc(MESSAGES * 32);
+const CONTROL_OCTETS = controlSpace(IN_PKTINFO.size);
+const headers = Buffer.alloc(MESSAGES * MMSGHDR.size);
+const vectors = Buffer.alloc(MESSAGES * IOVEC.size);
+const controls = Buffer.alloc(MESSAGES * CONTROL_OCTETS);
 const payloads = Buffer.alloc(MESSAGES * MESSAGE_OCTETS);
-const target = Buffer.alloc(16);
-target.writeUInt16LE(2, 0);
-target.writeUInt16BE(port, 2);
-target.set([127, 0, 0, 1], 4);
+const target = Buffer.alloc(SOCKADDR_IN.size);
+target.writeUInt16LE(2, SOCKADDR_IN.family); // AF_INET
+target.writeUInt16BE(port, SOCKADDR_IN.port);
+target.set([127, 0, 0, 1], SOCKADDR_IN.address);
 const base = {
-  vectors: ffi.getRawPointer(vectors),
-  controls: ffi.getRawPointer(controls),
-  payloads: ffi.getRawPointer(payloads),
+  vectors: libc.addressOf(vectors),
+  controls: libc.addressOf(controls),
+  payloads: libc.addressOf(payloads),
 };
 
 for (let index = 0; index < MESSAGES; index++) {
@@ -57,28 +59,30 @@ for (let index = 0; index < MESSAGES; index++) {
   const id = random(65_536);
   const query = Buffer.from([id >>> 8, id & 255, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...labels, 0, 0, 1, 0, 1]);
   query.copy(payloads, index * MESSAGE_OCTETS);
-  vectors.writeBigUInt64LE(base.payloads + BigInt(index * MESSAGE_OCTETS), index * 16);
-  vectors.writeBigUInt64LE(BigInt(query.length), index * 16 + 8);
+  const vector = index * IOVEC.size;
+  vectors.writeBigUInt64LE(base.payloads + BigInt(index * MESSAGE_OCTETS), vector + IOVEC.base);
+  vectors.writeBigUInt64LE(BigInt(query.length), vector + IOVEC.length);
   // 127.0.0.0/9 for random sources; for random names the resolvers of a few hundred networks.
   const source =
     kind === "sources" ? [127, random(128), random(256), 1 + random(254)] : [127, 130, random(256), 1 + random(4)];
-  controls.writeBigUInt64LE(28n, index * 32);
-  controls.writeInt32LE(0, index * 32 + 8); // IPPROTO_IP
-  controls.writeInt32LE(8, index * 32 + 12); // IP_PKTINFO
-  controls.set(source, index * 32 + 20); // in_pktinfo.ipi_spec_dst
-  const at = index * 64;
-  headers.writeBigUInt64LE(ffi.getRawPointer(target), at);
-  headers.writeUInt32LE(16, at + 8);
-  headers.writeBigUInt64LE(base.vectors + BigInt(index * 16), at + 16);
-  headers.writeBigUInt64LE(1n, at + 24);
-  headers.writeBigUInt64LE(base.controls + BigInt(index * 32), at + 32);
-  headers.writeBigUInt64LE(32n, at + 40);
+  const control = index * CONTROL_OCTETS;
+  controls.writeBigUInt64LE(BigInt(CMSGHDR.size + IN_PKTINFO.size), control + CMSGHDR.length);
+  controls.writeInt32LE(0, control + CMSGHDR.level); // IPPROTO_IP
+  controls.writeInt32LE(8, control + CMSGHDR.type); // IP_PKTINFO
+  controls.set(source, control + CMSGHDR.size + IN_PKTINFO.source);
+  const header = index * MMSGHDR.size + MMSGHDR.header;
+  headers.writeBigUInt64LE(libc.addressOf(target), header + MSGHDR.name);
+  headers.writeUInt32LE(target.length, header + MSGHDR.nameLength);
+  headers.writeBigUInt64LE(base.vectors + BigInt(vector), header + MSGHDR.vectors);
+  headers.writeBigUInt64LE(1n, header + MSGHDR.vectorCount);
+  headers.writeBigUInt64LE(base.controls + BigInt(control), header + MSGHDR.control);
+  headers.writeBigUInt64LE(BigInt(CONTROL_OCTETS), header + MSGHDR.controlLength);
 }
-const descriptor = functions["socket"]!(2, 2, 0);
+const descriptor = libc.socket(2, 2, 0);
 // The replies come back to addresses where nobody listens, except for those that meet this socket's port: a queue of
 // one page, so that they are dropped at once.
-functions["setsockopt"]!(descriptor, 1, 8, ffi.getRawPointer(new Int32Array([1])), 4);
-const pointer = ffi.getRawPointer(headers);
+libc.setsockopt(descriptor, 1, 8, libc.addressOf(new Int32Array([1])), 4);
+const pointer = libc.addressOf(headers);
 process.stdout.write("started\n");
 const startMs = performance.now();
 let sent = 0;
@@ -92,7 +96,7 @@ for (;;) {
     continue;
   }
   for (let batch = 0; batch < 8; batch++) {
-    const done = functions["sendmmsg"]!(descriptor, pointer + BigInt(next * 64), BATCH, 0);
+    const done = libc.sendmmsg(descriptor, pointer + BigInt(next * MMSGHDR.size), BATCH, 0);
     calls++;
     if (done > 0) sent += done;
     next = (next + BATCH) % MESSAGES;
