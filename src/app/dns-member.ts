@@ -7,6 +7,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { DnsWorkerData, DnsWorld, FromDnsWorker, ToDnsWorker } from "#app/dns-worker-protocol.ts";
+import { letsGoMuch } from "#app/let-go.ts";
 import type { UdpEngineName } from "#app/udp-engine.ts";
 import { backoffMs } from "#base/backoff.ts";
 import type { Clock } from "#base/clock.ts";
@@ -47,6 +48,8 @@ export type DnsMember = {
   stop(drainMs: number): Promise<void>;
 };
 
+const largeOf = ({ bundle, maps, rtt }: DnsWorld) => [...bundle.dns.zones, ...maps, rtt];
+
 export function createDnsMember(options: {
   name: string;
   kind: "udp" | "tcp";
@@ -58,7 +61,7 @@ export function createDnsMember(options: {
   rng: Rng;
   onRestart(reason: string): void;
 }): DnsMember {
-  const { kind, name, engine, clock } = options;
+  const { kind, name, engine, healthTable, seed, clock, rng, onRestart } = options;
   const counters = createCounterSlots(DNS_COUNTERS.length);
   const observations = createObservations();
   const ack = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
@@ -79,7 +82,6 @@ export function createDnsMember(options: {
   let worker = start();
 
   function start(): Worker {
-    const { healthTable, seed } = options;
     const data: DnsWorkerData = { kind, engine, world, counters, observations, healthTable, ack, seed };
     const started = new Worker(new URL("./dns-worker.ts", import.meta.url), {
       name,
@@ -132,10 +134,10 @@ export function createDnsMember(options: {
     }
     fallsInARow = clock.monotonicMs() - startedAtMs >= WELL_AFTER_MS ? 0 : fallsInARow + 1;
     restarts++;
-    options.onRestart(lastError === "" ? "The thread ended" : lastError);
+    onRestart(lastError === "" ? "The thread ended" : lastError);
     lastError = "";
     if (fallsInARow <= 1) revive();
-    else clock.after(backoffMs(fallsInARow - 2, BACKOFF_BASE_MS, BACKOFF_CAP_MS, options.rng), revive);
+    else clock.after(backoffMs(fallsInARow - 2, BACKOFF_BASE_MS, BACKOFF_CAP_MS, rng), revive);
   }
 
   function revive(): void {
@@ -178,8 +180,9 @@ export function createDnsMember(options: {
       await closed;
     },
     serve(next) {
+      const isLess = letsGoMuch(largeOf(world), largeOf(next));
       world = next;
-      say({ type: "serve", world: next });
+      say({ type: "serve", world: next, letsGoMuch: isLess });
     },
     async acknowledged(revision, timeoutMs) {
       const untilMs = performance.now() + timeoutMs;

@@ -31,7 +31,8 @@ export type DnsWorkerData = {
   readonly kind: "udp" | "tcp";
   /** What a UDP worker receives with. */
   readonly engine: UdpEngineName;
-  readonly world: DnsWorld;
+  /** Taken out by the worker once it serves it: nothing else lets go of what a thread was started with. */
+  world?: DnsWorld;
   readonly counters: Float64Array;
   readonly observations: Observations;
   readonly healthTable: Uint32Array;
@@ -42,7 +43,8 @@ export type DnsWorkerData = {
 };
 
 export type ToDnsWorker =
-  | { readonly type: "serve"; readonly world: DnsWorld }
+  /** `letsGoMuch`: the world before held much memory that this one does not. */
+  | { readonly type: "serve"; readonly world: DnsWorld; readonly letsGoMuch: boolean }
   | { readonly type: "open"; readonly key: string; readonly listen: ListenAddress }
   /** Closes one listener, or all of them and then the thread. */
   | { readonly type: "close"; readonly key: string | undefined; readonly drainMs: number };

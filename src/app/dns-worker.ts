@@ -17,6 +17,7 @@ import {
   type ToDnsWorker,
 } from "#app/dns-worker-protocol.ts";
 import { guardQueue } from "#app/guard-queue.ts";
+import { collectGarbage } from "#app/let-go.ts";
 import { createStepClock, createTurnClock, systemClock } from "#base/clock.ts";
 import { type Admission, createAdmission } from "#dns/guard/admission.ts";
 import { loadLibc } from "#dns/transport/libc.ts";
@@ -40,7 +41,7 @@ const compose = createComposer(data, batchClock ?? createTurnClock());
 const loaded = kind === "udp" ? loadLibc() : undefined;
 const libc = typeof loaded === "string" ? undefined : loaded;
 
-let world: DnsWorld = data.world;
+let world: DnsWorld = data.world!;
 /** Nothing is open yet when this one is in place. */
 let current: Respond = () => 0;
 const respond: Respond = (request, length, client, out) => current(request, length, client, out);
@@ -99,6 +100,7 @@ port.on("message", (message: ToDnsWorker) => {
   switch (message.type) {
     case "serve":
       serve(message.world);
+      if (message.letsGoMuch) collectGarbage();
       break;
     case "open":
       void open(message.key, message.listen);
@@ -118,4 +120,5 @@ port.on("message", (message: ToDnsWorker) => {
   }
 });
 
-serve(data.world);
+delete data.world;
+serve(world);

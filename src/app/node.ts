@@ -17,6 +17,7 @@ import { createCommands } from "#app/commands.ts";
 import { createDnsEngine } from "#app/dns-engine.ts";
 import { createGeoLoader } from "#app/geo-loader.ts";
 import { createLatencyMemory } from "#app/latency-memory.ts";
+import { collectGarbage, letsGoMuch } from "#app/let-go.ts";
 import { createMapDoor } from "#app/map-door.ts";
 import type { NodeOptions, NodeParts } from "#app/node-parts.ts";
 import { openStoreOrMemory } from "#app/open-store.ts";
@@ -124,7 +125,16 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     });
     closers.push(() => health.close());
     const dns = createDnsEngine({ log, emit, healthTable, clock, rng: Math.random });
-    const maps = createMapDoor((next, rtt) => dns.publishMaps(next, rtt));
+    /** What workers have left, this thread lets go as well, when nothing that is running refers to it any more. */
+    const letGo = (before: readonly (object | undefined)[], after: readonly (object | undefined)[]): void => {
+      if (letsGoMuch(before, after)) setImmediate(collectGarbage);
+    };
+    let published: readonly (object | undefined)[] = [];
+    const maps = createMapDoor(async (next, rtt) => {
+      await dns.publishMaps(next, rtt);
+      letGo(published, [...next, rtt]);
+      published = [...next, rtt];
+    });
     const geo = createGeoLoader({ log, emit, clock, onMaps: maps.publish });
     closers.push(() => geo.close());
     const queryRate = createQueryRate(clock, () => dns.stats().counters);
@@ -171,6 +181,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       await maps.narrow();
       notifier.apply(snapshot.notify);
       if (snapshot.control) await api?.apply(snapshot.control);
+      letGo(previous?.dns?.zones ?? [], snapshot.dns?.zones ?? []);
     };
 
     const zones = createZoneLoader(context.zoneSeed);

@@ -55,25 +55,46 @@ export function buildImage(index: ZoneIndex, file: string): ZoneImage {
     const owner = formatName(records.owner(outside));
     throw new RhumbError("RHUMB_ZONE_UNSOUND", `${formatName(names.name(APEX_NODE))}: ${owner} lies outside of it`);
   }
-  const nodes = sharedWords(names.count * NODE_WORDS);
-  nodes.set(names.nodes.subarray(0, nodes.length));
-  const services: string[] = [];
-  const { rrsets, rdata } = layOutRrsets(index, nodes, services);
-  linkNodes(nodes, rrsets);
-  const table = sharedWords(names.table.length);
+  const groups = groupRrsets(index);
+  const carve = carver(
+    names.table.byteLength + names.count * NODE_WORDS * WORD + groups.rrsetCount * RRSET_WORDS * WORD,
+    names.octetCount + groups.octets,
+  );
+  const table = carve.words(names.table.length);
+  const nodes = carve.words(names.count * NODE_WORDS);
+  const rrsets = carve.words(groups.rrsetCount * RRSET_WORDS);
+  const octets = carve.octets(names.octetCount);
+  const rdata = carve.octets(groups.octets);
   table.set(names.table);
+  nodes.set(names.nodes.subarray(0, nodes.length));
+  octets.set(names.octets.subarray(0, names.octetCount));
+  const services: string[] = [];
+  layOutRrsets(index, groups, { nodes, rrsets, rdata, services });
+  linkNodes(nodes, rrsets);
+  const apex = octets.subarray(0, names.name(APEX_NODE).length); // the first name
+  const serial = readSerial(rrsets, rdata, nodes, apex);
+  const recordCount = records.length;
+  return { apex, serial, file, recordCount, seed: names.seed, names: octets, table, nodes, rrsets, rdata, services };
+}
+
+const WORD = Int32Array.BYTES_PER_ELEMENT;
+
+/**
+ * Hands out parts of one piece of shared memory: words first, then octets. One piece, because a C library gives large ones
+ * back to the system when they are freed, and keeps middling ones for itself.
+ */
+function carver(wordOctets: number, octets: number) {
+  const buffer = new SharedArrayBuffer(wordOctets + octets);
+  let at = 0;
   return {
-    apex: shared(names.name(APEX_NODE)),
-    serial: readSerial(rrsets, rdata, nodes, names.name(APEX_NODE)),
-    file,
-    recordCount: records.length,
-    seed: names.seed,
-    names: shared(names.octets.subarray(0, names.octetCount)),
-    table,
-    nodes,
-    rrsets,
-    rdata,
-    services,
+    words(count: number): Int32Array {
+      at += count * WORD;
+      return new Int32Array(buffer, at - count * WORD, count);
+    },
+    octets(count: number): Uint8Array {
+      at += count;
+      return new Uint8Array(buffer, at - count, count);
+    },
   };
 }
 
@@ -85,6 +106,9 @@ type Groups = {
   readonly count: number;
   /** By position: 1 where an RRset starts. */
   readonly starts: Uint8Array;
+  readonly rrsetCount: number;
+  /** Of all records as they are laid out. */
+  readonly octets: number;
 };
 
 /** Puts the records of each node in the order of their types, each once. */
@@ -106,7 +130,13 @@ function groupRrsets(index: ZoneIndex): Groups {
       for (const record of rrset.length > 1 ? distinct(records, rrset) : rrset) order[count++] = record;
     }
   }
-  return { order, count, starts };
+  let rrsetCount = 0;
+  let octets = 0;
+  for (let position = 0; position < count; position++) {
+    rrsetCount += starts[position]!;
+    octets += RECORD.rdata + records.rdataOctets[order[position]!]!;
+  }
+  return { order, count, starts, rrsetCount, octets };
 }
 
 /** A record that is there twice counts once (RFC 2181 §5). */
@@ -118,17 +148,11 @@ function distinct(records: RecordStore, rrset: readonly number[]): number[] {
   });
 }
 
-function layOutRrsets(index: ZoneIndex, nodes: Int32Array, services: string[]) {
-  const { records, nodeOf } = index;
-  const { order, count, starts } = groupRrsets(index);
-  let rrsetCount = 0;
-  let octets = 0;
-  for (let position = 0; position < count; position++) {
-    rrsetCount += starts[position]!;
-    octets += RECORD.rdata + records.rdataOctets[order[position]!]!;
-  }
-  const rrsets = sharedWords(rrsetCount * RRSET_WORDS);
-  const rdata = new Uint8Array(new SharedArrayBuffer(octets));
+function layOutRrsets(
+  { records, nodeOf }: ZoneIndex,
+  { order, count, starts }: Groups,
+  { nodes, rrsets, rdata, services }: Pick<ZoneImage, "nodes" | "rrsets" | "rdata"> & { services: string[] },
+): void {
   let rrset = 0;
   let at = 0;
   for (let position = 0; position < count; rrset++) {
@@ -156,7 +180,6 @@ function layOutRrsets(index: ZoneIndex, nodes: Int32Array, services: string[]) {
     for (; position < end; position++) at = writeRecord(rdata, at, type, ttlSeconds, records, order[position]!);
     rrsets[word + RRSET.readyOctets] = isReady(type, at - start) ? at - start : 0;
   }
-  return { rrsets, rdata };
 }
 
 /** @returns the end of the record */
@@ -233,12 +256,3 @@ function readSerial(rrsets: Int32Array, rdata: Uint8Array, nodes: Int32Array, ap
   }
   throw new RhumbError("RHUMB_ZONE_UNSOUND", `${formatName(apex)}: it has no SOA record`);
 }
-
-function shared(from: Uint8Array): Uint8Array {
-  const to = new Uint8Array(new SharedArrayBuffer(from.length));
-  to.set(from);
-  return to;
-}
-
-const sharedWords = (words: number): Int32Array =>
-  new Int32Array(new SharedArrayBuffer(words * Int32Array.BYTES_PER_ELEMENT));
