@@ -52,7 +52,8 @@ export function createStepClock(
   return {
     nowMs() {
       if (!isFresh) {
-        last.nowMs = read();
+        const nowMs = read();
+        if (nowMs !== last.nowMs) last.nowMs = nowMs;
         isFresh = true;
         onRead?.();
       }

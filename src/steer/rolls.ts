@@ -22,9 +22,9 @@ export function clientKey(address: Uint8Array, isIpv6: boolean, bits: number): n
   let key = isIpv6 ? 0x36 : 0x34;
   for (let at = 0, left = bits; left > 0; at += 4, left -= 32) {
     const word = (address[at]! << 24) | (address[at + 1]! << 16) | (address[at + 2]! << 8) | address[at + 3]!;
-    key = combine32(key, left >= 32 ? word : word & (-1 << (32 - left)));
+    key = combine32(key, left >= 32 ? word : word & (-1 << (32 - left))) | 0;
   }
-  return key >>> 0;
+  return key | 0; // as int32: a larger number is an object when it is handed on
 }
 
 /** Slots are counted from the Unix epoch and shifted by the client key, so that edges do not fall together. */
@@ -58,7 +58,7 @@ export function turnPerSlot(slotMs: number, ttlMaxSeconds: number): Turn {
 }
 
 /** The client's place for one service, before time enters. */
-export const clientPlaceOf = (serviceHash: number, key: number): number => combine32(serviceHash, key);
+export const clientPlaceOf = (serviceHash: number, key: number): number => combine32(serviceHash, key) | 0;
 /** 32 bits of (service, client, slot), for jitter: the upper bits differ from slot to slot (Weyl, golden ratio). */
 export const jitterOf = (place: number, slot: number): number => (place + Math.imul(slot, 0x9e3779b1)) | 0;
 

@@ -99,14 +99,10 @@ function copyRecords(draft: Draft, template: Template): void {
 }
 
 function copyNeeded(draft: Draft, template: Template): boolean {
-  if (template.neededOctets === template.octets.length) return false;
-  const { query } = draft;
-  const needed: Template = {
-    ...template,
-    octets: template.octets.subarray(0, template.neededOctets),
-    pointers: template.pointers.filter((position) => position < template.neededOctets),
-  };
-  const end = copyTemplate(needed, draft.out, query.questionEnd, query.name.length, draft.limitOctets);
+  const { neededOctets } = template;
+  if (neededOctets === template.octets.length) return false;
+  const { query, limitOctets } = draft;
+  const end = copyTemplate(template, draft.out, query.questionEnd, query.name.length, limitOctets, neededOctets);
   if (end < 0) return false;
   draft.end = end;
   draft.answerCount = template.answerCount;

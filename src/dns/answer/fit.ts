@@ -91,5 +91,8 @@ export function writeHeader(draft: Draft): void {
   out[HEADER.nscount + 1] = draft.authorityCount & 0xff;
   out[HEADER.arcount] = draft.additionalCount >>> 8;
   out[HEADER.arcount + 1] = draft.additionalCount & 0xff;
-  if (draft.hasQuestion) for (let at = HEADER_OCTETS; at < query.questionEnd; at++) out[at] = request[at]!;
+  if (draft.hasQuestion) {
+    const { questionEnd } = query;
+    for (let at: number = HEADER_OCTETS; at < questionEnd; at++) out[at] = request[at]!;
+  }
 }

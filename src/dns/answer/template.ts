@@ -34,6 +34,8 @@ const LOOP_OCTETS = 96;
 
 /**
  * Copies the answer behind the question, which ends at `at` and whose name has `nameOctets`.
+ *
+ * @param length octets of the template to copy, up to the end of a record
  * @returns the end of what was written, or -1 when that would lie behind `limit`
  */
 export function copyTemplate(
@@ -42,15 +44,16 @@ export function copyTemplate(
   at: number,
   nameOctets: number,
   limit: number,
+  length = template.octets.length,
 ): number {
   const { octets, pointers } = template;
-  const length = octets.length;
   if (at + length > limit) return -1;
   if (length <= LOOP_OCTETS) for (let index = 0; index < length; index++) out[at + index] = octets[index]!;
-  else out.set(octets, at);
+  else out.set(length === octets.length ? octets : octets.subarray(0, length), at);
   const delta = nameOctets - template.baseOctets;
   if (delta !== 0) {
     for (let index = 0; index < pointers.length; index++) {
+      if (pointers[index]! >= length) break;
       const position = at + pointers[index]!;
       const pointer = ((out[position]! << 8) | out[position + 1]!) + delta;
       out[position] = pointer >>> 8;

@@ -113,7 +113,9 @@ export function readNameKey(source: Uint8Array, at: number, end: number, seed: n
 
 /** Whether the name of `length` octets at `at` in `source`, in any case, is the lower-case one at `nameAt` in `names`. */
 export function isSameName(source: Uint8Array, at: number, names: Uint8Array, nameAt: number, length: number): boolean {
-  for (let index = 0; index < length; index++) {
+  // Length octets, by the way: what V8 has loaded of both arrays before a loop it does not load again inside.
+  if (source[at] !== names[nameAt]) return false;
+  for (let index = 1; index < length; index++) {
     const octet = source[at + index]!;
     const wanted = names[nameAt + index]!;
     if (octet !== wanted && LOWER[octet] !== wanted) return false;
