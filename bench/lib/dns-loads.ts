@@ -119,7 +119,7 @@ export function dnsLoads(isQuick: boolean): readonly DnsLoad[] {
       subjects: growing(
         [1, 2, 4].map((workers) => ({
           key: String(workers),
-          what: `${workers} workers`,
+          what: workers === 1 ? "1 worker" : `${workers} workers`,
           world: { ...STATIC, workers },
         })),
         OURS,
