@@ -1,7 +1,7 @@
 /**
  * `respond()` alone, in process: answers per second and ns of each kind of answer, side by side in one run, guard on.
  *
- * Queries come with EDNS, client subnet and cookie where the row says so, from 65,536 source addresses. Each row runs in
+ * Queries come with EDNS, client subnet and cookie where the row says so, from 65,536 source addresses or one. Each row runs in
  * a process of its own, as a worker does that has one steering and one mix of queries: compiled code is shaped by what it
  * has seen. The rows take turns, pass by pass; what is measured is the thread's CPU time, in rounds long enough for the
  * kernel's ticks, and the median over rounds and passes counts.
@@ -10,6 +10,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
+import { createStepClock } from "#base/clock.ts";
 import { createSteering } from "#dns/answer/steered.ts";
 import type { Steering } from "#dns/answer/steering.ts";
 import { createGuard } from "#dns/guard/guard.ts";
@@ -95,9 +96,9 @@ const guard = createGuard({
   counters,
   seed: 0x5eed,
 });
-/** Read once per batch, as workers read it once per turn of the event loop. */
-let nowMs = Date.now();
-const BATCH = 32; // datagrams that libuv hands over in one turn
+/** Read once per batch, as workers do. */
+const clock = createStepClock();
+const BATCH = 64;
 const responder = (steering: Steering) =>
   createResponder({
     snapshot: {
@@ -111,7 +112,7 @@ const responder = (steering: Steering) =>
     steering,
     guard,
     counters,
-    clock: { nowMs: () => nowMs },
+    clock,
   });
 const withFake = responder(fakeSteering);
 const withReal = responder(realSteering);
@@ -132,20 +133,42 @@ function addressOf(index: number): Uint8Array {
   return address;
 }
 
-type Query = { readonly name: string; readonly type?: number; readonly ecs?: boolean; readonly cookie?: boolean };
-function queries({ name, type = TYPE.A, ecs, cookie }: Query): Uint8Array[] {
+type Query = {
+  readonly name: string;
+  readonly type?: number;
+  readonly ecs?: boolean;
+  readonly cookie?: boolean;
+  /** All from one source address, as a load generator sends them. */
+  readonly isOneSource?: boolean;
+  readonly hasNoEdns?: boolean;
+};
+function queries({ name, type = TYPE.A, ecs, cookie, hasNoEdns }: Query): Uint8Array[] {
   return Array.from({ length: 256 }, (_, index) => {
     const options = [];
     if (cookie) options.push({ code: OPTION.COOKIE, data: new Uint8Array(8).fill(index) });
     if (ecs) options.push({ code: OPTION.CLIENT_SUBNET, data: ecsData(addressOf(index * 251), 24) });
-    return encodeQuery(parseName(name.replace("%", `r${index}`)) as Uint8Array, type, { id: index, edns: { options } });
+    return encodeQuery(parseName(name.replace("%", `r${index}`)) as Uint8Array, type, {
+      id: index,
+      ...(hasNoEdns ? {} : { edns: { options } }),
+    });
   });
 }
 const rows = [
   { name: "static A", respond: withReal, query: { name: "static.demo.example." } },
+  { name: "static A, one source", respond: withReal, query: { name: "static.demo.example.", isOneSource: true } },
+  {
+    name: "static A, one source, no EDNS",
+    respond: withReal,
+    query: { name: "static.demo.example.", isOneSource: true, hasNoEdns: true },
+  },
   { name: "steered A, fake steering", respond: withFake, query: { name: "www.demo.example." } },
   { name: "steered A", respond: withReal, query: { name: "www.demo.example." } },
   { name: "static A, ECS", respond: withReal, query: { name: "static.demo.example.", ecs: true } },
+  {
+    name: "steered A, ECS, one source",
+    respond: withReal,
+    query: { name: "www.demo.example.", ecs: true, isOneSource: true },
+  },
   { name: "steered A, ECS", respond: withReal, query: { name: "www.demo.example.", ecs: true } },
   {
     name: "static A, ECS and cookie",
@@ -168,12 +191,12 @@ const rows = [
 const client = createClient();
 client.port = 5353;
 const out = new Uint8Array(1232);
-function measure(respond: Respond, messages: readonly Uint8Array[]): number {
+function measure(respond: Respond, messages: readonly Uint8Array[], isOneSource = false): number {
   const start = process.threadCpuUsage();
   for (let index = 0; index < QUERIES; index++) {
-    if (index % BATCH === 0) nowMs = Date.now();
+    if (index % BATCH === 0) clock.step();
     const message = messages[index & 0xff]!;
-    setAddress(client.address, index & (CLIENTS - 1));
+    setAddress(client.address, isOneSource ? 1 : index & (CLIENTS - 1));
     if (respond(message, message.length, client, out) === 0) throw new Error("a query got no response");
   }
   const { user, system } = process.threadCpuUsage(start);
@@ -183,8 +206,8 @@ function measure(respond: Respond, messages: readonly Uint8Array[]): number {
 if (child !== undefined) {
   const { respond, query } = rows.find((row) => row.name === child)!;
   const messages = queries(query);
-  measure(respond, messages); // warms up
-  const rounds = Array.from({ length: ROUNDS }, () => measure(respond, messages));
+  measure(respond, messages, query.isOneSource); // warms up
+  const rounds = Array.from({ length: ROUNDS }, () => measure(respond, messages, query.isOneSource));
   const limited = counters[DNS_COUNTER.dropped_rrl]! + counters[DNS_COUNTER.rrl_slipped]!;
   if (counters[DNS_COUNTER.handler_faults]! + limited > 0) throw new Error("faults, or queries over the limit");
   console.log(JSON.stringify(rounds));
@@ -209,7 +232,7 @@ function report(ns: ReadonlyMap<string, number>): void {
     const perSecond = Math.round(1e9 / each)
       .toLocaleString("en")
       .padStart(10);
-    console.log(`${name.padEnd(28)} ${each.toFixed(0).padStart(5)} ns ${perSecond} answers/s`);
+    console.log(`${name.padEnd(30)} ${each.toFixed(0).padStart(5)} ns ${perSecond} answers/s`);
   }
   const ratios: Record<string, number> = {};
   for (const [name, [above, below]] of Object.entries({

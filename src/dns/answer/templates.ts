@@ -11,7 +11,7 @@ import { NO_RRSET, selectRrset } from "#dns/answer/select.ts";
 import type { Steering } from "#dns/answer/steering.ts";
 import type { Template } from "#dns/answer/template.ts";
 import { isAliasRrset, isParentSideDs, KEEP, type Walker } from "#dns/answer/walk.ts";
-import type { ServedZone } from "#dns/answer/zone-set.ts";
+import { MAX_TEMPLATES, type ServedZone } from "#dns/answer/zone-set.ts";
 import { TYPE } from "#dns/wire/types.ts";
 import { findRrset, NODE, NODE_FLAG, NODE_IS_SPECIAL, NODE_WORDS, RRSET, RRSET_WORDS } from "#dns/zone/image.ts";
 import { MATCH } from "#dns/zone/lookup.ts";
@@ -69,6 +69,7 @@ function recallChain(
 
 /** Keeps what the walk has just planned, where it says that it may be kept. */
 export function remember(walker: Walker, zone: ServedZone, template: Template): void {
+  if (++zone.templateCount > MAX_TEMPLATES) forgetAll(zone);
   switch (walker.keep) {
     case KEEP.byRrset:
       zone.byRrset.set(walker.keepAt, template);
@@ -96,4 +97,12 @@ export function remember(walker: Walker, zone: ServedZone, template: Template): 
     }
     default:
   }
+}
+
+function forgetAll(zone: ServedZone): void {
+  zone.byRrset.clear();
+  zone.byCut.clear();
+  zone.byAlias.clear();
+  zone.chains.clear();
+  zone.templateCount = 1;
 }

@@ -2,7 +2,8 @@
  * All zones that a worker answers for: which one encloses a name, and what was already compiled of each.
  *
  * Owns:    `ServedZone`, the table of apexes, and the caches of templates. A snapshot gets a new set.
- * Never:   grows with what is asked: the caches hold at most one template per RRset, cut, alias or chain of the zone.
+ * Never:   grows without end: the caches of a zone hold at most one template per RRset, cut, alias or chain, and no more
+ *          than `MAX_TEMPLATES`.
  * @module
  */
 import { RhumbError } from "#base/errors.ts";
@@ -40,7 +41,11 @@ export type ServedZone = {
   readonly chains: Map<number, Chain>;
   nodata: Template | undefined;
   missing: Template | undefined;
+  /** In the four maps. */
+  templateCount: number;
 };
+/** Of one zone in one worker, some 30 MB. */
+export const MAX_TEMPLATES = 50_000;
 
 export type ZoneSet = {
   readonly seed: number;
@@ -130,5 +135,6 @@ function serve(
     chains: new Map(),
     nodata: undefined,
     missing: undefined,
+    templateCount: 0,
   };
 }
