@@ -3,8 +3,8 @@
  *
  * Owns:    the layout: a header with the number of samples written, then `RING_SLOTS` slots of fixed size.
  * Writer:  one worker. It never waits and allocates nothing; what the reader did not fetch in time is written over.
- * Reader:  the control thread. Each slot says which sample is being written into it and which one is whole, so that a
- *          sample that is written over while it is read, or that a dying worker left half done, is counted as lost.
+ * Reader:  the control thread. Each slot says first of all which sample it is for, so that one that is written over
+ *          while it is read is noticed, and counted as lost; one that a dying worker left half done was never announced.
  * Units:   octets in memory, ms in time. Sample numbers count from 1 and go around after 2^32.
  * @module
  */
@@ -19,9 +19,8 @@ export const SAMPLE_MESSAGE_OCTETS = 1_240;
 const HEADER_OCTETS = 64;
 const WRITTEN = 0;
 
-// A slot, in octets from its start: two words of sequence, time, client address, facts, length, message.
-const BEGUN_AT = 0;
-const DONE_AT = 4;
+// A slot, in octets from its start: sample number, time, client address, facts, length, message.
+const NUMBER_AT = 0;
 const TIME_AT = 8;
 const ADDRESS_AT = 16;
 const FACTS_AT = 32;
@@ -59,7 +58,7 @@ export function createSampleWriter(ring: SharedArrayBuffer): WriteSample {
     number = (number + 1) | 0;
     const start = slotStart(number);
     // An exchange, not a store: nothing below may be seen before it.
-    Atomics.exchange(words, (start + BEGUN_AT) >>> 2, number);
+    Atomics.exchange(words, (start + NUMBER_AT) >>> 2, number);
     times[(start + TIME_AT) >>> 3] = nowMs;
     const { address } = client;
     for (let at = 0; at < ADDRESS_OCTETS; at++) octets[start + ADDRESS_AT + at] = address[at]!;
@@ -68,8 +67,7 @@ export function createSampleWriter(ring: SharedArrayBuffer): WriteSample {
     words[(start + LENGTH_AT) >>> 2] = length;
     const kept = length < SAMPLE_MESSAGE_OCTETS ? length : SAMPLE_MESSAGE_OCTETS;
     for (let at = 0; at < kept; at++) octets[start + MESSAGE_AT + at] = message[at]!;
-    Atomics.store(words, (start + DONE_AT) >>> 2, number);
-    Atomics.store(words, WRITTEN, number);
+    Atomics.store(words, WRITTEN, number); // the sample is whole
   };
 }
 
@@ -78,17 +76,16 @@ export type SampleReader = {
   drain(take: (sample: QuerySample) => void): number;
 };
 
-/** Starts with what is written from now on. */
+/** Starts with the first sample that the ring has seen. */
 export function createSampleReader(ring: SharedArrayBuffer): SampleReader {
   const words = new Int32Array(ring);
   const octets = new Uint8Array(ring);
   const times = new Float64Array(ring);
-  let taken = Atomics.load(words, WRITTEN);
+  let taken = 0;
 
-  /** @returns undefined when the slot no longer holds sample `number`, or not yet */
+  /** @param number of a sample that was whole @returns undefined when its slot has been written over since */
   function read(number: number): QuerySample | undefined {
     const start = slotStart(number);
-    if (Atomics.load(words, (start + DONE_AT) >>> 2) !== number) return undefined;
     const facts = words[(start + FACTS_AT) >>> 2]!;
     const length = words[(start + LENGTH_AT) >>> 2]!;
     const kept = Math.min(Math.max(0, length), SAMPLE_MESSAGE_OCTETS);
@@ -101,8 +98,8 @@ export function createSampleReader(ring: SharedArrayBuffer): SampleReader {
       message: octets.slice(start + MESSAGE_AT, start + MESSAGE_AT + kept),
     };
     // Changes nothing; as a read-modify-write it comes after the reads above, which a plain load need not.
-    const begun = Atomics.compareExchange(words, (start + BEGUN_AT) >>> 2, number, number);
-    return begun === number ? sample : undefined;
+    const found = Atomics.compareExchange(words, (start + NUMBER_AT) >>> 2, number, number);
+    return found === number ? sample : undefined;
   }
 
   return {

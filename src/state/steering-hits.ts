@@ -48,10 +48,10 @@ export const createSteeringHits = (): SharedArrayBuffer => new SharedArrayBuffer
 
 /** Equal for worlds whose services, regions and classes have the same numbers; never 0. */
 export function numberingOf({ services, regions, maps }: HitNumbering): number {
+  const generations = new Map(maps.map(({ mapId, generation }) => [mapId, generation]));
   const parts = [
-    ...services.map(({ name, mapId }) => `s ${name} ${mapId}`),
-    ...regions.map(({ id }) => `r ${id}`),
-    ...maps.map(({ mapId, generation }) => `m ${mapId} ${generation}`),
+    ...services.map(({ name, mapId = "" }) => `service ${name} ${mapId} ${generations.get(mapId)}`),
+    ...regions.map(({ id }) => `region ${id}`),
   ];
   return hashText(parts.join("\n")) | 1;
 }
@@ -63,37 +63,33 @@ const classHash = (key: number, classNumber: number): number =>
   mix32(Math.imul(key, 0x9e3779b1) ^ Math.imul(classNumber + 1, 0x85ebca77)) & (CLASS_ROWS - 1);
 
 export type CountHit = (service: number, classNumber: number, region: number) => void;
+/** @returns what counts for a world with these numbers: it allocates when a service is first counted, and never again */
+export type NumberHits = (numbering: HitNumbering, nowMs: number) => CountHit;
 
-/** For one world of a worker. Allocates where a service gets its first answer, and nothing per query after that. */
-export function createHitCounter(block: SharedArrayBuffer, numbering: HitNumbering, nowMs: number): CountHit {
+/** One per worker. A thread that replaces another finds the totals of that one, and goes on. */
+export function createHitWriter(block: SharedArrayBuffer): NumberHits {
   const words = new Int32Array(block);
   const answers = new Float64Array(block);
-  const { services, regions } = numbering;
-  /** By service, by region: offset of the row of totals; 0: not looked for yet. The last column is `NO_REGION`. */
-  const totals: (Int32Array | undefined)[] = services.map(() => undefined);
+  /** Offsets of the rows of totals, by the hashes of service and region. */
+  const known = new Map<number, Map<number, number>>();
+  for (let row = TOTALS_AT; row < TOTALS_AT + words[TOTALS_USED]! * ROW_OCTETS; row += ROW_OCTETS)
+    remember(words[keyWord(row)]!, words[keyWord(row) + 1]!, row);
 
-  const wanted = numberingOf(numbering);
-  if (Atomics.load(words, NUMBERING) !== wanted) {
-    Atomics.exchange(words, NUMBERING, NONE);
-    words.fill(0, keyWord(CLASSES_AT));
-    words[CLASSES_USED] = 0;
-    answers[SINCE_AT >>> 3] = nowMs;
-    Atomics.store(words, NUMBERING, wanted);
+  function remember(serviceHash: number, regionHash: number, row: number): void {
+    const rows = known.get(serviceHash) ?? new Map<number, number>();
+    known.set(serviceHash, rows.set(regionHash, row));
   }
 
-  function totalRow(service: number, region: number): number {
-    const serviceHash = services[service]!.hash | 0;
-    const regionHash = (regions[region]?.hash ?? 0) | 0;
+  function totalRow(serviceHash: number, regionHash: number): number {
+    const found = known.get(serviceHash)?.get(regionHash);
+    if (found !== undefined) return found;
     const used = words[TOTALS_USED]!;
-    for (let index = 0; index < used; index++) {
-      const row = TOTALS_AT + index * ROW_OCTETS;
-      if (words[keyWord(row)] === serviceHash && words[keyWord(row) + 1] === regionHash) return row;
-    }
     if (used === TOTAL_ROWS) return TOTALS_AT + (TOTAL_ROWS - 1) * ROW_OCTETS;
     const row = TOTALS_AT + used * ROW_OCTETS;
     words[keyWord(row)] = serviceHash;
     words[keyWord(row) + 1] = regionHash;
     Atomics.store(words, TOTALS_USED, used + 1);
+    remember(serviceHash, regionHash, row);
     return row;
   }
 
@@ -117,20 +113,33 @@ export function createHitCounter(block: SharedArrayBuffer, numbering: HitNumberi
     }
   }
 
-  return (service, classNumber, region) => {
-    let rows = totals[service];
-    if (rows === undefined) {
-      rows = new Int32Array(regions.length + 1);
-      totals[service] = rows;
+  return (numbering, nowMs) => {
+    const { services, regions } = numbering;
+    const number = numberingOf(numbering);
+    if (Atomics.load(words, NUMBERING) !== number) {
+      Atomics.exchange(words, NUMBERING, NONE);
+      words.fill(0, keyWord(CLASSES_AT));
+      words[CLASSES_USED] = 0;
+      answers[SINCE_AT >>> 3] = nowMs;
+      Atomics.store(words, NUMBERING, number);
     }
-    const column = region === NO_REGION ? regions.length : region;
-    let row = rows[column]!;
-    if (row === 0) {
-      row = totalRow(service, region);
-      rows[column] = row;
-    }
-    answers[answersWord(row)]! += 1;
-    countClass(service, classNumber, region);
+    /** By service, then by region: offset of the row of totals; 0: not asked for yet. The last column is `NO_REGION`. */
+    const rowsOf: (Int32Array | undefined)[] = services.map(() => undefined);
+    return (service, classNumber, region) => {
+      let rows = rowsOf[service];
+      if (rows === undefined) {
+        rows = new Int32Array(regions.length + 1);
+        rowsOf[service] = rows;
+      }
+      const column = region === NO_REGION ? regions.length : region;
+      let row = rows[column]!;
+      if (row === 0) {
+        row = totalRow(services[service]!.hash | 0, region === NO_REGION ? 0 : regions[region]!.hash | 0);
+        rows[column] = row;
+      }
+      answers[answersWord(row)]! += 1;
+      countClass(service, classNumber, region);
+    };
   };
 }
 
