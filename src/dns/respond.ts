@@ -18,8 +18,7 @@ import { createZoneSet } from "#dns/answer/zone-set.ts";
 import { FLAGS, HEADER, HEADER_OCTETS } from "#dns/wire/header.ts";
 import { parseQuery } from "#dns/wire/query.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
-import { TYPE } from "#dns/wire/types.ts";
-import { DNS_COUNTER, type DnsCounter } from "#state/counters.ts";
+import { DNS_COUNTER, type DnsCounter, qtypeSlot } from "#state/counters.ts";
 import { ADMIT, type Guard, LIMIT, RESPONSE_KIND } from "#state/guard.ts";
 import { type Respond, TRANSPORT } from "#state/respond.ts";
 import type { DnsSnapshot } from "#state/snapshot.ts";
@@ -136,9 +135,7 @@ function countQuery(counters: Float64Array, draft: Draft): void {
   if (draft.client.isIpv6) counters[DNS_COUNTER.queries_ipv6]! += 1;
   if (query.hasEdns) counters[DNS_COUNTER.queries_edns]! += 1;
   if (query.ecsAt >= 0) counters[DNS_COUNTER.queries_ecs]! += 1;
-  if (query.qtype === TYPE.A) counters[DNS_COUNTER.qtype_a]! += 1;
-  else if (query.qtype === TYPE.AAAA) counters[DNS_COUNTER.qtype_aaaa]! += 1;
-  else counters[DNS_COUNTER.qtype_other]! += 1;
+  counters[qtypeSlot(query.qtype)]! += 1;
 }
 
 function countResponse(counters: Float64Array, draft: Draft): void {
