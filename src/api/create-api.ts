@@ -25,10 +25,11 @@ import { defineRoute, type Input, type Route, type RouteContext } from "#api/rou
 import { commandRoutes } from "#api/routes/command.ts";
 import { dashboardRoutes } from "#api/routes/dashboard.ts";
 import { eventRoutes } from "#api/routes/events.ts";
+import { queryRoutes } from "#api/routes/queries.ts";
 import { readRoutes } from "#api/routes/read.ts";
 import { sessionRoutes } from "#api/routes/session.ts";
 import { unsupportedRoutes } from "#api/routes/unsupported.ts";
-import type { Actor, Commands, Views } from "#api/views.ts";
+import type { Actor, Commands, QueryView, Views } from "#api/views.ts";
 import { type Clock, systemClock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import type { Log } from "#base/log.ts";
@@ -42,6 +43,7 @@ export type ApiOptions = {
   readonly views: Views;
   readonly commands: Commands;
   readonly events: EventRing;
+  readonly queries: EventRing<QueryView>;
   readonly audit: AuditLog;
   readonly version: string;
   readonly log: Log;
@@ -63,7 +65,7 @@ export type Api = {
 };
 
 export function createApi(options: ApiOptions): Api {
-  const { views, commands, events, audit, log, clock = systemClock, observe } = options;
+  const { views, commands, events, queries, audit, log, clock = systemClock, observe } = options;
   let control = options.control;
   let listener: Listener | undefined;
   const closers = new Set<() => void>();
@@ -72,6 +74,7 @@ export function createApi(options: ApiOptions): Api {
     views,
     commands,
     events,
+    queries,
     audit,
     auth,
     clock,
@@ -106,6 +109,7 @@ export function createApi(options: ApiOptions): Api {
     ...readRoutes(context),
     ...commandRoutes(context),
     ...eventRoutes(context),
+    ...queryRoutes(context),
     ...sessionRoutes(context),
     ...dashboardRoutes(),
     ...unsupportedRoutes(),

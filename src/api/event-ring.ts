@@ -1,33 +1,34 @@
 /**
- * The last events, in order, with ids by which a reader can come back and miss nothing (SSE Last-Event-ID).
+ * The last events, in order, with ids by which a reader can come back and miss nothing (SSE Last-Event-ID). There is
+ * one ring of what happens, and one of sampled queries.
  *
  * Owns:    a bounded list in memory. Writer: `app/`, which hands `push` to the engines as their `Emit`.
- * Readers: `api/routes/events.ts`; `app/` for whoever else wants events (notify, metrics, log).
+ * Readers: `api/routes/events.ts`, `queries.ts`; `app/` for whoever else wants events (notify, metrics, log).
  * Never:   blocks or throws: a subscriber that throws is dropped from that event alone.
  * @module
  */
-import type { Emit, RhumbEvent } from "#state/events.ts";
+import type { RhumbEvent } from "#state/events.ts";
 
 /** `id` is `<run>-<number>`: ids of an earlier run of the process are recognised as foreign. */
-export type NumberedEvent = { readonly id: string; readonly event: RhumbEvent };
-export type EventRing = {
-  readonly push: Emit;
+export type NumberedEvent<Event = RhumbEvent> = { readonly id: string; readonly event: Event };
+export type EventRing<Event = RhumbEvent> = {
+  readonly push: (event: Event) => void;
   /** All that is kept, oldest first. */
-  list(): readonly NumberedEvent[];
+  list(): readonly NumberedEvent<Event>[];
   /**
    * What came after `id`.
    * @returns `isComplete` false when events between `id` and the first one returned are lost: too old, or another run
    */
-  since(id: string): { readonly events: readonly NumberedEvent[]; readonly isComplete: boolean };
+  since(id: string): { readonly events: readonly NumberedEvent<Event>[]; readonly isComplete: boolean };
   /** @returns a function that ends the subscription */
-  subscribe(listener: (event: NumberedEvent) => void): () => void;
+  subscribe(listener: (event: NumberedEvent<Event>) => void): () => void;
 };
 
 /** @param run text that differs between two runs of the process, without `-` */
-export function createEventRing(options: { capacity?: number; run: string }): EventRing {
+export function createEventRing<Event = RhumbEvent>(options: { capacity?: number; run: string }): EventRing<Event> {
   const { capacity = 1_024, run } = options;
-  const kept: NumberedEvent[] = [];
-  const listeners = new Set<(event: NumberedEvent) => void>();
+  const kept: NumberedEvent<Event>[] = [];
+  const listeners = new Set<(event: NumberedEvent<Event>) => void>();
   let count = 0;
   return {
     push(event) {

@@ -7,7 +7,7 @@ import type { z } from "zod";
 import type { AuditLog } from "#api/audit-log.ts";
 import type { Auth, Role } from "#api/auth.ts";
 import type { EventRing } from "#api/event-ring.ts";
-import type { Actor, Commands, Views } from "#api/views.ts";
+import type { Actor, Commands, QueryView, Views } from "#api/views.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { ControlSnapshot } from "#state/snapshot.ts";
@@ -17,6 +17,8 @@ export type RouteContext = {
   readonly views: Views;
   readonly commands: Commands;
   readonly events: EventRing;
+  /** Sampled queries. */
+  readonly queries: EventRing<QueryView>;
   readonly audit: AuditLog;
   readonly auth: Auth;
   readonly clock: Clock;

@@ -107,7 +107,7 @@ export const regionSchema = z
     sharePercent: z
       .number()
       .nullable()
-      .describe("Share of steered answers that named it lately; null when not measured"),
+      .describe("Share of all steered answers of the last minute that named it first; null: there were none"),
     origin,
     health: targetHealthSchema,
     addresses: z.array(targetHealthSchema),
@@ -125,6 +125,10 @@ export const serviceSchema = z
         priority: z.number(),
         verdict: z.enum(["up", "down", "held", "unknown"]),
         serving: z.enum(["up", "down", "drain"]),
+        sharePercent: z
+          .number()
+          .nullable()
+          .describe("Share of the service's answers of the last minute that named it first; null: there were none"),
       }),
     ),
     chain: z.array(z.looseObject({ name: text })).describe("The filters with all defaults filled in"),
@@ -136,6 +140,65 @@ export const serviceSchema = z
     origin,
   })
   .meta({ id: "Service" });
+
+export const serviceClassesSchema = z
+  .object({
+    service: text,
+    sinceMs: atMsOrNull.describe("Since when is counted: client maps, services and regions have not changed since"),
+    answers: z.number().describe("Answers to all classes"),
+    classes: z
+      .array(
+        z.object({
+          class: z.number().describe("Number in the service's client map; 0: clients that no database knows"),
+          label: text.describe("What geography knows of its clients, such as EU/DE"),
+          answers: z.number(),
+          sharePercent: z.number(),
+          regions: z
+            .array(z.object({ id: text, answers: z.number() }))
+            .describe("Named first, the most frequent one first"),
+        }),
+      )
+      .describe("With the most answers first"),
+  })
+  .meta({ id: "ServiceClasses" });
+export const serviceClassesQuerySchema = z.strictObject({
+  top: z.coerce.number().int().min(1).max(1_000).default(20).describe("How many classes"),
+});
+
+export const querySchema = z
+  .object({
+    atMs,
+    name: text.nullable().describe("Domain name, in the case in which it was asked; null: the message had no question"),
+    type: text.nullable(),
+    class: text.nullable(),
+    rcode: text,
+    flags: z.array(text).describe("Set ones of the response among aa, tc, rd, cd and do"),
+    transport: z.enum(["udp", "tcp"]),
+    client: text.describe("Address that asked; under `privacy: prefix` its /24 or /48"),
+    ecs: z
+      .object({ network: text, scopeBits: z.number() })
+      .nullable()
+      .describe("Client subnet of the query, and the scope of the answer"),
+    addresses: z.array(text).describe("Addresses in the answer"),
+    regions: z.array(text).describe("Regions of these addresses"),
+    octets: z.number().describe("Length of the response"),
+    isCut: z.boolean().describe("The response was longer than a sample: addresses and client subnet are not known"),
+  })
+  .meta({ id: "Query" });
+export const queryListSchema = z
+  .object({
+    every: z.number().nullable().describe("One of so many responses is logged; null: none, the log is off"),
+    privacy: z.enum(["prefix", "full"]),
+    read: z.number().describe("Samples since the start of the process"),
+    lost: z.number().describe("Samples that were not fetched in time"),
+    queries: z.array(querySchema.extend({ id: text })).describe("The last ones, oldest first"),
+  })
+  .meta({ id: "QueryList" });
+export const queriesQuerySchema = z.strictObject({
+  after: z.string().max(64).optional().describe("Like Last-Event-ID: replay what came after this id"),
+  name: z.string().max(1004).optional().describe("Only names like this one; * stands for any characters"),
+  rcode: z.string().max(16).optional().describe("Only this response code, such as NXDOMAIN"),
+});
 
 export const explainQuerySchema = z.strictObject({
   name: z.string().min(1).max(1004).describe("Domain name"),

@@ -24,6 +24,8 @@ export type StatusView = Shape<typeof schemas.statusSchema>;
 export type TargetHealthView = Shape<typeof schemas.targetHealthSchema>;
 export type RegionView = Shape<typeof schemas.regionSchema>;
 export type ServiceView = Shape<typeof schemas.serviceSchema>;
+export type ServiceClassesView = Shape<typeof schemas.serviceClassesSchema>;
+export type QueryView = Shape<typeof schemas.querySchema>;
 export type OverrideView = Shape<typeof schemas.overrideSchema>;
 export type ExplainView = Shape<typeof schemas.explainSchema>;
 export type AlarmView = Shape<typeof schemas.alarmSchema>;
@@ -73,6 +75,10 @@ export type Views = {
   readiness(): Maybe<ReadinessView>;
   regions(): Maybe<readonly RegionView[]>;
   services(): Maybe<readonly ServiceView[]>;
+  /** Undefined: no such service. */
+  serviceClasses(name: string, top: number): Maybe<ServiceClassesView | undefined>;
+  /** The query log without its queries: those come through the ring that the API is handed, and after this all are there. */
+  queryLog(): Maybe<Omit<Shape<typeof schemas.queryListSchema>, "queries">>;
   /** Every target, regions and addresses. */
   health(): Maybe<readonly TargetHealthView[]>;
   /** In the order in which they apply: files first, then the API's. */

@@ -8,7 +8,9 @@ import type { DnsEngine } from "#app/dns-engine.ts";
 import type { GeoLoader } from "#app/geo-loader.ts";
 import type { LatencyMemory } from "#app/latency-memory.ts";
 import type { MapDoor } from "#app/map-door.ts";
+import type { QueryLog } from "#app/query-log.ts";
 import type { QueryRate } from "#app/query-rate.ts";
+import type { SteeringShares } from "#app/steering-shares.ts";
 import type { Log } from "#base/log.ts";
 import type { Store } from "#cluster/store.ts";
 import type { ConfigFiles } from "#config/files.ts";
@@ -50,6 +52,8 @@ export type NodeParts = {
   readonly events: EventRing;
   readonly store: Store;
   readonly queryRate: QueryRate;
+  readonly queryLog: QueryLog;
+  readonly steeringShares: SteeringShares;
   readonly lastReload: () => { atMs: number; isOk: boolean; says: string } | null;
   readonly isReady: () => boolean;
 };

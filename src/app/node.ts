@@ -21,8 +21,10 @@ import { collectGarbage, letsGoMuch } from "#app/let-go.ts";
 import { createMapDoor } from "#app/map-door.ts";
 import type { NodeOptions, NodeParts } from "#app/node-parts.ts";
 import { openStoreOrMemory } from "#app/open-store.ts";
+import { createQueryLog } from "#app/query-log.ts";
 import { createQueryRate } from "#app/query-rate.ts";
 import { StartRefused } from "#app/start-refused.ts";
+import { createSteeringShares } from "#app/steering-shares.ts";
 import { createViews } from "#app/views.ts";
 import { wouldEmpty } from "#app/would-empty.ts";
 import { createZoneLoader, MAX_ZONE_OCTETS } from "#app/zone-loader.ts";
@@ -81,7 +83,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
   };
 
   try {
-    const events = createEventRing({ run: randomBytes(4).toString("hex") });
+    const run = randomBytes(4).toString("hex");
+    const events = createEventRing({ run });
     let isReady = false;
     let lastReload: ReturnType<NodeParts["lastReload"]> = null;
     const emit = (event: RhumbEvent): void => {
@@ -139,6 +142,11 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     closers.push(() => geo.close());
     const queryRate = createQueryRate(clock, () => dns.stats().counters);
     closers.push(() => queryRate.close());
+    const workers = () => dns.observations();
+    const queryLog = createQueryLog({ clock, emit, run, workers });
+    closers.push(() => queryLog.close());
+    const steeringShares = createSteeringShares({ clock, workers });
+    closers.push(() => steeringShares.close());
 
     const snapshotOf = (): Snapshot | undefined => door.current()?.snapshot;
     const metrics = createMetrics({
@@ -149,6 +157,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
           return [Float64Array.from(DNS_COUNTERS, (name) => counters[name])];
         },
         dnsWorkers: () => countKinds(dns.stats().workers),
+        steered: () => steeringShares.totals(),
+        querySamples: () => queryLog.counts(),
         zones: () =>
           (snapshotOf()?.dns?.zones ?? []).map(({ apex, serial, recordCount }) => ({
             apex: formatName(apex),
@@ -177,7 +187,11 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       health.apply(snapshot.health);
       // Old and new maps side by side until all workers have left the old snapshot: no client is unknown meanwhile.
       await maps.widen(() => geo.apply(snapshot.geo, snapshot.regions));
-      if (snapshot.dns) await dns.apply({ ...snapshot, dns: snapshot.dns });
+      steeringShares.apply(snapshot.services, snapshot.regions);
+      if (snapshot.dns) {
+        await dns.apply({ ...snapshot, dns: snapshot.dns });
+        queryLog.apply(snapshot.dns.queryLog, snapshot.regions);
+      }
       await maps.narrow();
       notifier.apply(snapshot.notify);
       if (snapshot.control) await api?.apply(snapshot.control);
@@ -227,6 +241,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       events,
       store,
       queryRate,
+      queryLog,
+      steeringShares,
       lastReload: () => lastReload,
       isReady: () => isReady,
     };
@@ -238,6 +254,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         views: createViews(parts),
         commands: createCommands(parts),
         events,
+        queries: queryLog.queries,
         audit,
         version: options.version,
         log,

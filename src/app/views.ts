@@ -16,8 +16,10 @@ import type { RegionSpec, ServiceSpec, Snapshot } from "#state/snapshot.ts";
 
 const LATENCY_ENTRIES_SHOWN = 1_000;
 
+type Shares = ReturnType<NodeParts["steeringShares"]["shares"]>;
+
 export function createViews(parts: NodeParts): Views {
-  const { door, health, geo, maps, dns, notifier, metrics, options } = parts;
+  const { door, health, geo, maps, dns, notifier, metrics, queryLog, steeringShares, options } = parts;
   const applied = (): AppliedConfig => door.current()!; // the API starts after the first configuration
   const snapshot = (): Snapshot => applied().snapshot;
   const targets = (): Map<string, TargetHealthView> => new Map(health.view().map((view) => [view.target, view]));
@@ -50,11 +52,22 @@ export function createViews(parts: NodeParts): Views {
     },
     regions() {
       const views = targets();
-      return snapshot().regions.map((region) => regionView(region, applied(), views));
+      const shares = steeringShares.shares();
+      return snapshot().regions.map((region) => regionView(region, applied(), views, shares));
     },
     services() {
       const views = targets();
-      return snapshot().services.map((service) => serviceView(service, applied(), views));
+      const shares = steeringShares.shares();
+      return snapshot().services.map((service) => serviceView(service, applied(), views, shares));
+    },
+    serviceClasses(name, top) {
+      const { services, regions } = snapshot();
+      return steeringShares.classes({ services, regions, maps: maps.maps() }, name, top);
+    },
+    queryLog() {
+      queryLog.drain();
+      const { every, privacy } = queryLog.settings();
+      return { every: every === 0 ? null : every, privacy, ...queryLog.counts() };
     },
     health: () => health.view().map((view) => ({ ...view })),
     overrides: () => health.listOverrides(),
@@ -160,6 +173,7 @@ function regionView(
   region: RegionSpec,
   { snapshot, overlay }: AppliedConfig,
   views: ReadonlyMap<string, TargetHealthView>,
+  shares: Shares,
 ): RegionView {
   const number = snapshot.regions.indexOf(region);
   const { id, latitude, longitude, continent, country, v4, v6, capacityRps, balancerUrl } = region;
@@ -173,7 +187,7 @@ function regionView(
     capacityRps: capacityRps ?? null,
     balancerUrl: balancerUrl ?? null,
     services: snapshot.services.filter((one) => one.regions.some((entry) => entry.region === number)).map(nameOf),
-    sharePercent: null,
+    sharePercent: shares.ofRegion(id),
     origin: originOf(overlay.regions, id),
     health: views.get(`region/${id}`)!,
     addresses: [...v4, ...v6].flatMap((address) => views.get(`region/${id}/${address}`) ?? []),
@@ -190,6 +204,7 @@ function serviceView(
   service: ServiceSpec,
   { snapshot, steers, overlay }: AppliedConfig,
   views: ReadonlyMap<string, TargetHealthView>,
+  shares: Shares,
 ): ServiceView {
   return {
     name: service.name,
@@ -197,7 +212,7 @@ function serviceView(
     regions: service.regions.map(({ region, weight, priority }) => {
       const { id } = snapshot.regions[region]!;
       const { verdict, serving } = views.get(`region/${id}`)!;
-      return { id, weight, priority, verdict, serving };
+      return { id, weight, priority, verdict, serving, sharePercent: shares.ofService(service.name, id) };
     }),
     chain: service.chain.map((filter) => ({ ...filter })),
     ttl: { minSeconds: service.ttlMinSeconds, maxSeconds: service.ttlMaxSeconds },

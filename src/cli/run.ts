@@ -14,6 +14,7 @@ import { digCommand } from "#cli/commands/dig.ts";
 import { geoCommand } from "#cli/commands/geo.ts";
 import { lookCommands } from "#cli/commands/look.ts";
 import { failbackCommand, notifyCommand, overrideCommand } from "#cli/commands/override.ts";
+import { queryCommands } from "#cli/commands/queries.ts";
 import { answerCommand, demoCommand, doctorCommand, startCommand } from "#cli/commands/run.ts";
 import { complain, paint, plain, say, sayJson } from "#cli/output.ts";
 import { readVersion } from "#cli/version.ts";
@@ -38,6 +39,7 @@ export function buildProgram(exit: Exit): Command {
     checkCommand(exit),
     demoCommand(exit),
     ...lookCommands(exit),
+    ...queryCommands(exit),
     overrideCommand(),
     failbackCommand(),
     configCommand(),

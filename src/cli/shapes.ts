@@ -28,6 +28,36 @@ export type TargetHealth = {
   readonly override: Override | null;
 };
 export type Region = { readonly id: string; readonly sharePercent: number | null; readonly health: TargetHealth };
+export type Service = {
+  readonly name: string;
+  readonly names: readonly string[];
+  readonly regions: readonly { readonly id: string; readonly sharePercent: number | null }[];
+};
+export type ServiceClasses = {
+  readonly service: string;
+  readonly answers: number;
+  readonly classes: readonly {
+    readonly label: string;
+    readonly answers: number;
+    readonly sharePercent: number;
+    readonly regions: readonly { readonly id: string; readonly answers: number }[];
+  }[];
+};
+export type QueryLine = {
+  readonly id: string;
+  readonly atMs: number;
+  readonly name: string | null;
+  readonly type: string | null;
+  readonly rcode: string;
+  readonly flags: readonly string[];
+  readonly transport: string;
+  readonly client: string;
+  readonly ecs: { readonly network: string; readonly scopeBits: number } | null;
+  readonly addresses: readonly string[];
+  readonly regions: readonly string[];
+  readonly octets: number;
+};
+export type QueryList = { readonly every: number | null; readonly queries: readonly QueryLine[] };
 export type Status = {
   readonly node: string;
   readonly version: string;

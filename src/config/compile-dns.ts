@@ -2,6 +2,7 @@
  * The `dns:` section → `DnsSnapshot`.
  * @module
  */
+import { resolve } from "node:path";
 import type { Problem } from "#base/problem.ts";
 import type { CompileOptions } from "#config/compile.ts";
 import type { ConfigFiles } from "#config/files.ts";
@@ -90,6 +91,11 @@ export function compileDns(
       },
       admission: { isEnabled: dns.admission },
       access: dns.access,
+    },
+    queryLog: {
+      every: dns.queryLog.every === "off" ? 0 : dns.queryLog.every,
+      privacy: dns.queryLog.privacy,
+      file: dns.queryLog.file === null ? undefined : resolve(files.folder, dns.queryLog.file),
     },
   };
 }

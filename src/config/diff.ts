@@ -74,6 +74,7 @@ const DNS_LIVE_KEYS = [
   "workers",
   "unloadableZones",
   "nsid",
+  "queryLog",
   "chaos",
   "ecs",
   "hashPrefix",

@@ -6,7 +6,7 @@
  */
 
 import { z } from "zod";
-import { doc, durationMs, flag, hostPort, integer, network, secret, sizeOctets, text } from "#base/field.ts";
+import { doc, durationMs, flag, hostPort, integer, network, path, secret, sizeOctets, text } from "#base/field.ts";
 
 const live = { reload: "live" } as const;
 const restart = { reload: "restart" } as const;
@@ -76,6 +76,27 @@ const accessSchema = z.strictObject({
   action: doc(z.enum(["allow", "refuse", "drop"]), "`refuse` answers REFUSED, `drop` nothing.", live),
 });
 
+const queryLogSchema = z.strictObject({
+  every: doc(
+    z
+      .union([z.literal("off"), integer(1, 1_000_000_000)])
+      .default("off")
+      .meta({ expects: "off, or a whole number from 1 to 1000000000" }),
+    "One of so many responses is logged, drawn at random; 1: all of them. `off`: none, because who asks for what is personal data.",
+    { ...live, unit: "responses" },
+  ),
+  privacy: doc(
+    z.enum(["prefix", "full"]).default("prefix"),
+    "`prefix` keeps /24 of IPv4 and /48 of IPv6 addresses of clients, `full` all of them.",
+    live,
+  ),
+  file: doc(
+    path().nullable().default(null),
+    "Samples as JSON lines; opened anew by SIGHUP, for log rotation. null: memory only, the last 1,000.",
+    live,
+  ),
+});
+
 const bits = (max: number, standard: number) => integer(1, max).default(standard);
 
 export const dnsSchema = z.strictObject({
@@ -139,6 +160,7 @@ export const dnsSchema = z.strictObject({
     "When more queries arrive than a worker can answer, let in first those from networks and for names that were there before the flood. Linux alone, by a filter on the socket.",
     restart,
   ),
+  queryLog: doc(queryLogSchema.prefault({}), "Samples of queries with their answers: `rhumb queries`.", live),
   access: doc(z.array(accessSchema).max(4_096).prefault([]), "Who may ask.", live),
 });
 export type DnsConfig = z.output<typeof dnsSchema>;

@@ -42,6 +42,11 @@ export const METRICS = {
   rhumb_dns_response_octets_total: counter("octets", "DNS octets sent, without IP and UDP or TCP headers"),
   rhumb_dns_truncated_total: counter("responses", "Responses sent with TC, so that the client comes back over TCP"),
   rhumb_dns_steered_total: counter("responses", "Responses whose addresses steering chose"),
+  rhumb_dns_steered_answers_total: counter(
+    "responses",
+    "Steered responses by service and the region that they name first; no region: they name none",
+    ["service", "region"],
+  ),
   rhumb_dns_fail_open_total: counter(
     "responses",
     "Steered responses with targets that are down, because nothing better was left",
@@ -73,6 +78,11 @@ export const METRICS = {
   rhumb_dns_tcp_connections_total: counter("connections", "TCP connections accepted"),
   rhumb_dns_tcp_rejected_total: counter("connections", "TCP connections refused by a limit"),
   rhumb_dns_tcp_timeouts_total: counter("connections", "TCP connections closed because they were idle or too slow"),
+  rhumb_dns_query_samples_total: counter(
+    "samples",
+    "Samples for the query log: `read`, or `lost` because they were not fetched in time",
+    ["result"],
+  ),
   rhumb_dns_workers: gauge("workers", "Workers that serve", ["transport"]),
   rhumb_zone_serial: gauge("serial", "SOA serial of each zone that is served", ["zone"]),
   rhumb_zone_records: gauge("records", "Records of each zone", ["zone"]),

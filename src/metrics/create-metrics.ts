@@ -21,6 +21,9 @@ export type MetricSources = {
   /** One block per worker since the process began; a worker that replaces another goes on in its block. */
   readonly dnsSlots?: () => readonly Float64Array[];
   readonly dnsWorkers?: () => Readonly<Record<string, number>>;
+  /** Totals that only grow; an empty region: answers that named none. */
+  readonly steered?: () => readonly { readonly service: string; readonly region: string; readonly answers: number }[];
+  readonly querySamples?: () => { readonly read: number; readonly lost: number };
   readonly zones?: () => readonly { readonly apex: string; readonly serial: number; readonly records: number }[];
   readonly health?: () => {
     readonly table: Uint32Array;
@@ -97,6 +100,13 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
       const { metric, labels } = DNS_SLOTS[name];
       setTotal(metric, totals[slot]!, { ...labels });
     }
+  }
+
+  function readSteering(): void {
+    for (const { service, region, answers } of sources.steered?.() ?? [])
+      setTotal("rhumb_dns_steered_answers_total", answers, { service, region });
+    for (const [result, samples] of Object.entries(sources.querySamples?.() ?? {}))
+      setTotal("rhumb_dns_query_samples_total", samples, { result });
   }
 
   function readHealth(): void {
@@ -196,6 +206,7 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
       // A target, override or map that is gone must not leave its last value behind.
       for (const metric of gauges.values()) metric.reset();
       readDns();
+      readSteering();
       readHealth();
       readHealthStats();
       readRest();

@@ -21,6 +21,7 @@ export const EVENT_KINDS = [
   "engine.stopped",
   "clock.skew",
   "store.fault",
+  "query-log.fault",
   "notify.test",
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];

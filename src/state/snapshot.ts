@@ -49,6 +49,16 @@ export type DnsSnapshot = {
   readonly hashPrefix: { readonly v4: number; readonly v6: number };
   readonly tcp: TcpLimits;
   readonly guard: GuardSnapshot;
+  readonly queryLog: QueryLogSnapshot;
+};
+
+export type QueryLogSnapshot = {
+  /** One of so many responses is logged, on average; 0: none. */
+  readonly every: number;
+  /** `prefix`: of client addresses no more than the network is kept. */
+  readonly privacy: "prefix" | "full";
+  /** Absolute path of a file of JSON lines. */
+  readonly file: string | undefined;
 };
 
 export type TcpLimits = {

@@ -12,6 +12,8 @@ export type Candidate = {
   /** Position in the service's list, which is the default order. */
   readonly index: number;
   readonly region: RegionSpec;
+  /** Its number in `Snapshot.regions`. */
+  readonly regionNumber: number;
   readonly weight: number;
   readonly priority: number;
   /** Position in the facts of the service's map; -1 without a map. */
@@ -49,6 +51,7 @@ export function bindService(
       return {
         index,
         region,
+        regionNumber: entry.region,
         weight: entry.weight,
         priority: entry.priority,
         factsIndex: mapRegionIds.indexOf(region.id),

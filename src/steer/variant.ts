@@ -21,7 +21,13 @@ const CLASS_IN = 1;
 export const MAX_RECORDS_A = Math.floor(840 / STRIDE_A);
 export const MAX_RECORDS_AAAA = Math.floor(840 / STRIDE_AAAA);
 
-export type AddressVariant = { readonly records: Uint8Array; readonly count: number; readonly stride: number };
+export type AddressVariant = {
+  readonly records: Uint8Array;
+  readonly count: number;
+  readonly stride: number;
+  /** Number, in `Snapshot.regions`, of the region that the first record is of; -1 without records. */
+  readonly region: number;
+};
 
 /**
  * @param kept regions in order of preference; the addresses of each stand in its configured order
@@ -43,5 +49,6 @@ export function encodeVariant(kept: Candidates, states: readonly RegionState[], 
     view.setUint16(at + 10, address.length);
     records.set(address, at + 12);
   }
-  return { records, count: addresses.length, stride };
+  const first = kept.find(({ index }) => (isV6 ? states[index]!.v6 : states[index]!.v4).length > 0);
+  return { records, count: addresses.length, stride, region: first?.regionNumber ?? -1 };
 }

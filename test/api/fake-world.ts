@@ -9,6 +9,7 @@ import type {
   Commands,
   ExplainView,
   OverrideView,
+  QueryView,
   RegionView,
   StatusView,
   TargetHealthView,
@@ -108,6 +109,22 @@ export const STATUS: StatusView = {
   ],
 };
 
+export const QUERY: QueryView = {
+  atMs: 1_800_000_000_000,
+  name: "www.Demo.example.",
+  type: "A",
+  class: "IN",
+  rcode: "NOERROR",
+  flags: ["aa", "rd"],
+  transport: "udp",
+  client: "192.0.2.0/24",
+  ecs: { network: "198.51.100.0/24", scopeBits: 20 },
+  addresses: ["127.0.12.1"],
+  regions: ["eu-west"],
+  octets: 73,
+  isCut: false,
+};
+
 const EXPLANATION: ExplainView = {
   name: "www.demo.example.",
   type: "A",
@@ -155,7 +172,10 @@ const EXPLANATION: ExplainView = {
 export type World = ReturnType<typeof createWorld>;
 
 export function createWorld(
-  options: { control?: ControlSnapshot; isDemo?: boolean; isReady?: boolean } & Pick<Partial<ApiOptions>, "log"> = {},
+  options: { control?: ControlSnapshot; isDemo?: boolean; isReady?: boolean; isLogOff?: boolean } & Pick<
+    Partial<ApiOptions>,
+    "log"
+  > = {},
 ) {
   const clock = createManualClock();
   const calls: { command: string; input: unknown; actor?: Actor }[] = [];
@@ -169,7 +189,7 @@ export function createWorld(
       {
         name: "www",
         names: ["www.demo.example."],
-        regions: [{ id: "eu-west", weight: 1, priority: 1, verdict: "up", serving: "up" }],
+        regions: [{ id: "eu-west", weight: 1, priority: 1, verdict: "up", serving: "up", sharePercent: 62.5 }],
         chain: [{ name: "healthy", onEmpty: "undo" }, { name: "geo" }],
         ttl: { minSeconds: 5, maxSeconds: 30 },
         fallback: null,
@@ -179,6 +199,22 @@ export function createWorld(
         origin: "api",
       },
     ],
+    serviceClasses: (name, top) => {
+      calls.push({ command: "serviceClasses", input: { name, top } });
+      if (name !== "www") return undefined;
+      const regions = [
+        { id: "eu-west", answers: 70 },
+        { id: "us-east", answers: 5 },
+      ];
+      const busiest = { class: 3, label: "EU/DE", answers: 75, sharePercent: 75, regions };
+      return { service: "www", sinceMs: 1_799_999_000_000, answers: 100, classes: [busiest] };
+    },
+    queryLog: () => ({
+      every: options.isLogOff ? null : 1_000,
+      privacy: "prefix",
+      read: queries.list().length,
+      lost: 0,
+    }),
     health: () => [targetHealth("region/eu-west")],
     overrides: () => overrides,
     explain: (request) => {
@@ -286,18 +322,20 @@ export function createWorld(
         }),
   };
   const events = createEventRing({ run: "run1", capacity: 8 });
+  const queries = createEventRing<QueryView>({ run: "run1", capacity: 8 });
   const audit = createAuditLog({ file: undefined, log: silentLog });
   const api = createApi({
     control: options.control ?? CONTROL,
     views,
     commands,
     events,
+    queries,
     audit,
     version: "0.1.0",
     log: options.log ?? silentLog,
     clock,
   });
-  return { api, views, commands, calls, overrides, events, audit, clock };
+  return { api, views, commands, calls, overrides, events, queries, audit, clock };
 }
 
 export const bearer = (role: keyof typeof TOKENS): Record<string, string> => ({

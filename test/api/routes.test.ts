@@ -13,6 +13,7 @@ const RANK = { public: 0, read: 1, operate: 2, admin: 3 } as const;
 const SAMPLES: Record<string, { url?: string; body?: object }> = {
   "GET /regions/:id": { url: "/regions/eu-west" },
   "GET /services/:name": { url: "/services/www" },
+  "GET /services/:name/classes": { url: "/services/www/classes?top=5" },
   "GET /explain": { url: "/explain?name=www.demo.example&from=198.51.100.0/24" },
   "POST /overrides": { body: { target: "eu-west", verb: "down", reason: "test" } },
   "DELETE /overrides/:id": { url: "/overrides/o1" },

@@ -11,7 +11,7 @@ import test, { type TestContext } from "node:test";
 import { guesserKey } from "#api/rate-limit.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import { without } from "../system/tools.ts";
-import { bearer, CONTROL, createWorld, TOKENS, type World } from "./fake-world.ts";
+import { bearer, CONTROL, createWorld, QUERY, TOKENS, type World } from "./fake-world.ts";
 
 type Answer = { status: number; headers: IncomingMessage["headers"]; body: string };
 type Ask = { method?: string; headers?: Record<string, string>; body?: object; socketPath?: string };
@@ -57,11 +57,11 @@ const event = (says: string): RhumbEvent => ({
 });
 
 /** An open event stream that is read block by block. */
-async function openStream(url: string, headers: Record<string, string> = {}) {
+async function openStream(url: string, headers: Record<string, string> = {}, path = "/events") {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const request = httpRequest(
-    `${url}/events`,
-    { headers: { ...bearer("read"), ...headers }, agent: false },
+    `${url}${path}`,
+    { headers: { ...bearer("read"), accept: "text/event-stream", ...headers }, agent: false },
     resolve,
   ).on("error", reject);
   request.end();
@@ -291,6 +291,23 @@ test("an event stream begins with what was missed, goes on live, and beats", asy
   await stream.until(/id: run1-4[\s\S]*four/);
   clock.advance(15_000);
   await stream.until(/: still here/);
+  stream.destroy();
+});
+
+test("a stream of queries begins with what was missed, and has those that are asked for", async (t) => {
+  const { url, queries } = await start(t);
+  const seen = (name: string, rcode: string) => queries.push({ ...QUERY, name, rcode });
+  seen("a.example.", "NXDOMAIN");
+  seen("b.example.", "NXDOMAIN");
+  seen("c.example.", "NOERROR");
+  const headers = { ...bearer("operate"), "last-event-id": "run1-1" };
+  const stream = await openStream(url, headers, "/queries?rcode=nxdomain&name=*.example");
+  const missed = await stream.until(/b\.example/);
+  seen("other.test.", "NXDOMAIN");
+  seen("d.example.", "NXDOMAIN");
+  const text = missed + (await stream.until(/d\.example/));
+  assert.deepEqual(text.match(/"name":"[^"]+"/g), ['"name":"b.example."', '"name":"d.example."']);
+  assert.match(text, /id: run1-5\nevent: query\ndata: \{"id":"run1-5",/);
   stream.destroy();
 });
 

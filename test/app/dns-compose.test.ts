@@ -28,6 +28,7 @@ const worldWith = (revision: number, ratePerSecond: number): DnsWorld => ({
       chaos: { version: undefined, id: undefined },
       ecs: true,
       hashPrefix: { v4: 24, v6: 48 },
+      queryLog: { every: 0, privacy: "prefix", file: undefined },
       tcp: {
         maxConnections: 1,
         maxConnectionsPerClient: 1,

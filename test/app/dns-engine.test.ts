@@ -26,6 +26,7 @@ function bundleOf(engine: UdpEngineName, sequence: number, changes: Partial<DnsS
     chaos: { version: undefined, id: undefined },
     ecs: true,
     hashPrefix: { v4: 24, v6: 48 },
+    queryLog: { every: 0, privacy: "prefix", file: undefined },
     tcp: {
       maxConnections: 100,
       maxConnectionsPerClient: 100,

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
 import { userName } from "#base/user-name.ts";
-import { CONTROL, createWorld, TOKENS, type World } from "../api/fake-world.ts";
+import { CONTROL, createWorld, QUERY, TOKENS, type World } from "../api/fake-world.ts";
 import { childEnv, mainFile, rhumb } from "./rhumb.ts";
 
 let world: World;
@@ -36,6 +36,7 @@ test("status shows node, regions and alarms as text, without colour where it is 
     "1.5ms",
     "50.0%",
     "the database is broken",
+    "www.demo.example.  eu-west 62.5%",
   ]) {
     assert.ok(out.includes(part), `${part} in:\n${out}`);
   }
@@ -52,6 +53,9 @@ for (const { words, check } of [
   { words: ["override", "list"], check: (value: never) => assert.ok(Array.isArray(value)) },
   { words: ["config", "show"], check: (value: never) => assert.equal(value["generation"], "1.3") },
   { words: ["config", "reload"], check: (value: never) => assert.equal(value["isApplied"], true) },
+  { words: ["queries"], check: (value: never) => assert.equal(value["every"], 1_000) },
+  { words: ["classes", "www"], check: (value: never) => assert.equal(value["answers"], 100) },
+  { words: ["status"], check: (value: never) => assert.equal(value["services"][0]["name"], "www") },
   { words: ["events"], check: (value: never) => assert.ok(Array.isArray(value)) },
   { words: ["notify", "test"], check: (value: never) => assert.equal(value[0]!["isDelivered"], true) },
   { words: ["demo", "kill", "eu-west"], check: (value: never) => assert.equal(value["isRunning"], false) },
@@ -250,6 +254,72 @@ test("config put takes YAML from standard input, and shows every problem of a re
 
 test("config export prints YAML as it is", async () => {
   assert.equal((await run(["config", "export"])).out, "version: 1\nnode: ns1\n");
+});
+
+test("queries shows samples line by line, those that are asked for", async () => {
+  world.queries.push(QUERY);
+  world.queries.push({ ...QUERY, name: "no.\x1b.example.", rcode: "NXDOMAIN", ecs: null, addresses: [], regions: [] });
+  const all = await run(["queries"]);
+  assert.equal(all.code, 0, all.err);
+  const [first, second] = all.out.trimEnd().split("\n");
+  assert.equal(
+    first,
+    "2027-01-15T08:00:00.000Z  udp  www.Demo.example. A  NOERROR  eu-west 127.0.12.1  (192.0.2.0/24 for 198.51.100.0/24, scope /20; 73 octets)",
+  );
+  assert.match(second!, /no\.\\x1b\.example\. A {2}NXDOMAIN {2}no address {2}\(192\.0\.2\.0\/24; 73 octets\)$/);
+  const denied = await run(["queries", "--rcode", "nxdomain"]);
+  assert.equal(denied.out.trimEnd(), second);
+  const named = await run(["queries", "--name", "*.demo.example", "--json"]);
+  assert.deepEqual(
+    JSON.parse(named.out).queries.map(({ name }: { name: string }) => name),
+    ["www.Demo.example."],
+  );
+  const reader = await run(["queries"], "read");
+  assert.equal(reader.code, 1);
+});
+
+test("queries --follow --json prints a line for each sample that comes", async () => {
+  const child = spawn(process.execPath, [mainFile, "queries", "--follow", "--json", "--name", "follow.*"], {
+    env: childEnv(env()),
+  });
+  child.stdout.setEncoding("utf8");
+  world.queries.push({ ...QUERY, name: "follow.one." });
+  const names: string[] = [];
+  let buffer = "";
+  for await (const chunk of child.stdout) {
+    buffer += chunk;
+    const lines = buffer.split("\n");
+    buffer = lines.pop()!;
+    names.push(...lines.map((line) => JSON.parse(line).name));
+    if (names.at(-1) === "follow.two.") break;
+    world.queries.push({ ...QUERY, name: "other." });
+    world.queries.push({ ...QUERY, name: "follow.two." });
+  }
+  assert.deepEqual(names, ["follow.one.", "follow.two."]);
+  child.kill("SIGINT");
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+});
+
+test("queries says how to switch the log on when it is off", async (t) => {
+  const off = createWorld({ isLogOff: true });
+  t.after(() => off.api.close());
+  const { code, out, err } = await rhumb(["queries"], {
+    env: { RHUMB_API: await off.api.listen(), RHUMB_TOKEN: TOKENS.operate },
+  });
+  assert.deepEqual([code, out], [0, ""]);
+  assert.match(err, /query log is off: set `dns\.queryLog\.every`/);
+});
+
+test("classes shows who is answered most and what they get", async () => {
+  const { code, out, err } = await run(["classes", "www", "--top", "1"], "read");
+  assert.equal(code, 0, err);
+  assert.match(out, /^CLIENTS +ANSWERS +SHARE +REGIONS$/m);
+  assert.match(out, /^EU\/DE +75 +75\.0% +eu-west 93%, us-east 7%$/m);
+  assert.match(out, /25 more answers to other classes/);
+  const { input } = world.calls.findLast(({ command }) => command === "serviceClasses")!;
+  assert.deepEqual(input, { name: "www", top: 1 });
+  assert.equal((await run(["classes", "nothing"], "read")).code, 1);
+  assert.equal((await run(["classes", "www", "--top", "0"], "read")).code, 2);
 });
 
 test("events --follow shows what is there and what comes, and ends quietly with its pipe", async () => {

@@ -69,6 +69,8 @@ test("every command that asks a node takes --api, --token and --json", () => {
     "status",
     "explain",
     "events",
+    "queries",
+    "classes",
     "list",
     "clear",
     "approve",

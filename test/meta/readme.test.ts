@@ -27,10 +27,11 @@ function readSteps(markdown: string): Step[] {
   return steps;
 }
 
-/** What differs from run to run: process ids, generations, TTLs with their jitter, and how wide columns are. */
+/** What differs from run to run: times, process ids, generations, TTLs with their jitter, and how wide columns are. */
 const comparable = (line: string): string =>
   line
     .trimEnd()
+    .replace(/^\d{4}-\d\d-\d\dT[0-9:.]+Z/, "TIME")
     .replace(/process \d+/g, "process N")
     .replace(/^generation +\S+/, "generation N")
     .replace(/^ttl +\d+s/, "ttl Ns")

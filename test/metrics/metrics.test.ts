@@ -89,6 +89,21 @@ test("each counter slot is summed over the workers into its own sample", async (
   assert.equal(await value("rhumb_dns_steered_total"), 2 ** 40 + 1_005 + DNS_COUNTER.steered);
 });
 
+test("steered answers and samples of queries are the totals of their sources", async (t) => {
+  const steered = [
+    { service: "www", region: "eu-west", answers: 7 },
+    { service: "www", region: "", answers: 1 },
+  ];
+  const { value } = setUp(t, { steered: () => steered, querySamples: () => ({ read: 5, lost: 2 }) });
+  const name = "rhumb_dns_steered_answers_total";
+  assert.equal(await value(name, { service: "www", region: "eu-west" }), 7);
+  assert.equal(await value(name, { service: "www", region: "" }), 1);
+  steered[0]!.answers = 9;
+  assert.equal(await value(name, { service: "www", region: "eu-west" }), 9);
+  assert.equal(await value("rhumb_dns_query_samples_total", { result: "read" }), 5);
+  assert.equal(await value("rhumb_dns_query_samples_total", { result: "lost" }), 2);
+});
+
 test("health is read from the table; a target that is gone leaves nothing behind", async (t) => {
   const table = createHealthTable(2);
   const at = healthWordIndex(1);

@@ -27,6 +27,7 @@ const DNS: DnsSnapshot = {
   chaos: { version: undefined, id: undefined },
   ecs: true,
   hashPrefix: { v4: 24, v6: 48 },
+  queryLog: { every: 0, privacy: "prefix", file: undefined },
   tcp: {
     maxConnections: 10,
     maxConnectionsPerClient: 10,

@@ -68,6 +68,21 @@ export function readRoutes({ views, audit, clock }: RouteContext): Route[] {
     }),
     defineRoute({
       method: "GET",
+      url: "/services/:name/classes",
+      role: "read",
+      tag,
+      summary: "The classes of clients that a service answers most, and the regions they get",
+      params: byName,
+      query: schemas.serviceClassesQuerySchema,
+      response: schemas.serviceClassesSchema,
+      handle: async ({ params, query }) => {
+        const classes = await views.serviceClasses(params.name, query.top);
+        if (!classes) throw new ApiError("RHUMB_API_NOT_FOUND", `service ${params.name}`);
+        return classes;
+      },
+    }),
+    defineRoute({
+      method: "GET",
       url: "/health",
       role: "read",
       tag,

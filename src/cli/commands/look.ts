@@ -1,8 +1,9 @@
 /** `rhumb status`, `explain`, `events`: looking at a running node. @module */
 import type { Command } from "commander";
 import { type ApiOptions, apiCommand, clientFor, type Exit } from "#cli/command.ts";
+import { follow } from "#cli/follow.ts";
 import { type Cell, type Colour, formatSpan, paint, plain, say, sayJson, table } from "#cli/output.ts";
-import type { Event, Explanation, Region, Status } from "#cli/shapes.ts";
+import type { Event, Explanation, Region, Service, Status } from "#cli/shapes.ts";
 
 const COLOURS: Readonly<Record<string, Colour>> = {
   up: "green",
@@ -36,8 +37,23 @@ function regionRow({ id, sharePercent, health }: Region, nowMs: number): Cell[] 
   ];
 }
 
+/** Services that were asked for in the last minute: which regions their clients were given. */
+function shareRows(services: readonly Service[]): Cell[][] {
+  return services.flatMap(({ name, names, regions }) => {
+    const shares = regions.flatMap(({ id, sharePercent }) => (sharePercent ? [{ id, sharePercent }] : []));
+    shares.sort((a, b) => b.sharePercent - a.sharePercent);
+    const text = shares.map(({ id, sharePercent }) => `${id} ${sharePercent.toFixed(1)}%`).join(", ");
+    return shares.length === 0 ? [] : [[name, names.join(" ") || "-", text]];
+  });
+}
+
 /** The text of `rhumb status`. */
-export function statusText(status: Status, regions: readonly Region[], nowMs: number): string {
+export function statusText(
+  status: Status,
+  regions: readonly Region[],
+  services: readonly Service[],
+  nowMs: number,
+): string {
   const sockets = new Map<string, string[]>();
   for (const { address, port, transport } of status.listen) {
     const key = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
@@ -74,6 +90,8 @@ export function statusText(status: Status, regions: readonly Region[], nowMs: nu
     for (const row of [head, ...rows]) row.splice(6, 1); // a column of dashes says nothing
   }
   lines.push("", table(head, rows));
+  const shares = shareRows(services);
+  if (shares.length > 0) lines.push("", table(["SERVICE", "NAMES", "ANSWERS OF THE LAST MINUTE"], shares));
   if (status.alarms.length > 0) {
     lines.push("", paint("ALARMS", "bold"));
     for (const { severity, says, subject, sinceMs } of status.alarms) {
@@ -130,12 +148,11 @@ export function lookCommands(exit: Exit): Command[] {
     "rhumb status",
   ).action(async (options: ApiOptions) => {
     const client = clientFor(options);
-    const [answer, regions] = (await Promise.all([client.call("GET", "/status"), client.call("GET", "/regions")])) as [
-      Status,
-      Region[],
-    ];
-    if (options.json) sayJson({ ...answer, regions });
-    else say(statusText(answer, regions, Date.now()));
+    const [answer, regions, services] = (await Promise.all(
+      ["/status", "/regions", "/services"].map((path) => client.call("GET", path)),
+    )) as [Status, Region[], Service[]];
+    if (options.json) sayJson({ ...answer, regions, services });
+    else say(statusText(answer, regions, services, Date.now()));
   });
 
   const explain = apiCommand(
@@ -173,26 +190,7 @@ export function lookCommands(exit: Exit): Command[] {
       if (options.json && !options.follow) return sayJson(list);
       for (const event of list) show(event);
       if (!options.follow) return;
-      let lastId = list.at(-1)?.id;
-      process.once("SIGINT", () => process.exit(0));
-      for (;;) {
-        await client.follow("/events", lastId, (id, data) => {
-          lastId = id;
-          show(JSON.parse(data) as Event);
-        });
-        // The node went away. It is given the time of a restart; then there is nothing to follow.
-        for (let tries = 1; ; tries++) {
-          await new Promise((resolve) => setTimeout(resolve, 500));
-          try {
-            await client.call("GET", "/healthz");
-            break;
-          } catch (error) {
-            if (tries < 20) continue;
-            exit(1);
-            throw error;
-          }
-        }
-      }
+      await follow(client, "/events", list.at(-1)?.id, exit, (event) => show(event as Event));
     });
 
   return [status, explain, events];

@@ -136,6 +136,8 @@ export const createDraft = (): Draft => ({
     ttlSeconds: 0,
     scopeBits: 0,
     isFailOpen: false,
+    classNumber: 0,
+    region: -1,
   },
 });
 

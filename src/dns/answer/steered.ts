@@ -291,6 +291,7 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
   let scope = 0;
   let isFailOpen = false;
   let jitter = 0;
+  let firstClass = 0;
 
   /** Takes in the decision of the service that `place` was last called for. */
   function add(hop: number, service: Service, client: SteerClient, isHashed: boolean, made: Variant | Decision): void {
@@ -299,6 +300,7 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
       scope = 0;
       isFailOpen = false;
       jitter = hash;
+      firstClass = classNumber;
     }
     const bits = scopeBits(client, isHashed);
     if (bits > scope) scope = bits;
@@ -328,6 +330,8 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
     const isMakeshift = isFailOpen || into.status !== STEERED.answer;
     const { ttlMinSeconds, ttlMaxSeconds } = first.bound.spec;
     into.isFailOpen = isFailOpen;
+    into.classNumber = firstClass;
+    into.region = addresses.region;
     // Resolvers cache a negative answer for everybody (RFC 7871 §7.4), so it may not claim a scope.
     into.scopeBits = into.status === STEERED.answer ? scope : 0;
     into.ttlSeconds = ttlSeconds(ttlMinSeconds, ttlMaxSeconds, flipAtSeconds, isMakeshift, nowMs, jitter);
@@ -411,13 +415,15 @@ const emptyAnswer = (): SteeredAnswer => ({
   ttlSeconds: 0,
   scopeBits: 0,
   isFailOpen: false,
+  classNumber: 0,
+  region: -1,
 });
 
 const NOTHING: Variant = {
   outcome: "servfail",
   fallback: -1,
-  a: { records: new Uint8Array(0), count: 0, stride: 0 },
-  aaaa: { records: new Uint8Array(0), count: 0, stride: 0 },
+  a: { records: new Uint8Array(0), count: 0, stride: 0, region: -1 },
+  aaaa: { records: new Uint8Array(0), count: 0, stride: 0, region: -1 },
   isFailOpen: false,
   dependsOn: [],
 };

@@ -34,6 +34,10 @@ export type SteeredAnswer = {
   scopeBits: number;
   /** Down targets are in the answer because nothing better was left. */
   isFailOpen: boolean;
+  /** The client's class in the map of the service that was asked; 0: unknown. */
+  classNumber: number;
+  /** Number, in `Snapshot.regions`, of the region that the first record is of; -1 without records. */
+  region: number;
 };
 
 export type Steering = {
