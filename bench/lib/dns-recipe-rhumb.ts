@@ -11,8 +11,8 @@ const PROGRAM = join(import.meta.dirname, "../../bin/rhumb");
 /** All load comes from one address, which the rate limit would rightly stop: it runs, and never reaches its limit. */
 const RATE = 1_000_000;
 
-/** @returns the path of rhumb.yaml */
-export function writeRhumbConfig(site: Site, engine: string): string {
+/** @param dns more settings of the `dns` section. @returns the path of rhumb.yaml */
+function writeRhumbConfig(site: Site, dns: string): string {
   const { folder, port, world, zoneFile, database } = site;
   const isSteered = world.mapNodes !== undefined;
   const zone = join(folder, "zones", `${ZONE}.zone`);
@@ -22,7 +22,7 @@ export function writeRhumbConfig(site: Site, engine: string): string {
   const sections = [
     "version: 1",
     "node: bench",
-    `dns: { listen: "127.0.0.1:${port}", engine: ${engine}, workers: ${world.workers}, rrl: { rate: ${RATE} } }`,
+    `dns: { listen: "127.0.0.1:${port}", workers: ${world.workers}, rrl: { rate: ${RATE} }, ${dns} }`,
     "zones: zones/",
   ];
   if (isSteered) {
@@ -43,16 +43,18 @@ export function writeRhumbConfig(site: Site, engine: string): string {
   return file;
 }
 
-const rhumb = (engine: "batch" | "dgram"): Recipe => ({
-  name: engine,
-  title: `rhumb ${engine}`,
+const rhumb = (name: string, dns: string): Recipe => ({
+  name,
+  title: `rhumb ${name}`,
   needs: [],
   serves: ["static", "steered"],
-  prepare: (site) => [process.execPath, PROGRAM, "start", "-c", writeRhumbConfig(site, engine)],
+  prepare: (site) => [process.execPath, PROGRAM, "start", "-c", writeRhumbConfig(site, dns)],
   leavesIn(words) {
     const match = /"leaves":(\d+)/.exec(words);
     return match ? Number(match[1]) : undefined;
   },
 });
-export const RHUMB_BATCH = rhumb("batch");
-export const RHUMB_DGRAM = rhumb("dgram");
+export const RHUMB_BATCH = rhumb("batch", "engine: batch");
+export const RHUMB_DGRAM = rhumb("dgram", "engine: dgram");
+/** Without the kernel filter of floods. */
+export const RHUMB_UNFILTERED = rhumb("dgram unfiltered", "engine: dgram, admission: false");

@@ -53,7 +53,7 @@ function cellsOf(load: LoadResult): string[][] {
 /** What a reader needs besides the numbers. */
 function noteOf(load: LoadResult): string {
   const rounds = Math.max(0, ...Object.values(load.subjects).map(({ samples }) => samples.length));
-  const parts = [`${rounds} rounds of ${load.seconds} s, medians`];
+  const parts = [`${rounds} ${rounds === 1 ? "round" : "rounds"} of ${load.seconds} s, medians`];
   if (load.latencyRate !== undefined) parts.push(`latency at ${whole(load.latencyRate)} queries/s`);
   const missing = Object.keys(load.leftOut);
   if (missing.length > 0) parts.push(`left out: ${missing.join(", ")}`);

@@ -62,14 +62,10 @@ function processesOf(leader: number): number[] {
 }
 
 /** @throws Error with the server's own words when it ends, or does not answer in time */
-export async function startServer(
-  recipe: Recipe,
-  { folder, ...rest }: Omit<Site, "port">,
-  adapt: (command: readonly string[]) => readonly string[] = (command) => command,
-): Promise<DnsServer> {
+export async function startServer(recipe: Recipe, { folder, ...rest }: Omit<Site, "port">): Promise<DnsServer> {
   mkdirSync(folder, { recursive: true });
   const port = await freePort();
-  const command = adapt(recipe.prepare({ folder, port, ...rest }));
+  const command = recipe.prepare({ folder, port, ...rest });
   const startedMs = performance.now();
   let words = "";
   const child: ChildProcess = spawn("taskset", ["-c", String(SERVER_CORE), ...command], {
