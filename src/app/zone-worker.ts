@@ -6,8 +6,9 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { yieldCpu } from "#app/yield-cpu.ts";
 import type { ZoneWorkerData } from "#app/zone-loader.ts";
-import { readZones } from "#config/read-zones.ts";
 
 const { job, isServing } = workerData as ZoneWorkerData;
 if (isServing) yieldCpu();
+// Loading the code is part of the work.
+const { readZones } = await import("#config/read-zones.ts");
 parentPort?.postMessage(readZones(job));
