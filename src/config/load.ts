@@ -1,5 +1,5 @@
 /**
- * Reads everything that a configuration is made of: the only file of the path to a snapshot that touches the disk.
+ * Reads everything that a configuration is made of, with `read-text.ts` and `zone-files.ts`: what comes after is pure.
  *
  * Never:   judges what it reads. What cannot be read becomes an entry of `unreadable`, and compile reports it.
  * @module

@@ -18,7 +18,7 @@ export class NameTree {
   count = 0;
   nodes = new Int32Array(64 * NODE_WORDS);
   /** Half full at most, so that probe sequences stay short. */
-  table = new Int32Array(128 * TABLE_WORDS);
+  table = new Int32Array(64 * TABLE_WORDS);
   /** Lower-case wire names back to back. */
   octets = new Uint8Array(2_048);
   octetCount = 0;
