@@ -170,7 +170,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         overrides: () => health.listOverrides(),
         generation: () => snapshotOf()?.generation ?? { epoch: 0, sequence: 0 },
         maps: () => maps.maps(),
-        build: () => ({ version: options.version, engine: "dgram" }),
+        engine: () => dns.stats().engine,
+        build: () => ({ version: options.version }),
       },
     });
     closers.push(() => metrics.close());

@@ -171,7 +171,8 @@ export const METRICS = {
   },
 
   // The process
-  rhumb_build_info: gauge("info", "Always 1; the labels say what runs", ["version", "node_version", "engine"]),
+  rhumb_dns_engine_info: gauge("info", "Always 1; the labels say how UDP is received, and why so", ["engine", "why"]),
+  rhumb_build_info: gauge("info", "Always 1; the labels say what runs", ["version", "node_version"]),
   rhumb_event_loop_delay_seconds: gauge("seconds", "Delay of the main thread's event loop since the last scrape", [
     "quantile",
   ]),

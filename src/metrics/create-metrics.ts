@@ -45,7 +45,9 @@ export type MetricSources = {
   >[];
   readonly generation?: () => Generation;
   readonly maps?: () => readonly ClientMap[];
-  readonly build?: () => { readonly version: string; readonly engine: string };
+  /** Undefined before DNS is answered. */
+  readonly engine?: () => { readonly name: string; readonly why: string } | undefined;
+  readonly build?: () => { readonly version: string };
 };
 
 export type Metrics = {
@@ -176,9 +178,10 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
   }
 
   function readProcess(): void {
+    const engine = sources.engine?.();
+    if (engine) set("rhumb_dns_engine_info", 1, { engine: engine.name, why: engine.why });
     const build = sources.build?.();
-    if (build)
-      set("rhumb_build_info", 1, { version: build.version, node_version: process.version, engine: build.engine });
+    if (build) set("rhumb_build_info", 1, { version: build.version, node_version: process.version });
     for (const [quantile, percent] of [
       ["0.5", 50],
       ["0.99", 99],
