@@ -124,6 +124,19 @@ describe("a running node", { timeout: 120_000 }, () => {
     for (const cleanup of cleanups.reverse()) await cleanup();
   });
 
+  test("says which UDP engine answers, and why, in its log, its status and its metrics", async () => {
+    const { engine } = (await api("GET", "/status")).json<{ engine: { name: string; why: string } }>();
+    const isLinux = process.platform === "linux";
+    assert.deepEqual(engine, {
+      name: isLinux ? "batch" : "dgram",
+      why: isLinux ? "auto: recvmmsg and sendmmsg work here" : engine.why,
+    });
+    const logged = `${node.out()}${node.err()}`;
+    assert.ok(logged.includes(JSON.stringify(engine)), logged);
+    const { text } = await api("GET", "/metrics");
+    assert.ok(text.includes(`rhumb_dns_engine_info{engine="${engine.name}",why="${engine.why}"} 1`), text);
+  });
+
   test("loses no query over 20 reloads by file, signal and API, and serves what is new at once", async () => {
     const load = await startLoad(dnsPort, "version.x.example");
     for (let reload = 0; reload < 20; reload++) {
