@@ -164,23 +164,6 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
     held.used = result.opened;
     if (result.identity !== undefined) held.identity = result.identity;
     held.watch?.seen(held.identity);
-    const atMs = clock.nowMs();
-    if (result.used === "read") {
-      const { type, builtAtMs, networks } = result.opened!;
-      held.loadedAtMs = atMs;
-      const says = `Loaded ${held.file}: ${type}, ${networks} networks, built ${new Date(builtAtMs).toISOString()}`;
-      emit({
-        kind: "geo.loaded",
-        atMs,
-        severity: "info",
-        subject: held.file,
-        says,
-        data: { type, networks, builtAtMs },
-      });
-      if (held.problem !== undefined)
-        emit({ kind: "geo.refused", atMs, severity: "resolved", subject: held.file, says });
-      held.problem = undefined;
-    }
     if (result.refusal) {
       const { code, says, fix } = result.refusal;
       const stays = result.opened
@@ -190,13 +173,25 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
       held.problem = says;
       emit({
         kind: "geo.refused",
-        atMs,
+        atMs: clock.nowMs(),
         severity: "alarm",
         subject: held.file,
         says: `${says}. ${stays}. ${fix}`,
         data: { code },
       });
     }
+  }
+
+  /** Says that a database was loaded: called when what was built from it is in use. */
+  function announce(held: Held, result: DatabaseResult | undefined): void {
+    if (result?.used !== "read" || held.file === undefined) return;
+    const atMs = clock.nowMs();
+    const { type, builtAtMs, networks } = result.opened!;
+    held.loadedAtMs = atMs;
+    const says = `Loaded ${held.file}: ${type}, ${networks} networks, built ${new Date(builtAtMs).toISOString()}`;
+    emit({ kind: "geo.loaded", atMs, severity: "info", subject: held.file, says, data: { type, networks, builtAtMs } });
+    if (held.problem !== undefined) emit({ kind: "geo.refused", atMs, severity: "resolved", subject: held.file, says });
+    held.problem = undefined;
   }
 
   async function rebuild(mode: "if-changed" | "read" | "force", onlyIfRead: boolean): Promise<void> {
@@ -216,16 +211,21 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
     accept(places, result.places);
     accept(asns, result.asns);
     lookup = undefined;
-    if (!result.built) return;
-    for (const { map, report } of result.built) {
+    if (result.built) await take(result.built, result.tookMs);
+    announce(places, result.places);
+    announce(asns, result.asns);
+  }
+
+  async function take(built: NonNullable<MapsResult["built"]>, tookMs: number): Promise<void> {
+    for (const { map, report } of built) {
       const { leaves, mergedRatio, octets } = map.info;
       const classes = map.classes.length;
-      const fields = { mapId: map.mapId, classes, leaves, mergedRatio, octets, tookMs: result.tookMs };
+      const fields = { mapId: map.mapId, classes, leaves, mergedRatio, octets, tookMs };
       log.info({ ...fields, clampedBlocks: report.clampedBlocks }, "Built a client map");
       for (const says of report.ignored) log.warn({ mapId: map.mapId }, `An override or fence has no effect: ${says}`);
     }
     await publish(
-      result.built.map(({ map }) => map),
+      built.map(({ map }) => map),
       rtt,
     );
   }

@@ -130,7 +130,9 @@ test("createGeoLoader() serves unknown clients without a database, raises an ala
   assert.deepEqual(kinds(), ["geo.refused/alarm"]);
   assert.match(events[0]!.says, /there is no such file.*default order/);
   replace(world("EU"));
-  await settle(() => labelOf("10.1.2.3").isKnown);
+  // Told when it is in use, and not before.
+  await settle(() => kinds().includes("geo.refused/resolved"));
+  assert.ok(labelOf("10.1.2.3").isKnown);
   assert.deepEqual(kinds(), ["geo.refused/alarm", "geo.loaded/info", "geo.refused/resolved"]);
 });
 
