@@ -82,7 +82,7 @@ export type Compiled = {
   readonly commitTargets: () => void;
   /** Absolute. Also there when the process plays no control role. */
   readonly stateFolder: string;
-  /** Names of all zones that are steered. */
+  /** Names of all zones that are steered; of a zone with very many, the first thousand of each service. */
   readonly steers: readonly SteerReference[];
   /** The effective configuration with its defaults; secrets stay references. */
   readonly document: Readonly<Record<string, unknown>>;

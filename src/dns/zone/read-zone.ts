@@ -26,6 +26,7 @@ export type Steer = {
 export type ReadZone = {
   /** Undefined when there are errors among the problems. */
   readonly image: ZoneImage | undefined;
+  /** Of very many the first ones of each service. */
   readonly steers: readonly Steer[];
   readonly problems: readonly Problem[];
 };
@@ -47,12 +48,32 @@ export function readZone(
   return { image, steers: steersOf(records), problems };
 }
 
+/** STEER records of one service that are listed: a zone may have a million of them. */
+export const MAX_STEERS = 1_000;
+
+/**
+ * The first STEER records of each service; and of the others the first with the lowest TTL, and the first that differs
+ * in its TTL from the service's very first: what can be said about TTLs is about one of these.
+ */
 function steersOf(records: RecordStore): Steer[] {
-  const steers: Steer[] = [];
+  const { types, ttlSeconds } = records;
+  const decoder = new TextDecoder();
+  const services = new Map<string, { count: number; first: number; lowest: number; other: number }>();
+  const listed = new Set<number>();
   for (let record = 0; record < records.length; record++) {
-    if (records.types[record] !== PSEUDO_TYPE.steer) continue;
-    const { owner, ttlSeconds, rdata, at } = records.get(record);
-    steers.push({ name: formatName(owner), service: new TextDecoder().decode(rdata), ttlSeconds, at });
+    if (types[record] !== PSEUDO_TYPE.steer) continue;
+    const service = decoder.decode(records.rdata(record));
+    const known = services.get(service) ?? { count: 0, first: record, lowest: record, other: record };
+    if (known.count++ === 0) services.set(service, known);
+    if (known.count <= MAX_STEERS) listed.add(record);
+    if (ttlSeconds[record]! < ttlSeconds[known.lowest]!) known.lowest = record;
+    if (known.other === known.first && ttlSeconds[record] !== ttlSeconds[known.first]) known.other = record;
   }
-  return steers;
+  for (const { lowest, other } of services.values()) listed.add(lowest).add(other);
+  return [...listed]
+    .sort((a, b) => a - b)
+    .map((record) => {
+      const { owner, ttlSeconds, rdata, at } = records.get(record);
+      return { name: formatName(owner), service: decoder.decode(rdata), ttlSeconds, at };
+    });
 }
