@@ -7,6 +7,7 @@
  * @module
  */
 import { createChoose } from "#dns/answer/choose.ts";
+import { createDirect, DECLINED } from "#dns/answer/direct.ts";
 import { beginDraft, createDraft, type Draft, refuseWith } from "#dns/answer/draft.ts";
 import { createFill } from "#dns/answer/fill.ts";
 import { createFind } from "#dns/answer/find.ts";
@@ -15,12 +16,13 @@ import type { OptSettings } from "#dns/answer/opt.ts";
 import { createScreen } from "#dns/answer/screen.ts";
 import type { Steering } from "#dns/answer/steering.ts";
 import { createZoneSet } from "#dns/answer/zone-set.ts";
+import { MAX_TCP_MESSAGE_OCTETS } from "#dns/wire/edns.ts";
 import { FLAGS, HEADER, HEADER_OCTETS } from "#dns/wire/header.ts";
 import { parseQuery } from "#dns/wire/query.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 import { DNS_COUNTER, type DnsCounter, qtypeSlot } from "#state/counters.ts";
-import { ADMIT, type Guard, LIMIT, RESPONSE_KIND } from "#state/guard.ts";
-import { type Respond, TRANSPORT } from "#state/respond.ts";
+import { ADMIT, type Admit, type Guard, LIMIT, RESPONSE_KIND } from "#state/guard.ts";
+import { type Client, type Respond, TRANSPORT } from "#state/respond.ts";
 import type { DnsSnapshot } from "#state/snapshot.ts";
 
 export type ResponderOptions = {
@@ -34,6 +36,8 @@ export type ResponderOptions = {
   readonly clock: { nowMs(): number };
   /** False: every answer is compiled anew. Slow; for comparing with. */
   readonly keepsTemplates?: boolean;
+  /** False: every answer is made step by step. For comparing with. */
+  readonly answersDirectly?: boolean;
 };
 
 /** Echo, daytime, chargen, time and kpasswd answer whatever they get: an error sent there could go to and fro. */
@@ -76,6 +80,10 @@ export function createResponder(options: ResponderOptions): Respond {
     keepaliveUnits: Math.min(0xffff, Math.floor(snapshot.tcp.idleMs / MS_PER_KEEPALIVE_UNIT)),
   };
   const draft = createDraft();
+  const { answersDirectly = options.keepsTemplates ?? true } = options;
+  const direct = createDirect({ zones, steering, guard, counters, ecs: snapshot.ecs });
+  /** Where a request is kept that its response is written over. */
+  const copy = new Uint8Array(MAX_TCP_MESSAGE_OCTETS);
 
   const handle: Respond = (request, length, client, out) => {
     const isUdp = client.transport === TRANSPORT.udp;
@@ -85,10 +93,32 @@ export function createResponder(options: ResponderOptions): Respond {
     const admitted = guard.admit(client);
     if (admitted === ADMIT.drop) return 0;
 
-    beginDraft(draft, request, length, client, out);
     const nowMs = clock.nowMs();
     // Mostly it is that of the query before: storing a young object into an old one each time costs more than asking.
     if (draft.nowMs !== nowMs) draft.nowMs = nowMs;
+    draft.isCounted = false;
+    draft.isSteered = false;
+    draft.limit = undefined;
+    if (answersDirectly && isUdp && admitted === ADMIT.allow) {
+      const octets = direct(request, length, client, out, draft);
+      if (octets !== DECLINED) return octets;
+    }
+    return answerStepwise(out === request ? copied(request, length) : request, length, client, out, admitted);
+  };
+
+  function copied(request: Uint8Array, length: number): Uint8Array {
+    for (let at = 0; at < length; at++) copy[at] = request[at]!;
+    return copy;
+  }
+
+  function answerStepwise(
+    request: Uint8Array,
+    length: number,
+    client: Client,
+    out: Uint8Array,
+    admitted: Admit,
+  ): number {
+    beginDraft(draft, request, length, client, out);
     draft.isRefusedByAccess = admitted === ADMIT.refuse;
     const { query } = draft;
     draft.isWellFormed = parseQuery(request, length, zones.seed, query);
@@ -96,22 +126,23 @@ export function createResponder(options: ResponderOptions): Respond {
     draft.end = query.hasQuestion ? query.questionEnd : HEADER_OCTETS;
     draft.neededEnd = draft.end;
     draft.limitOctets = responseLimit(draft);
-    countQuery(counters, draft);
+    if (!draft.isCounted) countQuery(counters, draft);
 
     screen(draft) || find(draft) || choose.step(draft) || fill(draft);
     fit(draft, optSettings);
 
-    if (isUdp) {
+    if (draft.isUdp) {
       if (draft.kind === RESPONSE_KIND.error && QUIET_PORTS.has(client.port)) {
         return dropped(counters, DNS_COUNTER.dropped_port);
       }
-      const limit = guard.limit(client, draft.nameHash, draft.kind, draft.end, length, draft.cookie, draft.nowMs!);
+      const limit =
+        draft.limit ?? guard.limit(client, draft.nameHash, draft.kind, draft.end, length, draft.cookie, draft.nowMs!);
       if (limit === LIMIT.drop) return 0;
       if (limit !== LIMIT.send) sendLess(draft, limit, optSettings);
     }
     countResponse(counters, draft);
     return draft.end;
-  };
+  }
 
   return (request, length, client, out) => {
     draft.query.hasQuestion = false; // nothing of an earlier query goes into a response to this one

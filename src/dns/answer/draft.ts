@@ -12,7 +12,7 @@ import { HEADER_OCTETS } from "#dns/wire/header.ts";
 import { createQuery, type Query } from "#dns/wire/query.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 import { createLookup, type Lookup } from "#dns/zone/lookup.ts";
-import { COOKIE, type Cookie, RESPONSE_KIND, type ResponseKind } from "#state/guard.ts";
+import { COOKIE, type Cookie, type Limit, RESPONSE_KIND, type ResponseKind } from "#state/guard.ts";
 import { type Client, createClient, TRANSPORT } from "#state/respond.ts";
 
 /**
@@ -82,6 +82,13 @@ export type Draft = {
   kind: ResponseKind;
   nameHash: number;
 
+  // Done by `direct.ts` before it declined: not to be done again.
+  isCounted: boolean;
+  /** `steered` holds the answer of the name's own service. */
+  isSteered: boolean;
+  /** What the guard says of the response, once it was asked. */
+  limit: Limit | undefined;
+
   readonly steerClient: SteerClient;
   readonly steered: SteeredAnswer;
 };
@@ -120,6 +127,9 @@ export const createDraft = (): Draft => ({
   scopeBits: 0,
   kind: RESPONSE_KIND.error,
   nameHash: 0,
+  isCounted: false,
+  isSteered: false,
+  limit: undefined,
   steerClient: {
     address: new Uint8Array(16),
     isIpv6: false,

@@ -9,9 +9,10 @@
 import type { Choose } from "#dns/answer/choose.ts";
 import { type Draft, refuseWith, type Step, VERDICT, type Verdict } from "#dns/answer/draft.ts";
 import { steeredType } from "#dns/answer/select.ts";
+import { fillSteerClient } from "#dns/answer/steer-client.ts";
 import { STEERED, type Steering } from "#dns/answer/steering.ts";
 import { copyTemplate, type Template } from "#dns/answer/template.ts";
-import { ECS_FAMILY, EDE } from "#dns/wire/edns.ts";
+import { EDE } from "#dns/wire/edns.ts";
 import { POINTER_TO_QNAME } from "#dns/wire/header.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
 import { RRSET, RRSET_WORDS } from "#dns/zone/image.ts";
@@ -36,8 +37,11 @@ export function createFill(options: { steering: Steering; choose: Choose }): Ste
   function fillSteered(draft: Draft, template: Template): Verdict {
     const { steered, query } = draft;
     const { service } = template;
-    fillSteerClient(draft);
-    steering.resolve(service, steeredType(steering, service, query.qtype), draft.steerClient, draft.nowMs!, steered);
+    if (!draft.isSteered) {
+      const { steerClient, client, request } = draft;
+      fillSteerClient(steerClient, client, request, draft.hasEcs ? query.ecsAt : -1, query.ecsOctets);
+      steering.resolve(service, steeredType(steering, service, query.qtype), steerClient, draft.nowMs!, steered);
+    }
     draft.scopeBits = steered.scopeBits;
     if (steered.status === STEERED.servfail) {
       clearRecords(draft);
@@ -148,27 +152,4 @@ function clearRecords(draft: Draft): void {
   draft.neededEnd = draft.end;
   draft.neededAdditional = 0;
   draft.isTruncated = false;
-}
-
-/** Where the address of an ECS option is laid out in full. One query at a time per thread. */
-const subnetAddress = new Uint8Array(16);
-
-/** By the ECS address if there is one to go by, else by where the query comes from (RFC 7871 §7.1.2). */
-function fillSteerClient(draft: Draft): void {
-  const { query, request, client, steerClient } = draft;
-  steerClient.source = client.address;
-  steerClient.isSourceIpv6 = client.isIpv6;
-  steerClient.hasEcs = draft.hasEcs;
-  steerClient.ecsBits = draft.hasEcs ? request[query.ecsAt + 2]! : 0;
-  if (steerClient.ecsBits === 0) {
-    steerClient.address = client.address;
-    steerClient.isIpv6 = client.isIpv6;
-    return;
-  }
-  steerClient.address = subnetAddress;
-  steerClient.isIpv6 = request[query.ecsAt + 1] === ECS_FAMILY.ipv6;
-  const given = query.ecsOctets - 4;
-  const octets = steerClient.isIpv6 ? 16 : 4;
-  for (let index = 0; index < given; index++) subnetAddress[index] = request[query.ecsAt + 4 + index]!;
-  for (let index = given; index < octets; index++) subnetAddress[index] = 0;
 }

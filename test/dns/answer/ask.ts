@@ -112,12 +112,12 @@ export type Server = ReturnType<typeof serverOf>;
 
 export function serverOf(
   zones: readonly (string | ZoneImage)[],
-  more: Partial<ResponderOptions["snapshot"]> & { keepsTemplates?: boolean } = {},
+  more: Partial<ResponderOptions["snapshot"]> & { keepsTemplates?: boolean; answersDirectly?: boolean } = {},
 ) {
   const steering = createFakeSteering();
   const guard = createFakeGuard();
   const counters = createCounterSlots(DNS_COUNTERS.length);
-  const { keepsTemplates = true, ...snapshot } = more;
+  const { keepsTemplates = true, answersDirectly = keepsTemplates, ...snapshot } = more;
   const respond = createResponder({
     snapshot: {
       zones: zones.map((zone) => (typeof zone === "string" ? zoneOf(zone) : zone)),
@@ -133,6 +133,7 @@ export function serverOf(
     counters,
     clock: { nowMs: () => NOW_MS },
     keepsTemplates,
+    answersDirectly,
   });
   const client = createClient();
   client.address.set([192, 0, 2, 53]);
@@ -142,6 +143,7 @@ export function serverOf(
     steering,
     guard,
     client,
+    counters,
     count: (counter: DnsCounter) => counters[DNS_COUNTER[counter]]!,
     /** Sends octets. @returns the response's, or undefined when there is none */
     send(request: Uint8Array, from: Partial<Client> = {}): Uint8Array | undefined {
