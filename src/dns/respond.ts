@@ -16,7 +16,6 @@ import type { OptSettings } from "#dns/answer/opt.ts";
 import { createScreen } from "#dns/answer/screen.ts";
 import type { Steering } from "#dns/answer/steering.ts";
 import { createZoneSet } from "#dns/answer/zone-set.ts";
-import { MAX_TCP_MESSAGE_OCTETS } from "#dns/wire/edns.ts";
 import { FLAGS, HEADER, HEADER_OCTETS } from "#dns/wire/header.ts";
 import { parseQuery } from "#dns/wire/query.ts";
 import { RCODE } from "#dns/wire/rcodes.ts";
@@ -82,8 +81,6 @@ export function createResponder(options: ResponderOptions): Respond {
   const draft = createDraft();
   const { answersDirectly = options.keepsTemplates ?? true } = options;
   const direct = createDirect({ zones, steering, guard, counters, ecs: snapshot.ecs });
-  /** Where a request is kept that its response is written over. */
-  const copy = new Uint8Array(MAX_TCP_MESSAGE_OCTETS);
 
   const handle: Respond = (request, length, client, out) => {
     const isUdp = client.transport === TRANSPORT.udp;
@@ -103,13 +100,8 @@ export function createResponder(options: ResponderOptions): Respond {
       const octets = direct(request, length, client, out, draft);
       if (octets !== DECLINED) return octets;
     }
-    return answerStepwise(out === request ? copied(request, length) : request, length, client, out, admitted);
+    return answerStepwise(request, length, client, out, admitted);
   };
-
-  function copied(request: Uint8Array, length: number): Uint8Array {
-    for (let at = 0; at < length; at++) copy[at] = request[at]!;
-    return copy;
-  }
 
   function answerStepwise(
     request: Uint8Array,

@@ -23,9 +23,8 @@ export const createClient = (): Client => ({
 /**
  * Answers one DNS message. Synchronous; never throws; allocates nothing on the usual paths.
  *
- * @param request octets of the message from 0 to `length`; not changed unless it is `out` as well, not kept
- * @param out where the response is written from 0 on; at least 1,232 octets for UDP and 65,535 for TCP. It may be the same
- *   array as `request`, and is else no part of it
+ * @param request octets of the message from 0 to `length`; not changed, not kept
+ * @param out where the response is written from 0 on; at least 1,232 octets for UDP and 65,535 for TCP
  * @returns octets written; 0: send nothing (UDP), close the connection (TCP)
  */
 export type Respond = (request: Uint8Array, length: number, client: Client, out: Uint8Array) => number;

@@ -31,7 +31,6 @@ import type { Client } from "#state/respond.ts";
 export const DECLINED = -1;
 
 const OPTION_HEADER_OCTETS = 4;
-const MAX_ECS_OCTETS = 4 + 16; // RFC 7871 §6: family, two prefix lengths, an IPv6 address
 
 export type AnswerDirectly = (
   request: Uint8Array,
@@ -44,7 +43,7 @@ export type AnswerDirectly = (
 /**
  * @param options.ecs whether client subnets are heeded
  * @returns a function that answers a query of at least `HEADER_OCTETS` octets that came over UDP and was admitted: octets
- *   written to `out`, 0: the guard says that nothing is sent, or `DECLINED`. `out` may be the request itself.
+ *   written to `out`, 0: the guard says that nothing is sent, or `DECLINED`
  */
 export function createDirect(options: {
   zones: ZoneSet;
@@ -55,9 +54,6 @@ export function createDirect(options: {
 }): AnswerDirectly {
   const { zones, steering, guard, counters, ecs } = options;
   const { seed } = zones;
-  /** The answer may be written over the request, and so over its options. */
-  const ecsOption = new Uint8Array(MAX_ECS_OCTETS);
-
   return (request, length, client, out, draft) => {
     // Header: a standard query, one question, nothing in answer and authority, at most OPT in additional.
     const opcode = (request[HEADER.flags]! >> OPCODE_SHIFT) & 15;
@@ -78,6 +74,7 @@ export function createDirect(options: {
 
     // OPT
     let limitOctets = MIN_UDP_PAYLOAD_OCTETS;
+    let ecsAt = -1;
     let ecsOctets = 0;
     let isDo = 0;
     if (additional === 0) {
@@ -98,7 +95,7 @@ export function createDirect(options: {
         }
         ecsOctets = (request[options + 2]! << 8) | request[options + 3]!;
         if (data + ecsOctets !== length || !isEcsValid(request, data, ecsOctets)) return DECLINED;
-        for (let index = 0; index < ecsOctets; index++) ecsOption[index] = request[data + index]!;
+        ecsAt = data;
       }
     }
     if (limitOctets > out.length) limitOctets = out.length;
@@ -132,7 +129,7 @@ export function createDirect(options: {
     counters[DNS_COUNTER.queries_udp]! += 1;
     if (client.isIpv6) counters[DNS_COUNTER.queries_ipv6]! += 1;
     if (additional !== 0) counters[DNS_COUNTER.queries_edns]! += 1;
-    if (ecsOctets > 0) counters[DNS_COUNTER.queries_ecs]! += 1;
+    if (ecsAt >= 0) counters[DNS_COUNTER.queries_ecs]! += 1;
     counters[qtypeSlot(qtype)]! += 1;
     draft.isCounted = true;
 
@@ -144,7 +141,7 @@ export function createDirect(options: {
     let scopeBits = 0;
     if (service >= 0) {
       const { steered, steerClient } = draft;
-      fillSteerClient(steerClient, client, ecsOption, ecsOctets > 0 ? 0 : -1, ecsOctets);
+      fillSteerClient(steerClient, client, request, ecsAt, ecsOctets);
       steering.resolve(service, qtype, steerClient, draft.nowMs!, steered);
       draft.isSteered = true;
       if (steered.status !== STEERED.answer) return DECLINED;
@@ -173,12 +170,8 @@ export function createDirect(options: {
     counters[DNS_COUNTER.rcode_noerror]! += 1;
     counters[DNS_COUNTER.response_octets]! += end;
 
-    // Nothing of the request is read below but what the response says back at the same place.
-    if (out !== request) {
-      out[HEADER.id] = request[HEADER.id]!;
-      out[HEADER.id + 1] = request[HEADER.id + 1]!;
-      for (let at = HEADER_OCTETS; at < questionEnd; at++) out[at] = request[at]!;
-    }
+    out[HEADER.id] = request[HEADER.id]!;
+    out[HEADER.id + 1] = request[HEADER.id + 1]!;
     out[HEADER.flags] = FLAGS.qr | FLAGS.aa | (request[HEADER.flags]! & FLAGS.rd);
     out[HEADER.flags2] = (request[HEADER.flags2]! & FLAGS2.cd) | RCODE.NOERROR;
     out[HEADER.qdcount] = 0;
@@ -189,6 +182,7 @@ export function createDirect(options: {
     out[HEADER.nscount + 1] = 0;
     out[HEADER.arcount] = 0;
     out[HEADER.arcount + 1] = additional;
+    for (let at = HEADER_OCTETS; at < questionEnd; at++) out[at] = request[at]!;
     for (let index = 0; index < octets; index++) out[questionEnd + index] = records[from + index]!;
     if (stride > 0) {
       const { ttlSeconds } = draft.steered;
@@ -217,7 +211,7 @@ export function createDirect(options: {
     out[option + 1] = OPTION.CLIENT_SUBNET;
     out[option + 2] = 0;
     out[option + 3] = ecsOctets;
-    for (let index = 0; index < ecsOctets; index++) out[option + 4 + index] = ecsOption[index]!;
+    for (let index = 0; index < ecsOctets; index++) out[option + 4 + index] = request[ecsAt + index]!;
     out[option + 7] = scopeBits;
     return end;
   };

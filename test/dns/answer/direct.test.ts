@@ -39,6 +39,7 @@ const CHILD = `$ORIGIN own.example.
 ns1 300 A 192.0.2.77
 `;
 const NAMES = [
+  "ns1.child",
   "twofold",
   "own",
   "ns1.own",
