@@ -87,7 +87,7 @@ const realSteering = createSteering({
 const guard = createGuard({
   snapshot: {
     // All of it on; the rate is above what this loop makes, so that every query gets its answer.
-    rrl: { isEnabled: true, isDryRun: false, ratePerSecond: 1_000_000, slip: 2, tableSize: 1 << 18, allow: [] },
+    rrl: { isEnabled: true, isDryRun: false, ratePerSecond: 1_000_000_000, slip: 2, tableSize: 1 << 18, allow: [] },
     cookies: { isEnabled: true, secrets: [new Uint8Array(16).fill(7)], badCookieUnderLimit: true },
     admission: { isEnabled: true },
     access: [{ network: "10.9.0.0/16", action: "drop" }],

@@ -51,9 +51,10 @@ export const sourceKey = (client: Client): number =>
     ? (Math.imul(word(client.address, 0), KEY_FACTOR) ^ (word(client.address, 4) >>> 16)) >>> 0
     : word(client.address, 0) >>> 8;
 
-/** Key of the name in the question, or -1 where the message is too short to have one that is worth telling apart. */
+const NO_NAME = -1;
+/** Key of the name in the question, or `NO_NAME` where the message is too short to have one that is worth telling apart. */
 export function nameKey(message: Uint8Array, length: number): number {
-  if (length < QUESTION_AT + NAME_KEY_OCTETS) return -1;
+  if (length < QUESTION_AT + NAME_KEY_OCTETS) return NO_NAME;
   const first = Math.imul(word(message, QUESTION_AT) | CASE_BITS, KEY_FACTOR);
   const second = Math.imul(first ^ (word(message, QUESTION_AT + 4) | CASE_BITS), KEY_FACTOR);
   return (second ^ (word(message, QUESTION_AT + 8) | CASE_BITS)) >>> 0;
@@ -102,7 +103,7 @@ export function fairShares(wanted: Float64Array, budget: number, into: Float64Ar
 export function createAdmission(options: { seed: number }): Admission {
   const sources = createFamiliar(TABLE_SLOTS, options.seed);
   const names = createFamiliar(TABLE_SLOTS, ~options.seed);
-  const received = new Float64Array(CLASSES);
+  const received = new Int32Array(CLASSES);
   const wanted = new Float64Array(CLASSES);
   const shares = new Float64Array(CLASSES).fill(1);
   const sample = new Float64Array(CLASSES);
@@ -113,7 +114,7 @@ export function createAdmission(options: { seed: number }): Admission {
   let nowSeconds = 0;
   let quiet = 0;
   let isActing = false;
-  /** What the plan in force knows. It has room for less than the tables, and the counts must be of its classes. */
+  /** What the plan in force knows, as int32. It has room for less than the tables, and the counts must be of its classes. */
   let planSources: ReadonlySet<number> = new Set();
   let planNames: ReadonlySet<number> = new Set();
   let bestSources: Uint32Array = new Uint32Array(0);
@@ -126,8 +127,8 @@ export function createAdmission(options: { seed: number }): Admission {
     response: Uint8Array,
     responseLength: number,
   ): void {
-    const source = sourceKey(client);
-    const name = nameKey(request, length);
+    const source = sourceKey(client) | 0;
+    const name = nameKey(request, length) | 0;
     let isKnownSource: boolean;
     let isKnownName: boolean;
     if (isActing) {
@@ -136,10 +137,10 @@ export function createAdmission(options: { seed: number }): Admission {
     } else if (responseLength >= QUESTION_AT && (response[3]! & 15) === 0 && (response[6]! | response[7]!) !== 0) {
       // Learns from what got a positive answer: RCODE NOERROR and something in the answer section.
       isKnownSource = sources.see(source, nowSeconds);
-      isKnownName = name >= 0 && names.see(name, nowSeconds);
+      isKnownName = name !== NO_NAME && names.see(name, nowSeconds);
     } else {
       isKnownSource = sources.has(source);
-      isKnownName = name >= 0 && names.has(name);
+      isKnownName = name !== NO_NAME && names.has(name);
     }
     received[(isKnownSource ? KNOWN_SOURCE : 0) | (isKnownName ? KNOWN_NAME : 0)]! += 1;
   }
@@ -205,8 +206,8 @@ export function createAdmission(options: { seed: number }): Admission {
         // Nothing is learned while a plan is in force, so what it knows stays the same from the first to the last.
         bestSources = sources.best(MAX_KEYS, nowSeconds);
         bestNames = names.best(MAX_KEYS, nowSeconds);
-        planSources = new Set(bestSources);
-        planNames = new Set(bestNames);
+        planSources = new Set(new Int32Array(bestSources.buffer));
+        planNames = new Set(new Int32Array(bestNames.buffer));
       }
       return { shares: shares.slice(), sources: bestSources, names: bestNames };
     },

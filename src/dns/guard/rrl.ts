@@ -18,13 +18,12 @@
 import { mix32 } from "#base/hash.ts";
 import type { Client } from "#state/respond.ts";
 
-/** Knot DNS 3.4 and Knot Resolver 6, `rrl`: the wider the prefix, the more hosts share it, and the more it may get. */
-const IPV4_PREFIX_BITS = [18, 20, 24, 32];
+/**
+ * Knot DNS 3.4 and Knot Resolver 6, `rrl`: the wider the prefix, the more hosts share it, and the more it may get.
+ * For /18, /20, /24 and /32 of IPv4, and for /32, /48, /56, /64 and /128 of IPv6.
+ */
 const IPV4_RATE_FACTORS = [768, 256, 32, 1];
-/** For /32, /48, /56, /64 and /128. */
 const IPV6_RATE_FACTORS = [64, 4, 3, 2, 1];
-const IPV4_PREFIXES = IPV4_PREFIX_BITS.length;
-const IPV6_PREFIXES = IPV6_RATE_FACTORS.length;
 const MAX_PREFIXES = 5;
 /** Kinds of response that may be told apart. */
 const MAX_KINDS = 8;
@@ -64,9 +63,8 @@ export function createRateLimit(options: { ratePerSecond: number; tableSize: num
   const tags = new Int32Array(lines);
   const drainedAtMs = new Float64Array(lines);
   const intervalMs = (factor: number) => 1_000 / (options.ratePerSecond * factor);
-  const ipv4IntervalsMs = Float64Array.from(IPV4_RATE_FACTORS, intervalMs);
+  const [ms18, ms20, ms24, ms32] = IPV4_RATE_FACTORS.map(intervalMs) as [number, number, number, number];
   const ipv6IntervalsMs = Float64Array.from(IPV6_RATE_FACTORS, intervalMs);
-  const ipv4Masks = Int32Array.from(IPV4_PREFIX_BITS, (bits) => -1 << (32 - bits));
   const hashes = new Int32Array(MAX_PREFIXES);
   const slots = new Int32Array(MAX_PREFIXES);
   const nextMs = new Float64Array(MAX_PREFIXES);
@@ -80,15 +78,49 @@ export function createRateLimit(options: { ratePerSecond: number; tableSize: num
   /** Times are kept relative to the first one: ms since 1970 leave a double too few bits for intervals of a few µs. */
   const startMs = Float64Array.of(Number.NaN);
 
-  /** Writes the hash of each prefix of the address into `hashes`. */
-  function hashIpv4(address: Uint8Array, salt: number): void {
-    const word = wordAt(address, 0);
-    for (let index = 0; index < IPV4_PREFIXES; index++) {
-      hashes[index] = Math.imul((word & ipv4Masks[index]!) ^ salt, multipliers[index]!);
-    }
+  /** @returns the slot (in `drainedAtMs`) of the bucket with this hash */
+  function slotOf(hash: number): number {
+    const tag = hash === 0 ? 1 : hash;
+    const set = (hash >>> 1) >>> setShift;
+    const firstTag = set * TAGS_PER_LINE + FIRST_TAG;
+    const firstTime = set * TIMES_PER_LINE;
+    return tags[firstTag] === tag ? firstTime : slotBehind(firstTime, firstTag, tag);
   }
 
-  function hashIpv6(address: Uint8Array, salt: number): void {
+  /**
+   * @returns when the bucket in `slot` will have drained with one response more. Further ahead than any bucket gets means
+   *   that the clock was set back: start again rather than limit for that long.
+   */
+  function drainedAfter(slot: number, nowMs: number, fullMs: number, addedMs: number): number {
+    const drainedMs = drainedAtMs[slot]!;
+    return (drainedMs > nowMs && drainedMs <= fullMs + BURST_MS ? drainedMs : nowMs) + addedMs;
+  }
+
+  function isOver(client: Client, kind: number, unixMs: number): boolean {
+    if (Number.isNaN(startMs[0]!)) startMs[0] = unixMs;
+    const nowMs = unixMs - startMs[0]!;
+    const fullMs = nowMs + BURST_MS;
+    if (client.isIpv6) return isIpv6Over(client.address, salts[kind * 2 + 1]!, nowMs, fullMs);
+    // Written out rather than as a loop: this is asked for each response, and costs half as much.
+    const word = wordAt(client.address, 0);
+    const salt = salts[kind * 2]!;
+    const slot18 = slotOf(Math.imul((word & 0xffffc000) ^ salt, multipliers[0]!));
+    const slot20 = slotOf(Math.imul((word & 0xfffff000) ^ salt, multipliers[1]!));
+    const slot24 = slotOf(Math.imul((word & 0xffffff00) ^ salt, multipliers[2]!));
+    const slot32 = slotOf(Math.imul(word ^ salt, multipliers[3]!));
+    const next18 = drainedAfter(slot18, nowMs, fullMs, ms18);
+    const next20 = drainedAfter(slot20, nowMs, fullMs, ms20);
+    const next24 = drainedAfter(slot24, nowMs, fullMs, ms24);
+    const next32 = drainedAfter(slot32, nowMs, fullMs, ms32);
+    if (next18 > fullMs || next20 > fullMs || next24 > fullMs || next32 > fullMs) return true;
+    drainedAtMs[slot18] = next18;
+    drainedAtMs[slot20] = next20;
+    drainedAtMs[slot24] = next24;
+    drainedAtMs[slot32] = next32;
+    return false;
+  }
+
+  function isIpv6Over(address: Uint8Array, salt: number, nowMs: number, fullMs: number): boolean {
     const second = wordAt(address, 4);
     const site = mix32(wordAt(address, 0) ^ salt) | 0;
     // Each length has a multiplier of its own: /48 and /64 with the same bits set are different buckets.
@@ -99,47 +131,24 @@ export function createRateLimit(options: { ratePerSecond: number; tableSize: num
     hashes[3] = network;
     const host = mix32(network ^ wordAt(address, 8)) ^ wordAt(address, 12);
     hashes[4] = Math.imul(host, multipliers[4]!);
-  }
-
-  function isOver(client: Client, kind: number, unixMs: number): boolean {
-    if (Number.isNaN(startMs[0]!)) startMs[0] = unixMs;
-    const nowMs = unixMs - startMs[0]!;
-    const fullMs = nowMs + BURST_MS;
-    const { isIpv6 } = client;
-    const intervalsMs = isIpv6 ? ipv6IntervalsMs : ipv4IntervalsMs;
-    const count = isIpv6 ? IPV6_PREFIXES : IPV4_PREFIXES;
-    // All hashes first: the memory behind them is then fetched at the same time, not one after the other.
-    if (isIpv6) hashIpv6(client.address, salts[kind * 2 + 1]!);
-    else hashIpv4(client.address, salts[kind * 2]!);
     let isFull = false;
-    for (let index = 0; index < count; index++) {
-      const hash = hashes[index]!;
-      const tag = hash === 0 ? 1 : hash;
-      const set = (hash >>> 1) >>> setShift;
-      const firstTag = set * TAGS_PER_LINE + FIRST_TAG;
-      let slot = set * TIMES_PER_LINE;
-      if (tags[firstTag] !== tag) slot = slotOf(slot, firstTag, tag);
-      let drainedMs = drainedAtMs[slot]!;
-      // Further ahead than any bucket gets: the clock was set back. Start again rather than limit for that long.
-      if (drainedMs < nowMs || drainedMs > fullMs + BURST_MS) {
-        drainedMs = nowMs;
-        drainedAtMs[slot] = nowMs;
-      }
-      drainedMs += intervalsMs[index]!;
-      if (drainedMs > fullMs) isFull = true;
+    for (let index = 0; index < MAX_PREFIXES; index++) {
+      const slot = slotOf(hashes[index]!);
+      const next = drainedAfter(slot, nowMs, fullMs, ipv6IntervalsMs[index]!);
+      if (next > fullMs) isFull = true;
       slots[index] = slot;
-      nextMs[index] = drainedMs;
+      nextMs[index] = next;
     }
     if (isFull) return true;
-    for (let index = 0; index < count; index++) drainedAtMs[slots[index]!] = nextMs[index]!;
+    for (let index = 0; index < MAX_PREFIXES; index++) drainedAtMs[slots[index]!] = nextMs[index]!;
     return false;
   }
 
   /**
    * Looks behind the first bucket of a set.
-   * @returns the slot (in `drainedAtMs`) of the bucket with this tag; where there was none, that which drains first, empty
+   * @returns the slot of the bucket with this tag; where there was none, that which drains first, empty
    */
-  function slotOf(firstTime: number, firstTag: number, tag: number): number {
+  function slotBehind(firstTime: number, firstTag: number, tag: number): number {
     for (let way = 1; way < WAYS; way++) if (tags[firstTag + way] === tag) return firstTime + way;
     let victim = 0;
     for (let way = 1; way < WAYS; way++) {
