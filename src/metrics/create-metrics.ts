@@ -50,6 +50,9 @@ export type MetricSources = {
   readonly build?: () => { readonly version: string };
 };
 
+/** Rarely enough to cost nothing beside answering: no query waits for the main thread. */
+const DELAY_SAMPLE_MS = 50;
+
 export type Metrics = {
   /** Prometheus text format 0.0.4. */
   expose(): Promise<{ readonly contentType: string; readonly text: string }>;
@@ -79,7 +82,7 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
   const time = (name: MetricName, durationMs: number, labels: Labels): void =>
     histograms.get(name)!.observe(labels, durationMs / 1_000);
 
-  const delay = monitorEventLoopDelay({ resolution: 10 });
+  const delay = monitorEventLoopDelay({ resolution: DELAY_SAMPLE_MS });
   delay.enable();
   const startedAtSeconds = clock.nowMs() / 1_000 - process.uptime();
   let lastReload: { isOk: boolean; atMs: number } | undefined;
@@ -188,7 +191,9 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
       ["1", 100],
     ] as const) {
       const nanoseconds = delay.percentile(percent);
-      set("rhumb_event_loop_delay_seconds", Number.isFinite(nanoseconds) ? nanoseconds / 1e9 : 0, { quantile });
+      // What is measured is the time between two samples.
+      const seconds = Number.isFinite(nanoseconds) ? nanoseconds / 1e9 - DELAY_SAMPLE_MS / 1_000 : 0;
+      set("rhumb_event_loop_delay_seconds", Math.max(0, seconds), { quantile });
     }
     delay.reset();
     const { user, system } = process.cpuUsage();
