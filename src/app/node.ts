@@ -58,6 +58,7 @@ export type RhumbNode = {
 
 const OVERRIDES_KEY = "health.overrides";
 const HEALTH_STATE_FILE = "health.json";
+const LOG_LEVEL = { info: "info", resolved: "info", warning: "warn", alarm: "error" } as const;
 
 /** @throws StartRefused, or RhumbError of the part that cannot start; nothing is left running then */
 export async function startNode(options: NodeOptions): Promise<RhumbNode> {
@@ -94,9 +95,9 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       options.onEvent?.(event);
       if (event.kind === "config.applied" || (event.kind === "config.refused" && event.severity !== "info"))
         lastReload = { atMs: event.atMs, isOk: event.severity !== "alarm", says: event.says };
-      // Health and geo log their own events, with more beside them.
-      if (!/^(health|geo)\./.test(event.kind))
-        log[event.severity === "alarm" ? "error" : "info"]({ event: event.kind, subject: event.subject }, event.says);
+      // Health logs its own events, with more beside them.
+      if (!event.kind.startsWith("health."))
+        log[LOG_LEVEL[event.severity]]({ event: event.kind, subject: event.subject }, event.says);
     };
 
     const context: CompileContext = createCompileContext(randomBytes, CAN_SHARE_PORT ? availableParallelism() : 1);
