@@ -17,7 +17,7 @@ import { DNS_COUNTER } from "#state/counters.ts";
 import { createClient, type Respond, TRANSPORT } from "#state/respond.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
-/** Datagrams of one batch. The gain over 16 is small, and over 64 nothing: `docs/performance.md`. */
+/** Datagrams of one batch at most. A batch is what has come in: one when it is quiet, some ten under full load. */
 const BATCH_DATAGRAMS = 64;
 /** Batches until the event loop gets its turn while queries never cease: some 10 ms. */
 const BATCHES_PER_TURN = 32;
