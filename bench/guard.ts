@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createCpuQuota } from "./lib/cpu-quota.ts";
-import { RHUMB_DGRAM, RHUMB_UNFILTERED } from "./lib/dns-recipe-rhumb.ts";
+import { RHUMB_BATCH, RHUMB_UNFILTERED } from "./lib/dns-recipe-rhumb.ts";
 import { type DnsServer, LOAD_CORE, startServer } from "./lib/dns-servers.ts";
 import { NAMES, writeTextQueries, zoneText } from "./lib/dns-world.ts";
 import { describeMachine, readArguments, writeReport } from "./lib/machine.ts";
@@ -94,7 +94,7 @@ for (const hasFilter of [true, false]) {
   writeFileSync(zoneFile, zoneText(NAMES));
   writeTextQueries(queries, NAMES);
   const world = { names: NAMES, mapNodes: undefined, workers: 1 };
-  const server = await startServer(hasFilter ? RHUMB_DGRAM : RHUMB_UNFILTERED, {
+  const server = await startServer(hasFilter ? RHUMB_BATCH : RHUMB_UNFILTERED, {
     folder: join(folder, "server"),
     world,
     zoneFile,

@@ -57,4 +57,4 @@ const rhumb = (name: string, dns: string): Recipe => ({
 export const RHUMB_BATCH = rhumb("batch", "engine: batch");
 export const RHUMB_DGRAM = rhumb("dgram", "engine: dgram");
 /** Without the kernel filter of floods. */
-export const RHUMB_UNFILTERED = rhumb("dgram unfiltered", "engine: dgram, admission: false");
+export const RHUMB_UNFILTERED = rhumb("batch unfiltered", "engine: batch, admission: false");
