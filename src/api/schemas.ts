@@ -117,7 +117,9 @@ export const regionSchema = z
 export const serviceSchema = z
   .object({
     name: text,
-    names: z.array(text).describe("Domain names whose STEER record refers to it; of each zone at least the first thousand"),
+    names: z
+      .array(text)
+      .describe("Domain names whose STEER record refers to it; of each zone at least the first thousand"),
     regions: z.array(
       z.object({
         id: text,
