@@ -3,6 +3,7 @@ import { constants } from "node:os";
 import test from "node:test";
 import { chooseUdpEngine } from "#app/udp-engine.ts";
 import { type Libc, loadLibc } from "#dns/transport/libc.ts";
+import { withoutLibc } from "../dns/transport/native.ts";
 
 const NO_KOFFI = "koffi cannot be loaded: Cannot find module 'koffi'";
 const forbidden = (): Libc => ({
@@ -11,7 +12,7 @@ const forbidden = (): Libc => ({
   errno: () => constants.errno.ENOSYS,
 });
 
-test("chooseUdpEngine() takes batch where it works, and says why", { skip: process.platform !== "linux" }, () => {
+test("chooseUdpEngine() takes batch where it works, and says why", { skip: withoutLibc }, () => {
   assert.deepEqual(chooseUdpEngine("auto"), { name: "batch", why: "auto: recvmmsg and sendmmsg work here" });
   assert.deepEqual(chooseUdpEngine("batch"), { name: "batch", why: "as configured" });
 });
@@ -24,7 +25,7 @@ test("chooseUdpEngine() takes dgram where it is asked for, or where batch cannot
   );
 });
 
-test("chooseUdpEngine() finds out that a sandbox forbids the calls", { skip: process.platform !== "linux" }, () => {
+test("chooseUdpEngine() finds out that a sandbox forbids the calls", { skip: withoutLibc }, () => {
   assert.deepEqual(chooseUdpEngine("auto", forbidden), {
     name: "dgram",
     why: "auto: no batch engine, because recvmmsg ENOSYS",

@@ -14,6 +14,7 @@ import {
   SOCKADDR_IN6,
   TIMEVAL,
 } from "#dns/transport/native-layout.ts";
+import { withoutLibc } from "./native.ts";
 
 /** As a C compiler says (`offsetof`, `sizeof`), for x86-64 and for arm64 alike: glibc and musl, little-endian LP64. */
 const EXPECTED = [
@@ -50,7 +51,7 @@ test("ancillary data take what CMSG_SPACE says", () => {
   assert.deepEqual([controlSpace(IN_PKTINFO.size), controlSpace(IN6_PKTINFO.size)], [32, 40]);
 });
 
-test("the layouts are those that koffi works out for this processor", { skip: process.platform !== "linux" }, () => {
+test("the layouts are those that koffi works out for this processor", { skip: withoutLibc }, () => {
   const koffi = createRequire(import.meta.url)("koffi");
   const msghdr = koffi.struct({
     name: "void *",

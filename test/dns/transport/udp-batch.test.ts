@@ -11,12 +11,12 @@ import { findBatchFault, openUdpBatch } from "#dns/transport/udp-batch.ts";
 import { createCounterSlots, DNS_COUNTER, DNS_COUNTERS } from "#state/counters.ts";
 import type { Respond } from "#state/respond.ts";
 import { dnsTransportContract } from "../../contract/dns-transport.ts";
-import { loadedLibc } from "./native.ts";
+import { loadedLibc, withoutLibc } from "./native.ts";
 import { echo, underTest } from "./udp-client.ts";
 
 const { EAGAIN, EBADF, ENOBUFS, EPERM } = constants.errno;
 const loaded = loadedLibc();
-const skip = loaded === undefined && "recvmmsg is Linux's";
+const skip = withoutLibc;
 /** Where there is none, every test that uses it is skipped. */
 const libc = loaded!;
 const waitMs = 1; // the client runs in the same thread
