@@ -26,7 +26,7 @@ export type DnsLoad = {
 };
 
 /** Search nodes of the City database that steers: as many as the largest that are sold. */
-export const CITY_NODES = 5_000_000;
+const CITY_NODES = 5_000_000;
 
 const STATIC: World = { names: NAMES, mapNodes: undefined, workers: 1 };
 const short = (count: number) => (count >= 1e6 ? `${count / 1e6}m` : count >= 1e3 ? `${count / 1e3}k` : String(count));

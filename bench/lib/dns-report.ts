@@ -89,7 +89,7 @@ export function markdownTable(load: LoadResult): string {
   return [line(heads!), rule, ...rows.map(line), "", noteOf(load)].join("\n");
 }
 
-export const markdownMachine = ({ cpu, cores, memoryMiB, system, node }: Machine): string =>
+const markdownMachine = ({ cpu, cores, memoryMiB, system, node }: Machine): string =>
   `${cpu}, ${cores} cores, ${whole(memoryMiB / 1_024)} GiB; ${system}; Node ${node}.`;
 
 /**

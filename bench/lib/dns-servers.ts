@@ -9,7 +9,7 @@ import type { Recipe, Site } from "./dns-recipe.ts";
 import { firstQuery } from "./dns-world.ts";
 
 /** The core that servers run on; the load runs on the other. */
-export const SERVER_CORE = 0;
+const SERVER_CORE = 0;
 export const LOAD_CORE = 1;
 /** For a million names, and millions of nodes of a map. */
 const START_TIMEOUT_MS = 180_000;

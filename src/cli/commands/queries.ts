@@ -6,7 +6,7 @@ import { type Cell, complain, paint, plain, say, sayJson, table } from "#cli/out
 import type { QueryLine, QueryList, ServiceClasses } from "#cli/shapes.ts";
 
 /** One query of `rhumb queries`. */
-export function queryLine(query: QueryLine): string {
+function queryLine(query: QueryLine): string {
   const { atMs, transport, client, ecs, name, type, rcode, flags, regions, addresses, octets } = query;
   const whom = ecs === null ? client : `${client} for ${ecs.network}, scope /${ecs.scopeBits}`;
   const got = [...regions, ...addresses].join(" ") || (flags.includes("tc") ? "truncated" : "no address");
@@ -17,7 +17,7 @@ export function queryLine(query: QueryLine): string {
 }
 
 /** The text of `rhumb classes`. */
-export function classesText({ service, answers, classes }: ServiceClasses): string {
+function classesText({ service, answers, classes }: ServiceClasses): string {
   if (classes.length === 0) return `No answers to ${plain(service)} yet`;
   const rows = classes.map((row): Cell[] => [
     row.label,

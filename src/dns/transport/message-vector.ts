@@ -41,7 +41,6 @@ const isLinkLocal = (octets: Uint8Array, at: number): boolean =>
   octets[at] === 0xfe && (octets[at + 1]! & 0xc0) === 0x80;
 
 export type MessageVector = {
-  readonly slots: number;
   /** `requests[slot]` and `responses[slot]`: where the kernel writes to, and reads from. */
   readonly requests: readonly Uint8Array[];
   readonly responses: readonly Uint8Array[];
@@ -126,7 +125,6 @@ export function createMessageVector(
   }
 
   return {
-    slots,
     requests: part(requestsAt, REQUEST_SLOT_OCTETS),
     responses: part(responsesAt, RESPONSE_SLOT_OCTETS),
     receiveAt: base + BigInt(receiveHeadersAt),

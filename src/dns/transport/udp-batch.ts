@@ -11,7 +11,7 @@
 import { constants } from "node:os";
 import { type Libc, systemError } from "#dns/transport/libc.ts";
 import { createMessageVector } from "#dns/transport/message-vector.ts";
-import { openNativeSocket } from "#dns/transport/native-socket.ts";
+import { type NativeSocket, openNativeSocket } from "#dns/transport/native-socket.ts";
 import type { Observe, UdpTransport } from "#dns/transport/udp.ts";
 import { DNS_COUNTER } from "#state/counters.ts";
 import { createClient, type Respond, TRANSPORT } from "#state/respond.ts";
@@ -147,19 +147,19 @@ export function openUdpBatch(options: {
 
 /** @returns why this machine cannot do it, found out by trying; undefined: it can */
 export function findBatchFault(libc: Libc): string | undefined {
+  let socket: NativeSocket | undefined;
   try {
-    const socket = openNativeSocket(libc, { address: "127.0.0.1", port: 0 }, { waitMs: 1 });
+    socket = openNativeSocket(libc, { address: "127.0.0.1", port: 0 }, { waitMs: WAIT_MS });
     const vector = createMessageVector(libc, { slots: 1, isIpv6: false, isWildcard: false });
-    const tried = [
-      ["recvmmsg", libc.recvmmsg(socket.descriptor, vector.receiveAt, 1, MSG_DONTWAIT, NO_TIMEOUT), EAGAIN],
-      ["sendmmsg", libc.sendmmsg(socket.descriptor, vector.sendAt[0]!, 0, MSG_DONTWAIT), 0],
-    ] as const;
-    const failed = tried.find(([, result, allowed]) => result < 0 && libc.errno() !== allowed);
-    const fault = failed && systemError(failed[0], libc.errno()).message;
-    socket.close();
-    return fault;
+    const received = libc.recvmmsg(socket.descriptor, vector.receiveAt, 1, MSG_DONTWAIT, NO_TIMEOUT);
+    if (received < 0 && libc.errno() !== EAGAIN) throw systemError("recvmmsg", libc.errno());
+    const sent = libc.sendmmsg(socket.descriptor, vector.sendAt[0]!, 0, MSG_DONTWAIT);
+    if (sent < 0) throw systemError("sendmmsg", libc.errno());
+    return undefined;
   } catch (error) {
     return (error as Error).message;
+  } finally {
+    socket?.close();
   }
 }
 

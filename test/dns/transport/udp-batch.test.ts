@@ -83,6 +83,8 @@ test("findBatchFault() finds none here, and says which call does not work", { sk
   assert.equal(findBatchFault(libc), undefined);
   const { ENOSYS } = constants.errno;
   assert.equal(findBatchFault({ ...libc, recvmmsg: () => -1, errno: () => ENOSYS }), "recvmmsg ENOSYS");
+  const received = { ...libc, recvmmsg: () => 0 };
+  assert.equal(findBatchFault({ ...received, sendmmsg: () => -1, errno: () => EPERM }), "sendmmsg EPERM");
   assert.equal(findBatchFault({ ...libc, socket: () => -1, errno: () => EPERM }), "socket EPERM");
 });
 
