@@ -317,6 +317,7 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
     compiledAtMs: options.nowMs,
     node: root.node,
     dns,
+    balancer: undefined,
     health: compileHealth(parsed, files, regions, vantageName),
     regions,
     services,

@@ -66,6 +66,40 @@ export const DNS_COUNTER = Object.fromEntries(DNS_COUNTERS.map((name, index) => 
   Record<DnsCounter, number>
 >;
 
+/** What a balancer's worker counts of each listener; one block of `listeners × LISTENER_COUNTERS.length` per worker. */
+export const LISTENER_COUNTERS = [
+  "active",
+  "accepted",
+  "refused_access",
+  "refused_limit",
+  "refused_client_limit",
+  "refused_preamble",
+  "refused_route",
+  "no_backend",
+  "queue_full",
+  "queue_timeout",
+  "retry_budget",
+  "connect_failed",
+  "retries",
+  "closed",
+  "client_reset",
+  "upstream_reset",
+  "idle_timeout",
+  "lifetime_ended",
+  "stopped",
+  "octets_from_clients",
+  "octets_to_clients",
+  "datagrams_from_clients",
+  "datagrams_to_clients",
+  "datagrams_dropped",
+  "sessions_evicted",
+  "handshake_failed",
+] as const;
+export type ListenerCounter = (typeof LISTENER_COUNTERS)[number];
+export const LISTENER_COUNTER = Object.fromEntries(LISTENER_COUNTERS.map((name, index) => [name, index])) as Readonly<
+  Record<ListenerCounter, number>
+>;
+
 /** RR types that are counted apart, by number (IANA "Resource Record (RR) TYPEs"). */
 const COUNTED_QTYPES: Readonly<Record<number, DnsCounter>> = {
   1: "qtype_a",

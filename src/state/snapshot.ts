@@ -6,6 +6,7 @@
  * Units:   ms, seconds and octets stand in the names.
  * @module
  */
+import type { BalancerSnapshot } from "#state/balancer.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
 /** Ordered by epoch, then sequence (ruling 16). */
@@ -17,6 +18,8 @@ export type Snapshot = {
   readonly node: string;
   /** Present when this process plays the dns role. */
   readonly dns: DnsSnapshot | undefined;
+  /** Present when this process plays the balancer role. */
+  readonly balancer: BalancerSnapshot | undefined;
   readonly health: HealthSnapshot;
   readonly regions: readonly RegionSpec[];
   readonly services: readonly ServiceSpec[];
@@ -243,7 +246,13 @@ export type TargetSpec = {
       /** Row numbers of `members` that are IPv4; the others are IPv6. The threshold holds per family. */
       readonly v4Members: readonly number[];
     }
-  | { readonly kind: "address"; readonly address: string; readonly check: string | undefined }
+  | {
+      readonly kind: "address";
+      readonly address: string;
+      readonly check: string | undefined;
+      /** A balancer's backend, `backend/web/10.0.0.1:80`: unknown until a verdict, and outside the blast budget. */
+      readonly isBackend?: true;
+    }
 );
 
 export type FailbackSpec = {

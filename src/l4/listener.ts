@@ -1,0 +1,34 @@
+/**
+ * The contract between the L4 engine and its kinds of listener (TCP, UDP).
+ *
+ * Owns:    types alone.
+ * @module
+ */
+import type { Clock } from "#base/clock.ts";
+import type { Log } from "#base/log.ts";
+import type { ClientLimits } from "#pool/client-limits.ts";
+import type { Places } from "#pool/place.ts";
+import type { ListenerSpec } from "#state/balancer.ts";
+
+export type ListenerContext = {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Places at the pool with this index in the snapshot that serves now. */
+  places(pool: number): Places;
+  /** This listener's counters in this worker's block: `slots[LISTENER_COUNTER.accepted]! += 1`. */
+  readonly slots: Float64Array;
+  /** Over all workers. */
+  readonly limits: ClientLimits;
+};
+
+export type L4Listener = {
+  /** Same address and protocol, other settings: for new connections; those that live keep theirs. */
+  apply(spec: ListenerSpec): void;
+  /** Opens another socket of the same listener. @param fd a bound socket, which the listener owns from now on */
+  open(fd: number): void;
+  /** Ends all connections at a backend: its time to drain is over. */
+  stopBackend(row: number): void;
+  /** Takes no new connections; resolves when all are over, the last ones by RST after `drainMs`. */
+  drain(drainMs: number): Promise<void>;
+  tick(nowMs: number): void;
+};
