@@ -9,6 +9,7 @@ import type { Log } from "#base/log.ts";
 import type { ClientLimits } from "#pool/client-limits.ts";
 import type { Places } from "#pool/place.ts";
 import type { ListenerSpec } from "#state/balancer.ts";
+import type { ListenAddress } from "#state/snapshot.ts";
 
 export type ListenerContext = {
   readonly clock: Clock;
@@ -24,8 +25,13 @@ export type ListenerContext = {
 export type L4Listener = {
   /** Same address and protocol, other settings: for new connections; those that live keep theirs. */
   apply(spec: ListenerSpec): void;
-  /** Opens another socket of the same listener. @param fd a bound socket, which the listener owns from now on */
-  open(fd: number): void;
+  /**
+   * Opens another socket of the same listener.
+   * @param fd TCP: a bound socket, which the listener owns from now on. UDP: undefined; it binds `at` by itself, with
+   *   SO_REUSEPORT, as node:dgram offers no other way to more than one socket at a port
+   * @returns the port. Rejects with what the system says, an Error with `code`
+   */
+  open(fd: number | undefined, at: ListenAddress): Promise<number>;
   /** Ends all connections at a backend: its time to drain is over. */
   stopBackend(row: number): void;
   /** Takes no new connections; resolves when all are over, the last ones by RST after `drainMs`. */
