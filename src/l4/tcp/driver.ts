@@ -18,8 +18,8 @@ export type TcpConn = {
   readonly remote: TcpAddress;
   readonly local: TcpAddress;
   /**
-   * Shows all octets that came and were not consumed, at once where some are there, and again with each that comes.
-   * The look returns how many it consumes to end the reading (0 and more), or -1 to see more. What is not consumed is
+   * Shows all octets that came and were not consumed, at once where some are there, and again when more come; never more
+   * than `maxOctets`. The look returns how many it consumes to end the reading (0 and more), or -1 to see more. What is not consumed is
    * relayed first. `undefined` instead of octets: the peer ended, was reset, sent `maxOctets` without an end, or
    * `timeoutMs` is over; then there is no further call.
    */
@@ -34,8 +34,10 @@ export type TcpConn = {
 };
 export type ReadEnd = "ended" | "reset" | "too-long" | "timeout";
 
+/** `other`: also where the address is no IP address; names are not resolved here. */
 export type ConnectFault = "refused" | "timeout" | "unreachable" | "other";
 
+/** What outlives a limit is ended by RST both ways: a stream that was cut must not look complete. */
 export type RelayOptions = {
   /** Goes to the upstream before anything of the client: a PROXY header. */
   readonly head: Uint8Array | undefined;
@@ -50,6 +52,7 @@ export type RelayOptions = {
 export type RelayReason = "closed" | "client-reset" | "upstream-reset" | "idle" | "lifetime" | "stopped";
 export type RelayEnd = {
   readonly reason: RelayReason;
+  /** The head is not counted. */
   readonly octetsToUpstream: number;
   readonly octetsToClient: number;
 };
