@@ -6,17 +6,10 @@
  * that exists) or `names` (random names, a few hundred sources). Prints `started` when it begins, and one line of JSON when it ends.
  * @module
  */
+
+import { CMSGHDR, controlSpace, IN_PKTINFO, IOVEC, MMSGHDR, MSGHDR, SOCKADDR_IN } from "#base/native/layout.ts";
 import { createSeededRng } from "#base/rng.ts";
 import { loadLibc } from "#dns/transport/libc.ts";
-import {
-  CMSGHDR,
-  controlSpace,
-  IN_PKTINFO,
-  IOVEC,
-  MMSGHDR,
-  MSGHDR,
-  SOCKADDR_IN,
-} from "#dns/transport/native-layout.ts";
 import { NAMES, ZONE } from "./dns-world.ts";
 
 const [portText, secondsText, rateText, kind] = process.argv.slice(2);

@@ -7,7 +7,7 @@
  * Never:   calls the system, or allocates after it was made.
  * @module
  */
-import type { Libc, Pointer } from "#dns/transport/libc.ts";
+
 import {
   CMSGHDR,
   controlSpace,
@@ -19,7 +19,8 @@ import {
   MSGHDR,
   SOCKADDR_IN,
   SOCKADDR_IN6,
-} from "#dns/transport/native-layout.ts";
+} from "#base/native/layout.ts";
+import type { Libc, Pointer } from "#dns/transport/libc.ts";
 import { RESPONSE_SLOT_OCTETS } from "#dns/transport/udp.ts";
 import type { Client } from "#state/respond.ts";
 

@@ -6,15 +6,15 @@
  * Never:   reads or writes datagrams.
  * @module
  */
-import { parseIp } from "#base/ip.ts";
-import { type Libc, systemError } from "#dns/transport/libc.ts";
-import { SOCK_FPROG, SOCKADDR_IN, SOCKADDR_IN6, TIMEVAL } from "#dns/transport/native-layout.ts";
+
+import { SOCK_FPROG, SOCKADDR_IN, SOCKADDR_IN6, TIMEVAL } from "#base/native/layout.ts";
+import { systemError } from "#base/native/load.ts";
+import { AF_INET, AF_INET6, encodeSocketAddress } from "#base/native/socket-address.ts";
+import type { Libc } from "#dns/transport/libc.ts";
 import { SOCKET_BUFFER_OCTETS } from "#dns/transport/udp.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
 // asm-generic/socket.h, in.h, in6.h, linux/sock_diag.h: the same on the processors of `libc.ts`.
-const AF_INET = 2;
-const AF_INET6 = 10;
 const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
@@ -61,19 +61,6 @@ export type NativeSocket = {
   close(): void;
 };
 
-/** struct sockaddr_in or sockaddr_in6 */
-function socketAddress({ address, port }: ListenAddress): Uint8Array {
-  const bytes = parseIp(address)!;
-  const isIpv6 = bytes.length === 16;
-  const layout = isIpv6 ? SOCKADDR_IN6 : SOCKADDR_IN;
-  const encoded = new Uint8Array(layout.size);
-  const view = new DataView(encoded.buffer);
-  view.setUint16(layout.family, isIpv6 ? AF_INET6 : AF_INET, true);
-  view.setUint16(layout.port, port);
-  encoded.set(bytes, layout.address);
-  return encoded;
-}
-
 /**
  * Opens and binds a socket with SO_REUSEPORT.
  *
@@ -86,7 +73,7 @@ export function openNativeSocket(
   options: { readonly waitMs?: number } = {},
 ): NativeSocket {
   const { waitMs } = options;
-  const address = socketAddress(listen);
+  const address = encodeSocketAddress(listen)!;
   const isIpv6 = address.length === SOCKADDR_IN6.size;
   const layout = isIpv6 ? SOCKADDR_IN6 : SOCKADDR_IN;
   const isWildcard = address.subarray(layout.address).every((octet) => octet === 0);

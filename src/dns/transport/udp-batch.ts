@@ -9,7 +9,8 @@
  * @module
  */
 import { constants } from "node:os";
-import { type Libc, systemError } from "#dns/transport/libc.ts";
+import { systemError } from "#base/native/load.ts";
+import type { Libc } from "#dns/transport/libc.ts";
 import { createMessageVector } from "#dns/transport/message-vector.ts";
 import { type NativeSocket, openNativeSocket } from "#dns/transport/native-socket.ts";
 import type { Observe, UdpTransport } from "#dns/transport/udp.ts";

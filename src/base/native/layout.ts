@@ -1,5 +1,5 @@
 /**
- * Memory layouts of the C structures that `recvmmsg` and `sendmmsg` take, on 64-bit Linux.
+ * Memory layouts of the C structures that the kernel is given, on 64-bit Linux.
  *
  * Owns:    every offset and size that is passed to the kernel. They are derived from the fields by the rules of the C
  *          ABI (System V AMD64 psABI §3.1.2, AAPCS64 §5: a field is aligned to its own size, a structure to its largest
@@ -100,6 +100,18 @@ export const SOCKADDR_IN6 = layOut([
 export const TIMEVAL = layOut([
   ["seconds", "long"],
   ["micros", "long"],
+]);
+
+/** struct linger: socket(7), SO_LINGER */
+export const LINGER = layOut([
+  ["isOn", "int"],
+  ["seconds", "int"],
+]);
+
+/** struct epoll_event: epoll_event(3type). Packed on x86-64 alone; `data` is a union of 8 octets, for us two words. */
+export const EPOLL_EVENT = layOut([
+  ["events", "u32"],
+  ["data", octets(8), process.arch === "x64" ? 4 : 8],
 ]);
 
 /** struct sock_fprog: socket(7), SO_ATTACH_FILTER */

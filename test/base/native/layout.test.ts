@@ -4,17 +4,19 @@ import test from "node:test";
 import {
   CMSGHDR,
   controlSpace,
+  EPOLL_EVENT,
   IN_PKTINFO,
   IN6_PKTINFO,
   IOVEC,
+  LINGER,
   MMSGHDR,
   MSGHDR,
   SOCK_FPROG,
   SOCKADDR_IN,
   SOCKADDR_IN6,
   TIMEVAL,
-} from "#dns/transport/native-layout.ts";
-import { withoutLibc } from "./native.ts";
+} from "#base/native/layout.ts";
+import { withoutNative } from "./native.ts";
 
 /** As a C compiler says (`offsetof`, `sizeof`), for x86-64 and for arm64 alike: glibc and musl, little-endian LP64. */
 const EXPECTED = [
@@ -40,6 +42,7 @@ const EXPECTED = [
   ["sockaddr_in", SOCKADDR_IN, { family: 0, port: 2, address: 4, zero: 8, size: 16 }],
   ["sockaddr_in6", SOCKADDR_IN6, { family: 0, port: 2, flowInfo: 4, address: 8, scopeId: 24, size: 28 }],
   ["timeval", TIMEVAL, { seconds: 0, micros: 8, size: 16 }],
+  ["linger", LINGER, { isOn: 0, seconds: 4, size: 8 }],
   ["sock_fprog", SOCK_FPROG, { count: 0, program: 8, size: 16 }],
 ] as const;
 
@@ -47,11 +50,18 @@ for (const [name, layout, expected] of EXPECTED) {
   test(`struct ${name} lies in memory as the kernel has it`, () => assert.deepEqual(layout, expected));
 }
 
+test("struct epoll_event is packed where the kernel packs it", () => {
+  assert.deepEqual(
+    EPOLL_EVENT,
+    process.arch === "x64" ? { events: 0, data: 4, size: 12 } : { events: 0, data: 8, size: 16 },
+  );
+});
+
 test("ancillary data take what CMSG_SPACE says", () => {
   assert.deepEqual([controlSpace(IN_PKTINFO.size), controlSpace(IN6_PKTINFO.size)], [32, 40]);
 });
 
-test("the layouts are those that koffi works out for this processor", { skip: withoutLibc }, () => {
+test("the layouts are those that koffi works out for this processor", { skip: withoutNative }, () => {
   const koffi = createRequire(import.meta.url)("koffi");
   const msghdr = koffi.struct({
     name: "void *",
