@@ -40,7 +40,7 @@ export const overrideSchema = z
     reason: text,
     owner: text,
     createdAtMs: atMs,
-    untilMs: atMs,
+    untilMs: atMs.nullable().describe("Unix time in ms; null: until it is cleared, which backends alone may have"),
     origin: z.enum(["file", "api"]),
     matches: z.array(text).describe("Ids of the targets that it applies to now"),
   })
@@ -60,7 +60,12 @@ export const newOverrideSchema = z
     reason: z.string().trim().min(1).max(500),
     owner: z.string().trim().min(1).max(100).optional().describe("Defaults to the name of the token"),
     forMs: z.number().int().min(1_000).max(31_536_000_000).optional().describe("Duration in ms; default 4 h"),
-    untilMs: z.number().int().optional().describe("End as Unix ms, instead of forMs"),
+    untilMs: z
+      .number()
+      .int()
+      .nullable()
+      .optional()
+      .describe("End as Unix ms, instead of forMs; null, for backends: until it is cleared"),
     force: z
       .boolean()
       .default(false)

@@ -17,7 +17,7 @@ function whatNext(view: TargetView, members: readonly TargetView[], nowMs: numbe
   const next = view.nextFlipAtMs === null ? "" : seconds(view.nextFlipAtMs - nowMs);
   if (view.override) {
     const { verb, owner, reason, untilMs } = view.override;
-    return `override ${verb} by ${owner} (${reason}), ends in ${seconds(untilMs - nowMs)}`;
+    return `override ${verb} by ${owner} (${reason})${untilMs === null ? "" : `, ends in ${seconds(untilMs - nowMs)}`}`;
   }
   const failing = members.find((member) => member.state === "failing");
   const recovering = members.find((member) => member.state === "recovering");

@@ -9,7 +9,8 @@ export type Override = {
   readonly weightPercent: number;
   readonly reason: string;
   readonly owner: string;
-  readonly untilMs: number;
+  /** Null: until it is cleared. */
+  readonly untilMs: number | null;
   readonly origin: string;
   readonly matches: readonly string[];
 };
@@ -120,4 +121,58 @@ export type Event = {
   readonly severity: string;
   readonly subject: string;
   readonly says: string;
+};
+
+export type Backend = {
+  readonly backend_id: string;
+  readonly pool: string;
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly effective_weight: number;
+  readonly max_connections: number;
+  readonly priority: number;
+  readonly status: string;
+  readonly cause: string | null;
+  readonly active_connections: number;
+  readonly origin: string;
+};
+export type BackendHealth = {
+  readonly status: string;
+  readonly cause: string | null;
+  readonly active_connections: number;
+  readonly total_requests: number;
+  readonly failures: { readonly current: number; readonly total: number };
+  readonly connect_ms: number | null;
+  readonly last_check: {
+    readonly at: string;
+    readonly duration_ms: number;
+    readonly code: string;
+    readonly says: string;
+  } | null;
+  readonly ejection: { readonly reason: string; readonly until: string } | null;
+  readonly override: {
+    readonly verb: string;
+    readonly reason: string;
+    readonly owner: string;
+    readonly until: string | null;
+  } | null;
+};
+export type Pool = {
+  readonly name: string;
+  readonly mode: string;
+  readonly algorithm: string;
+  readonly backends: { readonly total: number; readonly healthy: number };
+  readonly panic: boolean;
+  readonly active_connections: number;
+  readonly queued: number;
+  readonly sticky_sessions: boolean;
+};
+export type Listener = {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: string;
+  readonly pool: string | null;
+  readonly counters: Readonly<Record<string, number>>;
 };

@@ -20,7 +20,7 @@ import { approve } from "#health/failback.ts";
 import { fullTarget } from "#health/glob.ts";
 import { identityOf } from "#health/identity.ts";
 import { createMemory } from "#health/memory.ts";
-import { createOverrides, type OverrideInput, type OverrideStore } from "#health/overrides.ts";
+import { createOverrides, type OverrideInput, type OverrideStore, shownEnd } from "#health/overrides.ts";
 import type { StartProbe } from "#health/probes/probe.ts";
 import { createProbes } from "#health/probes/table.ts";
 import { createPublisher } from "#health/publish.ts";
@@ -77,6 +77,8 @@ export type Health = {
   apply(snapshot: HealthSnapshot): void;
   stats(): HealthStats;
   view(): readonly TargetView[];
+  /** What the verdict of an address rests on; undefined where it is not probed. */
+  cause(target: number): string | undefined;
   listOverrides(): readonly OverrideView[];
   /** @throws RhumbError RHUMB_HEALTH_OVERRIDE_… as their sentences say; `force` allows no match and an empty service */
   setOverride(input: OverrideInput, options?: { readonly force?: boolean }): OverrideView;
@@ -131,15 +133,17 @@ export function createHealth(options: HealthOptions): Health {
     onChange: (watched) => {
       if (rows.stageWatched(watched)) planFlush();
     },
-    onVerdict: (watched, cause) => {
-      transitions.count("address", watched.isUp ? "down" : "up", watched.isUp ? "up" : "down", cause);
+    onVerdict: (watched, from, cause) => {
+      const to = watched.isUp ? "up" : "down";
+      transitions.count("address", from, to, cause);
       for (const row of rows.of(watched)) {
         tell({
           kind: "health.transition",
-          severity: watched.isUp ? "resolved" : "warning",
+          // Whether a backend that fails is a reason to worry depends on what else there is: its balancer says so.
+          severity: watched.isBackend ? "info" : watched.isUp ? "resolved" : "warning",
           subject: row.spec.id,
-          says: `${row.spec.id} is ${watched.isUp ? "up" : "down"}: ${watched.cause}`,
-          data: { from: watched.isUp ? "down" : "up", to: watched.isUp ? "up" : "down", cause },
+          says: `${row.spec.id} is ${to}: ${watched.cause}`,
+          data: { from, to, cause },
         });
       }
     },
@@ -208,7 +212,7 @@ export function createHealth(options: HealthOptions): Health {
       const before = rows.address(spec.index)?.watched;
       const check = checks.get(spec.check);
       if (before?.isKnown && before.address === spec.address && check !== undefined) {
-        seeds.set(identityOf(check, spec.address), before);
+        seeds.set(identityOf(check, spec), before);
       }
     }
     return seeds;
@@ -226,10 +230,11 @@ export function createHealth(options: HealthOptions): Health {
     for (const spec of snapshot.targets) {
       const check = spec.kind === "address" && spec.check !== undefined ? checks.get(spec.check) : undefined;
       if (spec.kind !== "address" || check === undefined) continue;
-      const key = identityOf(check, spec.address);
+      const key = identityOf(check, spec);
       const regions = regionsOf.get(spec.index) ?? [];
       const same = wanted.get(key);
-      if (same === undefined) wanted.set(key, { check, address: spec.address, regions: [...regions] });
+      const isBackend = spec.isBackend ?? false;
+      if (same === undefined) wanted.set(key, { check, address: spec.address, isBackend, regions: [...regions] });
       else same.regions.push(...regions);
     }
     const seeds = seedsOf(checks, snapshot);
@@ -247,11 +252,16 @@ export function createHealth(options: HealthOptions): Health {
     );
   };
 
-  const withMatches = (spec: OverrideSpec): OverrideView => ({ ...spec, matches: rows.matching(spec.target) });
+  const withMatches = (spec: OverrideSpec): OverrideView => ({
+    ...spec,
+    untilMs: shownEnd(spec),
+    matches: rows.matching(spec.target),
+  });
 
   return {
     apply,
     view: () => rows.all().map((row) => viewRow(row, clock, withMatches)),
+    cause: (target) => rows.address(target)?.watched?.cause,
     listOverrides: () => overrides.list().map(withMatches),
     setOverride(input, { force = false } = {}) {
       const spec = overrides.prepare(input);

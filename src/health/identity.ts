@@ -25,6 +25,9 @@ function fingerprint(check: CheckSpec): string {
   return text;
 }
 
-/** Stable across restarts and nodes: `http/<hash>/192.0.2.1`. */
-export const identityOf = (check: CheckSpec, address: string): string =>
-  `${check.kind}/${fingerprint(check)}/${address}`;
+/**
+ * Stable across restarts and nodes: `http/<hash>/192.0.2.1`. A backend shares no monitor with a region's address: they
+ * start from different first states.
+ */
+export const identityOf = (check: CheckSpec, target: { readonly address: string; readonly isBackend?: true }): string =>
+  `${target.isBackend ? "backend/" : ""}${check.kind}/${fingerprint(check)}/${target.address}`;

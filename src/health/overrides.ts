@@ -6,7 +6,9 @@
  *
  * The API's come after the file's, later ones after earlier ones; setting the same target again replaces the older one.
  * `region/eu-west` governs the region's row; `region/eu-west/*` its addresses. An override ends at `untilMs`, but never
- * while the blast budget has something frozen: an expiry must not add to an outage that is already too big.
+ * while the blast budget has something frozen: an expiry must not add to an outage that is already too big. One on backends
+ * may be without an end (`UNTIL_CLEARED_MS`), as HAProxy's `set server … state` is: who takes a server out for good does
+ * not want it back after four hours.
  *
  * Units:   Unix ms.
  * @module
@@ -17,7 +19,7 @@ import type { Rng } from "#base/rng.ts";
 import { formatDurationMs } from "#base/units.ts";
 import { createMatcher, fullTarget } from "#health/glob.ts";
 import type { Emit, RhumbEvent } from "#state/events.ts";
-import type { OverrideSpec, OverrideVerb } from "#state/snapshot.ts";
+import { type OverrideSpec, type OverrideVerb, UNTIL_CLEARED_MS } from "#state/snapshot.ts";
 
 export const OVERRIDE_DEFAULT_MS = 4 * 3_600_000;
 const OVERRIDE_MAX_MS = 366 * 86_400_000;
@@ -35,6 +37,7 @@ export type OverrideInput = {
   readonly owner: string;
   /** 4 h by default; `untilMs` beats it. */
   readonly forMs?: number;
+  /** `UNTIL_CLEARED_MS`: no end, of targets that begin with `backend/` alone. */
   readonly untilMs?: number;
 };
 
@@ -57,6 +60,9 @@ export type Overrides = {
   /** Ends what is due and warns. @returns what has ended */
   tick(isFrozen: boolean): readonly OverrideSpec[];
 };
+
+/** Its end as people see it: null where it has none. */
+export const shownEnd = ({ untilMs }: OverrideSpec): number | null => (untilMs === UNTIL_CLEARED_MS ? null : untilMs);
 
 const invalid = (says: string): RhumbError => new RhumbError("RHUMB_HEALTH_OVERRIDE_INVALID", says);
 
@@ -97,7 +103,7 @@ export function createOverrides(options: {
       severity,
       subject: spec.target,
       says,
-      data: { id: spec.id, verb: spec.verb, owner: spec.owner, reason: spec.reason, untilMs: spec.untilMs },
+      data: { id: spec.id, verb: spec.verb, owner: spec.owner, reason: spec.reason, untilMs: shownEnd(spec) },
     });
   const sayVerb = (spec: OverrideSpec): string =>
     spec.verb === "drain" ? `drain to ${spec.weightPercent} percent` : spec.verb;
@@ -123,17 +129,23 @@ export function createOverrides(options: {
       if (input.reason.trim() === "") throw invalid(`${input.verb} ${input.target} without a reason`);
       if (!["up", "down", "drain", "ignore-health"].includes(input.verb)) throw invalid(`the verb ${input.verb}`);
       if (!(weightPercent >= 0 && weightPercent <= 100)) throw invalid(`a drain weight of ${weightPercent}`);
-      if (!(untilMs > nowMs && untilMs - nowMs <= OVERRIDE_MAX_MS)) throw invalid("an end that is not within a year");
+      const target = fullTarget(input.target.trim());
+      const mayStay = untilMs === UNTIL_CLEARED_MS && target.startsWith("backend/");
+      if (!mayStay && !(untilMs > nowMs && untilMs - nowMs <= OVERRIDE_MAX_MS))
+        throw invalid("an end that is not within a year");
       const id = `api-${nowMs.toString(36)}-${Math.floor(rng() * 0xffff_ffff).toString(36)}`;
       const { verb, reason, owner } = input;
-      const target = fullTarget(input.target.trim());
       return { id, target, verb, weightPercent, reason, owner, createdAtMs: nowMs, untilMs, origin: "api" };
     },
     add(spec) {
       for (const other of api) if (other.target === spec.target) endWarning(other);
       api = [...api.filter((other) => other.target !== spec.target), active(spec)];
       save();
-      const says = `${spec.owner} set ${sayVerb(spec)} on ${spec.target} for ${formatDurationMs(spec.untilMs - spec.createdAtMs)}: ${spec.reason}`;
+      const span =
+        spec.untilMs === UNTIL_CLEARED_MS
+          ? "until it is cleared"
+          : `for ${formatDurationMs(spec.untilMs - spec.createdAtMs)}`;
+      const says = `${spec.owner} set ${sayVerb(spec)} on ${spec.target} ${span}: ${spec.reason}`;
       tell("health.override-set", "info", spec, says);
     },
     clear(text) {

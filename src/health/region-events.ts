@@ -33,14 +33,16 @@ export function tellRestored(row: Row, tell: Tell): void {
   const say = (kind: RhumbEvent["kind"], severity: RhumbEvent["severity"], says: string): void =>
     tell({ kind, severity, subject: row.spec.id, says: `${row.spec.id} ${says}` });
   if (row.kind === "address") {
-    if (row.watched?.isUp === false) say("health.transition", "warning", "was down before the restart");
+    if (row.watched?.isUp === false && !row.watched.isBackend)
+      say("health.transition", "warning", "was down before the restart");
   } else if (row.failback.phase === "down") say("health.transition", "alarm", "was down before the restart");
   else if (row.failback.phase === "approval") say("health.failback", "warning", "still waits for approval");
 }
 
 /** A row leaves: its alarms must not stay open for ever. */
 export function tellDropped(row: Row, tell: Tell): void {
-  const isDown = row.kind === "region" ? row.failback.phase === "down" : row.watched?.isUp === false;
+  const isDown =
+    row.kind === "region" ? row.failback.phase === "down" : row.watched?.isUp === false && !row.watched.isBackend;
   const says = `${row.spec.id} is no longer probed`;
   if (isDown) tell({ kind: "health.transition", severity: "resolved", subject: row.spec.id, says });
   if (row.kind === "region" && row.failback.phase === "approval") endApproval(row, tell);

@@ -29,7 +29,13 @@ import type { TransitionCounters } from "#health/transitions.ts";
 import type { Watch, Watched } from "#health/watch.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import { emptyTargetState, OVERRIDE, type TargetState, VERDICT } from "#state/health-table.ts";
-import type { CheckSpec, HealthSnapshot, OverrideSpec, TargetSpec } from "#state/snapshot.ts";
+import {
+  type CheckSpec,
+  type HealthSnapshot,
+  type OverrideSpec,
+  type TargetSpec,
+  UNTIL_CLEARED_MS,
+} from "#state/snapshot.ts";
 
 export type AddressSpec = Extract<TargetSpec, { kind: "address" }>;
 export type RegionSpecRow = Extract<TargetSpec, { kind: "region" }>;
@@ -114,9 +120,11 @@ export function createRows(options: {
     state.override = override === undefined ? OVERRIDE.none : OVERRIDE_OF_VERB[override.verb];
     state.weightPercent = override?.verb === "drain" ? override.weightPercent : 100;
     const ofHealth = unixSeconds(flipMs);
-    const ofOverride = override === undefined ? 0 : Math.floor(override.untilMs / 1_000);
+    const hasEnd = override !== undefined && override.untilMs !== UNTIL_CLEARED_MS;
+    const ofOverride = hasEnd ? Math.floor(override.untilMs / 1_000) : 0;
     if (override === undefined) state.flipAtSeconds = ofHealth;
     else if (override.verb !== "drain" || ofHealth === 0) state.flipAtSeconds = ofOverride;
+    else if (ofOverride === 0) state.flipAtSeconds = ofHealth;
     else state.flipAtSeconds = Math.min(ofHealth, ofOverride);
   };
 
@@ -261,7 +269,7 @@ export function createRows(options: {
         if (row.kind !== "address" || spec.kind !== "address") continue;
         const check = spec.check === undefined ? undefined : checks.get(spec.check);
         if (check === undefined) tellDropped(row, tell);
-        row.watched = check === undefined ? undefined : watch.get(identityOf(check, spec.address));
+        row.watched = check === undefined ? undefined : watch.get(identityOf(check, spec));
         row.regions = [];
         if (row.watched !== undefined) byWatched.set(row.watched, [...(byWatched.get(row.watched) ?? []), row]);
       }

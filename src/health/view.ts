@@ -6,7 +6,9 @@
  */
 import type { OverrideSpec } from "#state/snapshot.ts";
 
-export type OverrideView = OverrideSpec & {
+export type OverrideView = Omit<OverrideSpec, "untilMs"> & {
+  /** Null: until it is cleared. */
+  readonly untilMs: number | null;
   /** Ids of the targets that it matches now. */
   readonly matches: readonly string[];
 };

@@ -2,6 +2,11 @@
  * From probe results to verdicts of addresses: scheduler → state machine → vote → quorum → blast budget.
  *
  * Owns:    one `Watched` per identity (check × address), its evidence and its verdict.
+ *
+ * A balancer's backend starts as the last resort that nobody knows: the first pass makes it up (one success is enough, as
+ * at the start of Envoy), the usual count of failures makes it down, and until then it is not known. It lies outside the
+ * blast budget, which is about regions: of a pool whose backends all fail, its panic threshold takes care.
+ *
  * Never:   writes the table or knows regions beyond their names; the engine is told by `onChange` and `onVerdict`.
  * Units:   steady ms.
  * @module
@@ -23,6 +28,7 @@ export type Watched = {
   readonly key: string;
   readonly address: string;
   readonly check: CheckSpec;
+  readonly isBackend: boolean;
   readonly monitor: Monitor;
   readonly rtt: Rtt;
   /** Ids of the regions that have this address. */
@@ -31,7 +37,7 @@ export type Watched = {
   /** The verdict: what the quorum decided and the blast budget let through. */
   isUp: boolean;
   sinceMs: number;
-  /** False while the verdict is but the optimistic first guess. */
+  /** False while the verdict is but the first guess. */
   isKnown: boolean;
   isStale: boolean;
   isLowConfidence: boolean;
@@ -43,7 +49,12 @@ export type Watched = {
   cause: string;
 };
 
-export type Wanted = { readonly check: CheckSpec; readonly address: string; readonly regions: readonly string[] };
+export type Wanted = {
+  readonly check: CheckSpec;
+  readonly address: string;
+  readonly isBackend: boolean;
+  readonly regions: readonly string[];
+};
 /** What a new monitor starts from, when something is known of its address. */
 export type Seed = {
   readonly isUp: boolean;
@@ -58,7 +69,7 @@ export type WatchOptions = {
   readonly start: StartProbe;
   readonly maxRunning: number | undefined;
   readonly onChange: (watched: Watched) => void;
-  readonly onVerdict: (watched: Watched, cause: string) => void;
+  readonly onVerdict: (watched: Watched, from: "up" | "down" | "unknown", cause: string) => void;
   /** The number of frozen targets has changed. */
   readonly onFreeze: (watched: Watched, frozen: number) => void;
   /** The number of stale targets of a check has changed; `watched` is the one that did it. */
@@ -87,6 +98,8 @@ export function createWatch(options: WatchOptions): Watch {
   const staleOfCheck = new Map<string, number>();
   const counts = new Map<string, { kind: string; errorClass: string; count: number }>();
   let spent: readonly Spent[] = [];
+  /** How many the blast budget is about. */
+  let budgeted = 0;
   let quorum = 1;
 
   const countResult = (kind: string, errorClass: string): void => {
@@ -97,15 +110,19 @@ export function createWatch(options: WatchOptions): Watch {
   };
 
   const turn = (one: Watched, up: boolean, cause: string, nowMs: number): void => {
+    const from = one.isKnown ? (one.isUp ? "up" : "down") : "unknown";
+    one.isKnown = true;
     one.isUp = up;
     one.sinceMs = nowMs;
     one.cause = cause;
-    onVerdict(one, up ? "probes" : (one.lastResult?.errorClass ?? "probes"));
+    onVerdict(one, from, up ? "probes" : (one.lastResult?.errorClass ?? "probes"));
   };
   const turnDown = (one: Watched, nowMs: number): boolean => {
-    spent = withinWindow(spent, nowMs);
-    if (!mayTurnDown(spent, one.regions, watched.size)) return false;
-    spent = [...spent, { atMs: nowMs, regions: one.regions }];
+    if (!one.isBackend) {
+      spent = withinWindow(spent, nowMs);
+      if (!mayTurnDown(spent, one.regions, budgeted)) return false;
+      spent = [...spent, { atMs: nowMs, regions: one.regions }];
+    }
     turn(one, false, one.lastResult?.says ?? "", nowMs);
     return true;
   };
@@ -143,7 +160,7 @@ export function createWatch(options: WatchOptions): Watch {
     if (isInconclusive(result)) return;
     one.conclusiveMs = nowMs;
     setStale(one, false);
-    one.isKnown = true;
+    if (!one.isBackend) one.isKnown = true;
     if (result.ok && result.rttMicros > 0) addRtt(one.rtt, result.rttMicros, nowMs);
     const { check } = one;
     one.machine = next(one.machine, result.ok ? "pass" : "fail", nowMs, check);
@@ -151,7 +168,8 @@ export function createWatch(options: WatchOptions): Watch {
       const needed = Math.max(check.thresholds.down - 1, Math.ceil(check.downSpanMs / confirmSpacingMs(check)));
       if (monitor.burstLeft === 0) watch.scheduler.confirm(monitor, needed + 1);
     } else if (one.machine.name !== "failing") watch.scheduler.calm(monitor);
-    settle(one, nowMs);
+    if (!one.isKnown && result.ok) turn(one, true, result.says, nowMs);
+    else settle(one, nowMs);
     onChange(one);
   };
 
@@ -170,6 +188,7 @@ export function createWatch(options: WatchOptions): Watch {
       key,
       address: want.address,
       check: want.check,
+      isBackend: want.isBackend,
       monitor: scheduler.add(key, want.address, want.check, order, total),
       rtt: seed?.rtt ?? createRtt(nowMs),
       regions: want.regions,
@@ -203,6 +222,7 @@ export function createWatch(options: WatchOptions): Watch {
         add(key, want, seedOf(key), order, added.length);
       });
       for (const [key, want] of wanted) watched.get(key)!.regions = want.regions;
+      budgeted = [...watched.values()].filter(({ isBackend }) => !isBackend).length;
     },
     get: (key) => watched.get(key),
     all: () => watched.values(),
@@ -211,6 +231,7 @@ export function createWatch(options: WatchOptions): Watch {
       const nowMs = clock.monotonicMs();
       if (one.isFrozen) return nowMs; // it turns down as soon as the budget lets it
       const plannedMs = monitor.heapIndex >= 0 ? monitor.dueMs : nowMs;
+      if (!one.isKnown && one.isBackend) return monitor.runs.size > 0 ? nowMs : plannedMs;
       // A probe on its way may fail and start a burst, which brings the next start forward.
       const hurriedMs = monitor.runs.size > 0 ? monitor.lastStartMs + confirmSpacingMs(check) : plannedMs;
       return nextFlipMs(one.machine, check, {

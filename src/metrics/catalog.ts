@@ -136,12 +136,11 @@ export const METRICS = {
     "verb",
     "owner",
   ]),
-  rhumb_override_remaining_seconds: gauge("seconds", "Time until each override ends by itself", [
-    "id",
-    "target",
-    "verb",
-    "owner",
-  ]),
+  rhumb_override_remaining_seconds: gauge(
+    "seconds",
+    "Time until each override ends by itself; +Inf where it has no end",
+    ["id", "target", "verb", "owner"],
+  ),
 
   // Configuration and databases
   rhumb_config_epoch: gauge("epoch", "Epoch of the configuration's generation"),

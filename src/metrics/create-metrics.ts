@@ -39,10 +39,10 @@ export type MetricSources = {
     };
     readonly frozen: number;
   };
-  readonly overrides?: () => readonly Pick<
-    OverrideSpec,
-    "id" | "target" | "verb" | "owner" | "createdAtMs" | "untilMs"
-  >[];
+  readonly overrides?: () => readonly (Pick<OverrideSpec, "id" | "target" | "verb" | "owner" | "createdAtMs"> & {
+    /** Null: no end. */
+    readonly untilMs: number | null;
+  })[];
   readonly generation?: () => Generation;
   readonly maps?: () => readonly ClientMap[];
   /** Undefined before DNS is answered. */
@@ -158,7 +158,7 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
     for (const { id, target, verb, owner, createdAtMs, untilMs } of sources.overrides?.() ?? []) {
       const labels = { id, target, verb, owner };
       set("rhumb_override_age_seconds", Math.max(0, nowMs - createdAtMs) / 1_000, labels);
-      set("rhumb_override_remaining_seconds", Math.max(0, untilMs - nowMs) / 1_000, labels);
+      set("rhumb_override_remaining_seconds", Math.max(0, (untilMs ?? Infinity) - nowMs) / 1_000, labels);
     }
     const generation = sources.generation?.();
     if (generation) {

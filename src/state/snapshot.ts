@@ -328,6 +328,9 @@ export type CheckSpec =
 
 export type OverrideVerb = "up" | "down" | "drain" | "ignore-health";
 
+/** `untilMs` of an override without an end, which backends alone may have: it stays until somebody clears it. */
+export const UNTIL_CLEARED_MS = Number.MAX_SAFE_INTEGER;
+
 export type OverrideSpec = {
   readonly id: string;
   /** `region/eu-west`, `region/eu-*`, `backend/web/10.0.0.1:80`. */

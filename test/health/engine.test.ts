@@ -317,11 +317,11 @@ test("setOverride() acts at once, and its end is an announced change", () => {
   assert.deepEqual([set.target, set.origin, set.matches], ["region/east", "api", ["region/east"]]);
   assert.equal(bed.row(EAST).override, OVERRIDE.down);
   assert.equal(bed.row(EAST).verdict, VERDICT.up);
-  assert.equal(bed.row(EAST).flipAtSeconds, Math.floor(set.untilMs / 1_000));
+  assert.equal(bed.row(EAST).flipAtSeconds, Math.floor(set.untilMs! / 1_000));
   assert.equal(bed.row(EAST_ADDRESS).override, OVERRIDE.none);
   assert.equal(bed.health.view()[EAST]!.serving, "down");
   bed.until(() => bed.row(EAST).override === OVERRIDE.none, 700_000);
-  assert.ok(bed.clock.nowMs() >= set.untilMs && bed.clock.nowMs() <= set.untilMs + 1_100);
+  assert.ok(bed.clock.nowMs() >= set.untilMs! && bed.clock.nowMs() <= set.untilMs! + 1_100);
   assert.deepEqual(bed.stored.overrides, []);
 });
 
@@ -330,7 +330,7 @@ test("a `down` of hours warns 15 minutes before it ends, and returns through the
   bed.health.apply(snapshotOf(TWO, { failback: { ...NO_HOLD, ramp: [10, 100] } }));
   bed.clock.advance(20_000);
   const set = bed.health.setOverride({ target: "east", verb: "down", reason: "test", owner: "kim" });
-  assert.equal(set.untilMs - set.createdAtMs, 4 * 3_600_000);
+  assert.equal(set.untilMs! - set.createdAtMs, 4 * 3_600_000);
   const warned = (): boolean => bed.events.some(({ kind }) => kind === "health.override-expiring");
   bed.clock.advance(3_600_000 * 3.7);
   assert.equal(warned(), false);

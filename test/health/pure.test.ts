@@ -230,10 +230,10 @@ for (const { glob, id, expected } of [
 }
 
 test("identityOf() is the same for equal checks by any name, and another for any parameter", () => {
-  const here = identityOf(httpCheck({ name: "a", headers: { x: "1", y: "2" } }), "192.0.2.1");
-  assert.equal(identityOf(httpCheck({ name: "b", headers: { y: "2", x: "1" } }), "192.0.2.1"), here);
-  assert.notEqual(identityOf(httpCheck({ name: "a", headers: { x: "1", y: "3" } }), "192.0.2.1"), here);
-  assert.notEqual(identityOf(httpCheck({ name: "a", headers: { x: "1", y: "2" } }), "192.0.2.2"), here);
+  const here = identityOf(httpCheck({ name: "a", headers: { x: "1", y: "2" } }), { address: "192.0.2.1" });
+  assert.equal(identityOf(httpCheck({ name: "b", headers: { y: "2", x: "1" } }), { address: "192.0.2.1" }), here);
+  assert.notEqual(identityOf(httpCheck({ name: "a", headers: { x: "1", y: "3" } }), { address: "192.0.2.1" }), here);
+  assert.notEqual(identityOf(httpCheck({ name: "a", headers: { x: "1", y: "2" } }), { address: "192.0.2.2" }), here);
 });
 
 test("addRtt() smooths, and its baseline outlives a bad hour but not a bad day", () => {

@@ -5,6 +5,7 @@ import { ApiError } from "#api/problem-details.ts";
 import { defineRoute, type Route, type RouteContext } from "#api/route.ts";
 import * as schemas from "#api/schemas.ts";
 import type { ConfigChangeView } from "#api/views.ts";
+import { UNTIL_CLEARED_MS } from "#state/snapshot.ts";
 
 const byId = z.object({ id: z.string().max(253) });
 const byRegion = z.object({ region: z.string().max(63) });
@@ -50,7 +51,7 @@ export function commandRoutes(context: RouteContext): Route[] {
         const { forMs, untilMs, owner, ...rest } = body;
         if (forMs !== undefined && untilMs !== undefined)
           throw new ApiError("RHUMB_API_INPUT", "give forMs or untilMs, not both");
-        const endMs = untilMs ?? clock.nowMs() + (forMs ?? DEFAULT_OVERRIDE_MS);
+        const endMs = untilMs === null ? UNTIL_CLEARED_MS : (untilMs ?? clock.nowMs() + (forMs ?? DEFAULT_OVERRIDE_MS));
         if (endMs <= clock.nowMs()) throw new ApiError("RHUMB_API_INPUT", `untilMs: ${endMs} is in the past`);
         return commands.setOverride({ ...rest, owner: owner ?? actor!.name, untilMs: endMs }, actor!);
       },

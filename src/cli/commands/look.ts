@@ -32,7 +32,7 @@ function regionRow({ id, sharePercent, health }: Region, nowMs: number): Cell[] 
     health.rttMs === null ? "-" : `${health.rttMs.toFixed(1)}ms`,
     sharePercent === null ? "-" : `${sharePercent.toFixed(1)}%`,
     override
-      ? `${override.verb} by ${override.owner} for ${formatSpan(override.untilMs - nowMs)}: ${override.reason}`
+      ? `${override.verb} by ${override.owner} ${override.untilMs === null ? "until cleared" : `for ${formatSpan(override.untilMs - nowMs)}`}: ${override.reason}`
       : "-",
   ];
 }
@@ -122,7 +122,7 @@ export function explainText(explanation: Explanation): string {
   for (const { id, says, cause, override } of explanation.regions) {
     // What is up, or taken for it, needs no words.
     if (override !== null) {
-      const until = new Date(override.untilMs).toISOString();
+      const until = override.untilMs === null ? "cleared" : new Date(override.untilMs).toISOString();
       facts.push(["region", `${id}: ${says}, by ${override.owner} until ${until}: ${override.reason}`]);
     } else if (!/^up( \(not yet probed\))?$/.test(says))
       facts.push(["region", `${id}: ${says}${cause === null ? "" : ` (${cause})`}`]);

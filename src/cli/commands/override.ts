@@ -59,7 +59,8 @@ function setCommand(verb: string, says: string): Command {
     const answer = (await clientFor(options).call("POST", "/overrides", body)) as Override;
     if (options.json) return sayJson(answer);
     const names = answer.matches.map(plain).join(", ") || "nothing yet";
-    say(`${plain(answer.target)} is ${answer.verb} for ${formatSpan(answer.untilMs - Date.now())} (${names})`);
+    const span = answer.untilMs === null ? "until cleared" : `for ${formatSpan(answer.untilMs - Date.now())}`;
+    say(`${plain(answer.target)} is ${answer.verb} ${span} (${names})`);
     say(`End it with: rhumb override clear ${answer.id}`);
   });
 }
@@ -80,7 +81,7 @@ export function overrideCommand(): Command {
           id,
           target,
           verb === "drain" && weightPercent > 0 ? `drain=${weightPercent}` : verb,
-          formatSpan(untilMs - Date.now()),
+          untilMs === null ? "-" : formatSpan(untilMs - Date.now()),
           owner,
           origin,
           reason,
