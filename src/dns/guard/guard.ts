@@ -6,8 +6,8 @@
  * @module
  */
 import { parseCidr } from "#base/ip.ts";
+import { createNetworkList, NO_RULE } from "#base/network-list.ts";
 import { createCookies } from "#dns/guard/cookies.ts";
-import { createNetworkList, NO_RULE } from "#dns/guard/network-list.ts";
 import { createRateLimit } from "#dns/guard/rrl.ts";
 import { DNS_COUNTER } from "#state/counters.ts";
 import { ADMIT, type Admit, COOKIE, type Cookie, type Guard, LIMIT, RESPONSE_KIND } from "#state/guard.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
 import { type Cidr, cidrContains, maskIp, parseCidr, parseIp } from "#base/ip.ts";
-import { createNetworkList, NO_RULE } from "#dns/guard/network-list.ts";
+import { createNetworkList, NO_RULE } from "#base/network-list.ts";
 
 const padded = (bytes: Uint8Array) => {
   const address = new Uint8Array(16).fill(0xaa); // what lies behind an IPv4 address must not matter
