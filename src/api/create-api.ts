@@ -22,6 +22,7 @@ import { swaggerOptions } from "#api/openapi.ts";
 import { ApiError, asRhumbError, problemDetails } from "#api/problem-details.ts";
 import { createRateLimit, guesserKey } from "#api/rate-limit.ts";
 import { defineRoute, type Input, type Route, type RouteContext } from "#api/route.ts";
+import { balancerRoutes } from "#api/routes/balancer.ts";
 import { commandRoutes } from "#api/routes/command.ts";
 import { dashboardRoutes } from "#api/routes/dashboard.ts";
 import { eventRoutes } from "#api/routes/events.ts";
@@ -108,6 +109,7 @@ export function createApi(options: ApiOptions): Api {
   const routes: Route[] = [
     ...readRoutes(context),
     ...commandRoutes(context),
+    ...balancerRoutes(context),
     ...eventRoutes(context),
     ...queryRoutes(context),
     ...sessionRoutes(context),

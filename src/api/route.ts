@@ -42,7 +42,7 @@ export type Input<Params, Query, Body> = {
 };
 
 export type Route = {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly url: string;
   readonly role: Role;
   readonly tag: string;

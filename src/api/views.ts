@@ -10,6 +10,7 @@
  */
 import type { z } from "zod";
 import type * as schemas from "#api/schemas.ts";
+import type * as balancer from "#api/schemas-balancer.ts";
 import type { TokenRole } from "#state/snapshot.ts";
 
 type Frozen<T> = T extends readonly (infer Item)[]
@@ -40,6 +41,16 @@ export type FailbackView = Shape<typeof schemas.failbackSchema>;
 export type DemoView = Shape<typeof schemas.demoSchema>;
 export type AuditEntry = Shape<typeof schemas.auditEntrySchema>;
 
+export type BackendView = Shape<typeof balancer.backendSchema>;
+export type BackendHealthView = Shape<typeof balancer.backendHealthSchema>;
+export type PoolView = Shape<typeof balancer.poolSchema>;
+export type ListenerView = Shape<typeof balancer.listenerSchema>;
+export type BalancerStatsView = Shape<typeof balancer.balancerStatsSchema>;
+export type NewBackend = Shape<typeof balancer.newBackendSchema> & { readonly pool: string };
+export type BackendPatch = Shape<typeof balancer.backendPatchSchema>;
+export type BackendStateRequest = Shape<typeof balancer.backendStateSchema>;
+export type AlgorithmRequest = Shape<typeof balancer.algorithmSchema> & { readonly pool: string };
+
 /** `from` is the text that the caller gave (address or network); `atMs` is filled in. */
 export type ExplainRequest = {
   readonly name: string;
@@ -48,7 +59,7 @@ export type ExplainRequest = {
   readonly resolver: string | undefined;
   readonly atMs: number;
 };
-/** The target is not yet expanded: a bare name is a region. Exactly one end, already counted: `untilMs`. */
+/** The target is not yet expanded: a bare name is a region. Exactly one end, already counted: `untilMs`, or `UNTIL_CLEARED_MS`. */
 export type OverrideRequest = Omit<Shape<typeof schemas.newOverrideSchema>, "forMs" | "untilMs" | "owner"> & {
   readonly owner: string;
   readonly untilMs: number;
@@ -70,7 +81,48 @@ export type Actor = {
   readonly remote: string;
 };
 
+export type BalancerViews = {
+  /** Generation of the configuration that the other views show: the ETag. */
+  version(): string;
+  backends(): readonly BackendView[];
+  /** The backend exists. */
+  backendHealth(id: string): BackendHealthView;
+  pools(): readonly PoolView[];
+  listeners(): readonly ListenerView[];
+  stats(): BalancerStatsView;
+};
+
+/**
+ * Changes of the stored overlay. `version`: the generation that the caller saw; another one serves: RHUMB_API_CHANGED.
+ * @throws RHUMB_CONFIG_INVALID with its problems when the result would be no good configuration
+ */
+export type BalancerCommands = {
+  /** The pool exists. @throws RHUMB_BALANCER_BACKEND_EXISTS */
+  addBackend(request: NewBackend, version: string | undefined, actor: Actor): Promise<BackendView>;
+  patchBackend(id: string, patch: BackendPatch, version: string | undefined, actor: Actor): Promise<BackendView>;
+  removeBackend(
+    id: string,
+    version: string | undefined,
+    actor: Actor,
+  ): Promise<Shape<typeof balancer.removedBackendSchema>>;
+  setState(id: string, request: BackendStateRequest, actor: Actor): Maybe<BackendView>;
+  setAlgorithm(request: AlgorithmRequest, version: string | undefined, actor: Actor): Promise<PoolView>;
+  putPool(
+    name: string,
+    settings: Readonly<Record<string, unknown>>,
+    version: string | undefined,
+    actor: Actor,
+  ): Promise<PoolView>;
+  removePool(
+    name: string,
+    version: string | undefined,
+    actor: Actor,
+  ): Promise<{ readonly name: string; readonly says: string }>;
+};
+
 export type Views = {
+  /** Undefined: this node plays no balancer role. */
+  readonly balancer?: BalancerViews | undefined;
   status(): Maybe<StatusView>;
   readiness(): Maybe<ReadinessView>;
   regions(): Maybe<readonly RegionView[]>;
@@ -93,6 +145,7 @@ export type Views = {
 };
 
 export type Commands = {
+  readonly balancer?: BalancerCommands | undefined;
   /** @throws RhumbError when nothing matches the target, or no region would be left and `force` is not given */
   setOverride(request: OverrideRequest, actor: Actor): Maybe<OverrideView>;
   /** @returns the override that was cleared, or undefined when no override of the API has this id */

@@ -1,11 +1,15 @@
 /**
- * Runs until somebody asks the process to end: SIGTERM and SIGINT drain, SIGHUP reloads. A second SIGINT or SIGTERM
- * while draining ends at once.
+ * Runs until somebody asks the process to end: SIGTERM and SIGINT drain, SIGHUP reloads, SIGUSR2 replaces. A second
+ * SIGINT or SIGTERM while draining ends at once.
  * @module
  */
 
-/** @returns the name of the signal that asked for the end */
-export function untilSignal(onReload: () => void): Promise<string> {
+/**
+ * @param onReload SIGHUP
+ * @param onReplace SIGUSR2: start the program anew in our place
+ * @returns the name of the signal that asked for the end
+ */
+export function untilSignal(onReload: () => void, onReplace?: () => void): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   let isEnding = false;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -16,5 +20,6 @@ export function untilSignal(onReload: () => void): Promise<string> {
     });
   }
   process.on("SIGHUP", onReload);
+  if (onReplace) process.on("SIGUSR2", onReplace);
   return promise;
 }

@@ -131,6 +131,10 @@ export const ERRORS = {
     says: "There is no %",
     fix: "GET /openapi.json lists the routes; GET the collection lists its items",
   },
+  RHUMB_API_CHANGED: {
+    says: "The configuration has changed since: %",
+    fix: "GET it again, look what changed, and send the new ETag as If-Match",
+  },
   RHUMB_API_METHOD: { says: "Cannot do that here: %", fix: "Use one of the methods that the Allow header names" },
   RHUMB_API_NOT_SUPPORTED: { says: "% is not supported yet", fix: "See CHANGELOG.md for what this release can do" },
   RHUMB_API_FAULT: {
@@ -187,6 +191,38 @@ export const ERRORS = {
     fix: "Run `rhumb status`: only a region in hold or awaiting approval can be approved",
   },
   RHUMB_CLI_USAGE: { says: "Cannot use %", fix: "Run the command with --help: it shows an example" },
+  RHUMB_BALANCER_BACKEND_EXISTS: {
+    says: "There is a backend % already",
+    fix: "PATCH it, or remove it first; GET /backends lists all",
+  },
+  RHUMB_BALANCER_UNRESOLVED: {
+    says: "Added, but the DNS has no address for % yet",
+    fix: "Nothing more to do: it serves once its name is resolved and its check passes; GET /backends shows it then",
+  },
+  RHUMB_BALANCER_LISTEN: {
+    says: "The balancer cannot listen on %",
+    fix: "Stop what holds the address, or give the listener another one; ports below 1024 need CAP_NET_BIND_SERVICE",
+  },
+  RHUMB_BALANCER_LISTENERS: {
+    says: "There were too many listeners in the life of this process; no room for %",
+    fix: "Restart the process: names of listeners that are gone are then forgotten",
+  },
+  RHUMB_BALANCER_CERTIFICATE: {
+    says: "A certificate or key of a listener cannot be read: %",
+    fix: "Check that the file exists and that this user may read it",
+  },
+  RHUMB_BALANCER_ENGINE: {
+    says: "`balancer.engine: epoll` cannot be had on this machine: %",
+    fix: "Write `engine: auto`, or install the optional package koffi on Linux",
+  },
+  RHUMB_BALANCER_WORKER: {
+    says: "The balancer's workers could not take the configuration: %",
+    fix: "See the log for the worker that failed; what served before goes on serving",
+  },
+  RHUMB_BALANCER_HANDOVER: {
+    says: "This process was not replaced: %",
+    fix: "See the log of the new process; this one goes on serving",
+  },
   RHUMB_CLI_NO_ANSWER: {
     says: "Nothing answers at %",
     fix: "Start a node with `rhumb start` or `npm start`, or name the right address with --api or RHUMB_API",

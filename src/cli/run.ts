@@ -8,6 +8,7 @@ import { RhumbError } from "#base/errors.ts";
 import { formatProblem, type Problem } from "#base/problem.ts";
 import { ApiRefusal } from "#cli/api-client.ts";
 import { command, type Exit } from "#cli/command.ts";
+import { backendCommand, listenerCommand, poolCommand } from "#cli/commands/backend.ts";
 import { backupCommand, checkCommand, configCommand, initCommand, restoreCommand } from "#cli/commands/config.ts";
 import { curlCommand } from "#cli/commands/curl.ts";
 import { digCommand } from "#cli/commands/dig.ts";
@@ -40,6 +41,9 @@ export function buildProgram(exit: Exit): Command {
     demoCommand(exit),
     ...lookCommands(exit),
     ...queryCommands(exit),
+    backendCommand(),
+    poolCommand(),
+    listenerCommand(),
     overrideCommand(),
     failbackCommand(),
     configCommand(),
