@@ -33,12 +33,16 @@ export const NO_PLACE = {
 export type PlaceFault = "refused" | "timeout" | "unreachable" | "reset" | "other";
 
 export type Places = {
-  /** Another configuration; places that are taken stay valid. */
-  apply(spec: PoolSpec): void;
+  /**
+   * Another configuration; places that are taken stay valid.
+   * @param stickyTable what workers share of this pool's sticky clients, where it is another one than so far
+   */
+  apply(spec: PoolSpec, stickyTable?: Int32Array): void;
   readonly spec: PoolSpec;
   /**
-   * Takes a place; synchronous, allocates nothing in the usual case. With a row in `tried` it is a retry: the budget is
-   * asked. Sticky entries in a shared store come by `remembered`.
+   * Takes a place; synchronous, allocates nothing in the usual case. With a row in `tried` it is a retry: `none` where
+   * `RetrySpec.attempts` are used up, else the budget is asked. Sticky entries in a shared store come by `remember`.
+   * `full` comes as well while others wait: who comes first is served first.
    * @returns the row, or one of `NO_PLACE`
    */
   take(request: PlaceRequest, nowMs: number): number;
@@ -67,6 +71,7 @@ export type Places = {
 
 /** A store of sticky entries that nodes share. Never throws: a fault is undefined. */
 export type StickyStore = {
-  get(key: string): Promise<string | undefined>;
+  /** @param ttlMs how long the entry is kept from now on, if there is one */
+  get(key: string, ttlMs: number): Promise<string | undefined>;
   put(key: string, backendKey: string, ttlMs: number): void;
 };

@@ -57,6 +57,8 @@ export const BACKEND_COUNTERS = [
   "connect_micros",
   "successes",
   "failures",
+  /** Share of this worker in the word `queued`: what is taken back when the worker dies. */
+  "queued",
 ] as const;
 export type BackendCounter = (typeof BACKEND_COUNTERS)[number];
 export const BACKEND_COUNTER = Object.fromEntries(BACKEND_COUNTERS.map((name, index) => [name, index])) as Readonly<

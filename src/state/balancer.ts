@@ -235,7 +235,7 @@ export type StickySpec = {
   readonly by: "source";
   readonly ttlMs: number;
   readonly store: "memory" | "redis";
-  /** Entries in memory, per worker. */
+  /** Entries in memory, over all workers. */
   readonly maxEntries: number;
   /** Whether a draining backend keeps its clients. */
   readonly duringDrain: boolean;
