@@ -20,6 +20,8 @@ export type ListenerContext = {
   readonly slots: Float64Array;
   /** Over all workers. */
   readonly limits: ClientLimits;
+  /** This listener's number in `limits`: the same in all workers. */
+  readonly listener: number;
 };
 
 export type L4Listener = {
