@@ -7,6 +7,7 @@ import type { FastifySchema } from "fastify";
 import { z } from "zod";
 import type { Route } from "#api/route.ts";
 import * as ours from "#api/schemas.ts";
+import * as balancer from "#api/schemas-balancer.ts";
 
 type Json = Record<string, unknown>;
 const COMPONENT = "#/components/schemas/";
@@ -24,7 +25,7 @@ function toJson(schema: z.ZodType, io: "input" | "output"): Json {
 /** Our schemas that have an id, as OpenAPI components. Bodies have ids of their own (`New…`), so one direction will do. */
 function components(): Record<string, Json> {
   const registry = z.registry<{ id: string }>();
-  for (const schema of Object.values(ours)) {
+  for (const schema of [...Object.values(ours), ...Object.values(balancer)]) {
     const id = schema instanceof z.ZodType ? schema.meta()?.id : undefined;
     if (schema instanceof z.ZodType && id !== undefined) registry.add(schema, { id });
   }

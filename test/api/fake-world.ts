@@ -19,6 +19,7 @@ import { createManualClock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import { silentLog } from "#base/log.ts";
 import type { ControlSnapshot } from "#state/snapshot.ts";
+import { type Call, createFakeBalancer } from "./fake-balancer.ts";
 
 export const TOKENS = { read: "read-token-0001", operate: "operate-token-0002", admin: "admin-token-0003" } as const;
 export const CONTROL: ControlSnapshot = {
@@ -172,15 +173,20 @@ const EXPLANATION: ExplainView = {
 export type World = ReturnType<typeof createWorld>;
 
 export function createWorld(
-  options: { control?: ControlSnapshot; isDemo?: boolean; isReady?: boolean; isLogOff?: boolean } & Pick<
-    Partial<ApiOptions>,
-    "log"
-  > = {},
+  options: {
+    control?: ControlSnapshot;
+    isDemo?: boolean;
+    isReady?: boolean;
+    isLogOff?: boolean;
+    balancer?: ReturnType<typeof createFakeBalancer> | undefined;
+  } & Pick<Partial<ApiOptions>, "log"> = {},
 ) {
   const clock = createManualClock();
-  const calls: { command: string; input: unknown; actor?: Actor }[] = [];
+  const calls: Call[] = [];
+  const balancer = "balancer" in options ? options.balancer : createFakeBalancer(calls);
   const overrides: OverrideView[] = [];
   const views: Views = {
+    balancer: balancer?.views,
     status: () => STATUS,
     readiness: () =>
       options.isReady === false ? { isReady: false, reasons: ["no zone is loaded"] } : { isReady: true, reasons: [] },
@@ -233,6 +239,7 @@ export function createWorld(
     metrics: () => ({ contentType: "text/plain; version=0.0.4; charset=utf-8", text: "rhumb_up 1\n" }),
   };
   const commands: Commands = {
+    balancer: balancer?.commands,
     setOverride(request, actor) {
       calls.push({ command: "setOverride", input: request, actor });
       if (request.target === "region/*" && !request.force) throw new RhumbError("RHUMB_NOT_SUPPORTED", "last region");

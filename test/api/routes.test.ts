@@ -25,6 +25,16 @@ const SAMPLES: Record<string, { url?: string; body?: object }> = {
   "POST /notify/test": { body: {} },
   "POST /demo/:region/kill": { url: "/demo/eu-west/kill" },
   "POST /demo/:region/heal": { url: "/demo/eu-west/heal" },
+  "POST /backends": { body: { address: "10.0.0.2", port: 80 } },
+  "GET /backends/:id": { url: "/backends/backend-a1b2c3" },
+  "PATCH /backends/:id": { url: "/backends/backend-a1b2c3", body: { weight: 2 } },
+  "DELETE /backends/:id": { url: "/backends/backend-a1b2c3" },
+  "GET /backends/:id/health": { url: "/backends/backend-a1b2c3/health" },
+  "PUT /backends/:id/state": { url: "/backends/backend-a1b2c3/state", body: { state: "drain" } },
+  "PUT /config/algorithm": { body: { algorithm: "maglev" } },
+  "GET /pools/:name": { url: "/pools/web" },
+  "PUT /pools/:name": { url: "/pools/web", body: { algorithm: "maglev" } },
+  "DELETE /pools/:name": { url: "/pools/web" },
   "POST /session": { body: { token: TOKENS.read } },
 };
 
