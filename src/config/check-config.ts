@@ -39,12 +39,19 @@ export function checkConfig(configPath: string, options: CheckOptions): CheckRep
   };
 }
 
-/** `1 zone, 7 records, 2 services, 3 regions, 1 check` */
-export const summaryText = ({ zones, records, services, regions, checks }: Summary): string =>
+/** `1 zone, 7 records, 2 services, 3 regions, 1 check`; of a balancer also `2 listeners, 1 pool, 4 backends` */
+export const summaryText = ({ zones, records, services, regions, checks, balancer }: Summary): string =>
   [
     countText(zones, "zone"),
     countText(records, "record"),
     countText(services, "service"),
     countText(regions, "region"),
     countText(checks, "check"),
+    ...(balancer
+      ? [
+          countText(balancer.listeners, "listener"),
+          countText(balancer.pools, "pool"),
+          countText(balancer.backends, "backend"),
+        ]
+      : []),
   ].join(", ");

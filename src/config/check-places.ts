@@ -6,10 +6,14 @@
 import { hashText } from "#base/hash.ts";
 import { cidrContains, parseCidr, parseIp } from "#base/ip.ts";
 import { unusableReason } from "#config/address.ts";
+import { regionPort } from "#config/compile-health.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import type { ParsedConfig } from "#config/parse.ts";
 import type { Report } from "#config/report.ts";
 import { suggest } from "#config/suggest.ts";
+import type { Path } from "#config/yaml.ts";
+import type { CheckConfig } from "#health/config.ts";
+import type { TargetSpec } from "#state/snapshot.ts";
 
 /** Prefixes that an `anycast:` section announces, also where the section as a whole is refused. */
 function anycastPrefixes(root: unknown) {
@@ -41,6 +45,14 @@ function checkRegions(parsed: ParsedConfig, report: Report): void {
         { want: "key" },
       );
     hashes.set(hashText(id), id);
+    const check = region.check === undefined ? undefined : parsed.checks.get(region.check);
+    if (check && check.value.kind !== "script" && regionPort(check.value) === undefined)
+      report(
+        check.source,
+        ["kind"],
+        `Region ${JSON.stringify(id)} uses this check, which says no port; there is no standard one for ${check.value.kind}`,
+        "Add `port:`; only checks of backends know the port by themselves",
+      );
     if (region.check !== undefined && !parsed.checkNames.has(region.check))
       report(
         source,
@@ -78,43 +90,46 @@ function checkRegions(parsed: ParsedConfig, report: Report): void {
   }
 }
 
+/** What no schema can say of a check alone. */
+export function checkOne(check: CheckConfig, say: (path: Path, says: string, fix: string) => void): void {
+  if (check.timeout > check.interval)
+    say(
+      ["timeout"],
+      `\`timeout\` (${check.timeout} ms) is longer than \`interval\` (${check.interval} ms)`,
+      "Make it shorter: probes of one target do not overlap",
+    );
+  const { ramp } = check.failback;
+  if (ramp.at(-1) !== 100 || ramp.some((step, index) => index > 0 && step <= ramp[index - 1]!))
+    say(
+      ["failback", "ramp"],
+      `The ramp ${ramp.join(", ")} does not rise to 100`,
+      "Write rising steps that end at 100, such as [10, 25, 50, 100]",
+    );
+  if (check.kind === "grpc" && check.service.startsWith("/"))
+    say(
+      ["service"],
+      `${JSON.stringify(check.service)} is not a service name`,
+      "Write package.Service, without a slash",
+    );
+}
+
 function checkChecks(parsed: ParsedConfig, files: ConfigFiles, report: Report): void {
-  const used = new Set([...parsed.regions.valid.values()].map((region) => region.check));
+  const pools = [...(parsed.root.balancer?.pools.valid.values() ?? [])];
+  const used = new Set<unknown>([...parsed.regions.valid.values(), ...pools].map(({ check }) => check));
   for (const [name, { source, value }] of parsed.checks) {
     if (!used.has(name))
       report(
         source,
         [],
-        `No region uses the check ${JSON.stringify(name)}`,
-        `Write \`check: ${name}\` into a region, or remove the file`,
+        `${parsed.root.balancer ? "No region and no pool" : "No region"} uses the check ${JSON.stringify(name)}`,
+        `Write \`check: ${name}\` into a region${parsed.root.balancer ? " or a pool" : ""}, or remove the file`,
         { severity: "warning" },
       );
-    if (value.timeout > value.interval)
-      report(
-        source,
-        ["timeout"],
-        `\`timeout\` (${value.timeout} ms) is longer than \`interval\` (${value.interval} ms)`,
-        "Make it shorter: probes of one target do not overlap",
-      );
-    const { ramp } = value.failback;
-    if (ramp.at(-1) !== 100 || ramp.some((step, index) => index > 0 && step <= ramp[index - 1]!))
-      report(
-        source,
-        ["failback", "ramp"],
-        `The ramp ${ramp.join(", ")} does not rise to 100`,
-        "Write rising steps that end at 100, such as [10, 25, 50, 100]",
-      );
+    checkOne(value, (path, says, fix) => report(source, path, says, fix));
     if (value.kind === "script") {
       const script = files.scripts.get(value.file);
       if (script && "fault" in script) report(source, ["file"], `Cannot use the program: ${script.fault}`, script.fix);
     }
-    if (value.kind === "grpc" && value.service.startsWith("/"))
-      report(
-        source,
-        ["service"],
-        `${JSON.stringify(value.service)} is not a service name`,
-        "Write package.Service, without a slash",
-      );
   }
 }
 
@@ -159,20 +174,29 @@ function globMatches(glob: string, text: string): boolean {
   return new RegExp(`^${pattern}$`).test(text);
 }
 
-function checkHealthOverrides(parsed: ParsedConfig, nowMs: number, report: Report): void {
-  const targets = [...parsed.regions.valid].flatMap(([id, region]) => [
+function checkHealthOverrides(
+  parsed: ParsedConfig,
+  backends: readonly TargetSpec[],
+  nowMs: number,
+  report: Report,
+): void {
+  const regions = [...parsed.regions.valid].flatMap(([id, region]) => [
     `region/${id}`,
     ...[...region.v4, ...region.v6].map((address) => `region/${id}/${address}`),
   ]);
+  const targets = [...regions, ...backends.map(({ id }) => id)];
   for (const { source, path, value } of parsed.healthOverrides) {
     const glob = value.target.includes("/") ? value.target : `region/${value.target}`;
     if (!targets.some((target) => globMatches(glob, target))) {
-      const names = [...parsed.regions.names].map((name) => `region/${name}`);
+      const isBackend = glob.startsWith("backend/");
+      const names = isBackend
+        ? backends.map(({ id }) => id)
+        : [...parsed.regions.names].map((name) => `region/${name}`);
       report(
         source,
         [...path, "target"],
         `${JSON.stringify(value.target)} matches no target`,
-        suggest(glob, names, "region"),
+        suggest(glob, names, isBackend ? "backend" : "region"),
         { severity: "warning" },
       );
     }
@@ -183,10 +207,20 @@ function checkHealthOverrides(parsed: ParsedConfig, nowMs: number, report: Repor
   }
 }
 
-/** Regions, checks and overrides, taken together. */
-export function checkPlaces(parsed: ParsedConfig, files: ConfigFiles, nowMs: number, report: Report): void {
+/**
+ * Regions, checks and overrides, taken together.
+ *
+ * @param backends that overrides may be about
+ */
+export function checkPlaces(
+  parsed: ParsedConfig,
+  files: ConfigFiles,
+  backends: readonly TargetSpec[],
+  nowMs: number,
+  report: Report,
+): void {
   checkRegions(parsed, report);
   checkChecks(parsed, files, report);
   checkGeoOverrides(parsed, report);
-  checkHealthOverrides(parsed, nowMs, report);
+  checkHealthOverrides(parsed, backends, nowMs, report);
 }

@@ -2,12 +2,14 @@
  * Cross checks of rhumb.yaml: listeners, the control API, secrets, vantages.
  * @module
  */
+import { isRedisUrl } from "#cluster/config.ts";
 import { isLoopback } from "#config/address.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import type { ParsedConfig } from "#config/parse.ts";
 import type { Report } from "#config/report.ts";
 import { suggest } from "#config/suggest.ts";
 import { type Path, pathText } from "#config/yaml.ts";
+import type { ListenAddress } from "#state/snapshot.ts";
 
 /** Shorter tokens can be guessed. */
 const MIN_TOKEN_CHARACTERS = 16;
@@ -16,25 +18,26 @@ export type SecretPolicy = "require" | "warn";
 
 function checkListeners({ root }: ParsedConfig, report: Report): void {
   const seen = new Map<string, string>();
-  const look = (address: string, port: number, path: Path): void => {
-    const key = `${address} port ${port}`;
-    const other = seen.get(key);
+  const look = ({ address, port }: ListenAddress, transports: readonly ("tcp" | "udp")[], path: Path): void => {
+    const place = `${address} port ${port}`;
+    const keys = transports.map((transport) => `${transport} ${place}`);
+    const other = keys.map((key) => seen.get(key)).find((one) => one !== undefined);
     if (port !== 0 && other !== undefined)
       report(
         root.source,
         path,
-        `Two listeners share ${key}; the other is ${other}`,
+        `Two listeners share ${place}; the other is ${other}`,
         "Give one of them another address or port",
       );
-    seen.set(key, pathText(path));
+    for (const key of keys) seen.set(key, pathText(path));
   };
-  const { dns, control } = root;
-  if (dns) {
-    if (Array.isArray(dns.listen)) {
-      for (const [index, { address, port }] of dns.listen.entries()) look(address, port, ["dns", "listen", index]);
-    } else look(dns.listen.address, dns.listen.port, ["dns", "listen"]);
-  }
-  if (control && "port" in control.listen) look(control.listen.address, control.listen.port, ["control", "listen"]);
+  const { dns, balancer, control } = root;
+  if (dns && Array.isArray(dns.listen)) {
+    for (const [index, listen] of dns.listen.entries()) look(listen, ["tcp", "udp"], ["dns", "listen", index]);
+  } else if (dns && "port" in dns.listen) look(dns.listen, ["tcp", "udp"], ["dns", "listen"]);
+  for (const [name, { listen, protocol }] of balancer?.listeners.valid ?? [])
+    look(listen, [protocol === "udp" ? "udp" : "tcp"], ["balancer", "listeners", name, "listen"]);
+  if (control && "port" in control.listen) look(control.listen, ["tcp"], ["control", "listen"]);
 }
 
 function checkControl({ root }: ParsedConfig, files: ConfigFiles, report: Report): void {
@@ -100,6 +103,7 @@ function checkSecrets({ root }: ParsedConfig, files: ConfigFiles, policy: Secret
     places.push({ path: ["control", "peers", name, "token"], reference: token });
   for (const [index, reference] of (root.dns?.cookies.secrets ?? []).entries())
     places.push({ path: ["dns", "cookies", "secrets", index], reference });
+  if (root.cluster?.redis !== undefined) places.push({ path: ["cluster", "redis"], reference: root.cluster.redis });
   for (const [name, sink] of root.notify) {
     if ("url" in sink) places.push({ path: ["notify", name, "url"], reference: sink.url });
     if (sink.kind === "webhook") {
@@ -129,6 +133,47 @@ function checkSecrets({ root }: ParsedConfig, files: ConfigFiles, policy: Secret
         "Write 32 hexadecimal digits, such as from `openssl rand -hex 16`",
       );
   }
+}
+
+/** Ruling 17: what nodes tell each other goes over the network encrypted, and with a name. */
+function checkRedis({ root }: ParsedConfig, files: ConfigFiles, report: Report): void {
+  const { cluster, balancer, source } = root;
+  if (cluster?.redis === undefined) return;
+  const path = ["cluster", "redis"];
+  if (![...(balancer?.pools.valid.values() ?? [])].some(({ sticky }) => sticky?.store === "redis"))
+    report(
+      source,
+      path,
+      "Nothing uses Redis: no pool is sticky with `store: redis`",
+      "Remove it, or use it in a pool",
+      {
+        severity: "warning",
+        want: "key",
+      },
+    );
+  const secret = files.secrets.get(cluster.redis);
+  if (secret && "fault" in secret) return;
+  const text = secret?.value ?? cluster.redis;
+  if (!URL.canParse(text) || !isRedisUrl(new URL(text))) {
+    report(
+      source,
+      path,
+      "The secret is not a redis:// or rediss:// URL with a host",
+      "Write redis://127.0.0.1:6379 or rediss://USER:PASSWORD@HOST into it",
+    );
+    return;
+  }
+  const { protocol, hostname, username } = new URL(text);
+  if (hostname === "localhost" || isLoopback(hostname.replace(/^\[|\]$/g, ""))) return;
+  if (protocol !== "rediss:")
+    report(source, path, `Redis at ${hostname} would be reached without TLS`, "Write a rediss:// URL");
+  if (username === "")
+    report(
+      source,
+      path,
+      `Redis at ${hostname} would be used without a user`,
+      "Put rediss://USER:PASSWORD@HOST into a secret, and write env:NAME or file:PATH",
+    );
 }
 
 function checkVantages({ root }: ParsedConfig, report: Report): void {
@@ -178,10 +223,17 @@ export function checkRoot(parsed: ParsedConfig, files: ConfigFiles, policy: Secr
       "Fetch it, or correct the path",
       { severity: "warning" },
     );
-  if (!parsed.root.hasDns && !parsed.root.hasControl && source.value !== undefined && source.value !== null)
-    report(source, [], "No role: neither `dns` nor `control` is there", "Add a section `dns:` with `listen:`");
+  const { hasDns, hasControl, balancer } = parsed.root;
+  if (!hasDns && !hasControl && !balancer && source.value !== undefined && source.value !== null)
+    report(
+      source,
+      [],
+      "No role: neither `dns` nor `balancer` nor `control` is there",
+      "Add a section `dns:` with `listen:`, or a section `balancer:`",
+    );
   checkListeners(parsed, report);
   checkControl(parsed, files, report);
   checkSecrets(parsed, files, policy, report);
+  checkRedis(parsed, files, report);
   checkVantages(parsed, report);
 }

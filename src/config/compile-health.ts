@@ -6,7 +6,7 @@ import { resolve } from "node:path";
 import { hashText } from "#base/hash.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import type { ParsedConfig } from "#config/parse.ts";
-import type { CheckConfig, FailbackConfig } from "#health/config.ts";
+import { type CheckConfig, type FailbackConfig, STANDARD_PORTS } from "#health/config.ts";
 import type {
   CheckSpec,
   FailbackSpec,
@@ -36,7 +36,12 @@ function tlsOf(check: Extract<CheckConfig, { kind: "tls" | "https" }>, folder: s
   };
 }
 
-function checkOf(name: string, check: CheckConfig, files: ConfigFiles): CheckSpec {
+/** The port that a check probes at a region; undefined: it has none, as a script, or needs to be given one. */
+export const regionPort = (check: CheckConfig): number | undefined =>
+  check.kind === "script" ? undefined : (check.port ?? STANDARD_PORTS[check.kind]);
+
+/** @param port to probe; of scripts, what `{port}` stands for */
+export function compileCheck(name: string, check: CheckConfig, port: number, files: ConfigFiles): CheckSpec {
   const base = {
     name,
     intervalMs: check.interval,
@@ -47,15 +52,15 @@ function checkOf(name: string, check: CheckConfig, files: ConfigFiles): CheckSpe
   };
   switch (check.kind) {
     case "tcp":
-      return { ...base, kind: "tcp", port: check.port };
+      return { ...base, kind: "tcp", port };
     case "tls":
-      return { ...base, kind: "tls", port: check.port, tls: tlsOf(check, files.folder) };
+      return { ...base, kind: "tls", port, tls: tlsOf(check, files.folder) };
     case "http":
     case "https":
       return {
         ...base,
         kind: check.kind,
-        port: check.port,
+        port,
         path: check.path,
         method: check.method,
         headers: check.headers,
@@ -65,15 +70,16 @@ function checkOf(name: string, check: CheckConfig, files: ConfigFiles): CheckSpe
         tls: check.kind === "https" ? tlsOf(check, files.folder) : undefined,
       };
     case "dns": {
-      const { port, name: questionName, type: questionType, rcode, answer, overTcp } = check;
+      const { name: questionName, type: questionType, rcode, answer, overTcp } = check;
       return { ...base, kind: "dns", port, questionName, questionType, rcode, answer, overTcp };
     }
     case "grpc":
-      return { ...base, kind: "grpc", port: check.port, service: check.service, authority: check.authority };
+      return { ...base, kind: "grpc", port, service: check.service, authority: check.authority };
     case "script": {
       const script = files.scripts.get(check.file);
       const file = script && "path" in script ? script.path : resolve(files.folder, check.file);
-      return { ...base, kind: "script", file, args: check.args, user: check.user };
+      const args = check.args.map((argument) => argument.replaceAll("{port}", port === 0 ? "" : String(port)));
+      return { ...base, kind: "script", file, args, user: check.user };
     }
   }
 }
@@ -134,10 +140,16 @@ export function compileHealth(
   files: ConfigFiles,
   regions: readonly RegionSpec[],
   vantage: string,
+  backends: Pick<HealthSnapshot, "targets" | "checks">,
 ): HealthSnapshot {
+  const checks = [...parsed.checks].flatMap(([name, { value }]) => {
+    const port = regionPort(value);
+    // A check that says no port, and whose kind has none, is for backends alone.
+    return port === undefined && value.kind !== "script" ? [] : [compileCheck(name, value, port ?? 0, files)];
+  });
   return {
-    targets: targetsOf(parsed, regions),
-    checks: [...parsed.checks].map(([name, { value }]) => checkOf(name, value, files)),
+    targets: [...targetsOf(parsed, regions), ...backends.targets],
+    checks: [...checks, ...backends.checks],
     fileOverrides: overridesOf(parsed, files.healthOverrides?.changedAtMs ?? 0),
     vantage,
     quorum: quorumOf(parsed),

@@ -9,12 +9,15 @@ import { resolve } from "node:path";
 import { hashText } from "#base/hash.ts";
 import type { Problem } from "#base/problem.ts";
 import { hasErrors } from "#base/problem.ts";
+import { checkBalancer } from "#config/check-balancer.ts";
 import { checkPlaces } from "#config/check-places.ts";
 import { checkRoot, type SecretPolicy } from "#config/check-root.ts";
+import { compileBalancer } from "#config/compile-balancer.ts";
 import { compileDns } from "#config/compile-dns.ts";
 import { compileHealth } from "#config/compile-health.ts";
 import type { ConfigFiles } from "#config/files.ts";
-import { type Overlay, type ParsedConfig, parseConfig, parseRoot, type RootConfig } from "#config/parse.ts";
+import type { Overlay } from "#config/overlay.ts";
+import { type ParsedConfig, parseConfig, parseRoot, type RootConfig } from "#config/parse.ts";
 import { createReport, type Report } from "#config/report.ts";
 import { chainFallbacks, checkFallbacks, compileService, type SteerReference } from "#config/service.ts";
 import { suggest } from "#config/suggest.ts";
@@ -72,6 +75,8 @@ export type Summary = {
   readonly services: number;
   readonly regions: number;
   readonly checks: number;
+  /** Of a balancer: what the files name, and the backends that this stands for now. */
+  readonly balancer?: { readonly listeners: number; readonly pools: number; readonly backends: number };
 };
 
 export type Compiled = {
@@ -84,6 +89,8 @@ export type Compiled = {
   readonly stateFolder: string;
   /** Names of all zones that are steered; of a zone with very many, the first thousand of each service. */
   readonly steers: readonly SteerReference[];
+  /** Host names and SRV names of backends, which have to be followed. */
+  readonly names: readonly string[];
   /** The effective configuration with its defaults; secrets stay references. */
   readonly document: Readonly<Record<string, unknown>>;
 };
@@ -269,6 +276,11 @@ function documentOf(parsed: ParsedConfig): Record<string, unknown> {
     version: 1,
     node: root.node,
     dns: root.dns,
+    balancer: root.balancer && {
+      ...root.balancer.settings,
+      listeners: Object.fromEntries(root.balancer.listeners.valid),
+      pools: Object.fromEntries(root.balancer.pools.valid),
+    },
     control: root.control,
     zones: root.zones,
     geo: root.geo,
@@ -289,10 +301,13 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
   const parsed = parseConfig(files, options.overlay ?? {}, problems);
   const { root } = parsed;
   checkRoot(parsed, files, options.secrets ?? "require", report);
-  checkPlaces(parsed, files, options.nowMs, report);
+  checkBalancer(parsed, files, options.nowMs, report);
   const zones = compileZones(files, options.zoneSeed, options.zones, problems);
   const targets = options.targets.draft();
   const regions = compileRegions(parsed, targets, options.targets.capacity, report);
+  const { capacity } = options.targets;
+  const balancer = compileBalancer(parsed, files, targets, { capacity, cores: options.cores }, report);
+  checkPlaces(parsed, files, balancer.health.targets, options.nowMs, report);
   const drafts = compileServices(parsed, zones.steers, problems, report);
   const vantageName = root.health?.vantage ?? root.node ?? "";
   const vantage = root.health?.vantages[vantageName]?.at;
@@ -307,6 +322,13 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
     services: parsed.services.names.size,
     regions: parsed.regions.names.size,
     checks: parsed.checkNames.size,
+    ...(root.balancer && {
+      balancer: {
+        listeners: root.balancer.listeners.names.size,
+        pools: root.balancer.pools.names.size,
+        backends: balancer.health.targets.length,
+      },
+    }),
   };
   const dns = root.dns ? compileDns(root.dns, root.node ?? "", files, zones.images, options, problems) : undefined;
   const sorted = sortProblems(problems);
@@ -317,8 +339,8 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
     compiledAtMs: options.nowMs,
     node: root.node,
     dns,
-    balancer: undefined,
-    health: compileHealth(parsed, files, regions, vantageName),
+    balancer: balancer.snapshot,
+    health: compileHealth(parsed, files, regions, vantageName, balancer.health),
     regions,
     services,
     geo: compileGeo(parsed, files, maps),
@@ -332,6 +354,7 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
     commitTargets: targets.commit,
     stateFolder,
     steers: zones.steers,
+    names: balancer.names,
     document: documentOf(parsed),
   };
 }

@@ -9,6 +9,7 @@ import { z } from "zod";
 import { ROOT_SECTIONS } from "#config/schema.ts";
 import { geoOverrideSchema, regionSchema } from "#geo/config.ts";
 import { CHECK_SCHEMAS, overrideSchema } from "#health/config.ts";
+import { balancerSchema } from "#l4/config.ts";
 import { NOTIFY_SCHEMAS } from "#notify/config.ts";
 import { serviceSchema } from "#steer/config.ts";
 
@@ -21,6 +22,9 @@ const notifySchema = z
   )
   .optional()
   .meta({ description: "Who is told of alarms: a name, and below it a sink.", reload: "live" });
+const balancerRootSchema = balancerSchema
+  .optional()
+  .meta({ description: "Present: this process balances connections and datagrams.", reload: "live" });
 const checks = Object.values(CHECK_SCHEMAS) as unknown as [z.ZodObject, ...z.ZodObject[]];
 
 const PAGES: readonly Page[] = [
@@ -28,7 +32,7 @@ const PAGES: readonly Page[] = [
     file: "rhumb.yaml",
     schemaName: "rhumb",
     says: "Which sections are present decides which roles the process plays. Paths are relative to the folder of this file.",
-    schema: z.strictObject({ ...ROOT_SECTIONS, notify: notifySchema }),
+    schema: z.strictObject({ ...ROOT_SECTIONS, balancer: balancerRootSchema, notify: notifySchema }),
   },
   {
     file: "geo-data/regions.yaml",

@@ -5,7 +5,7 @@
 
 import { Document, isMap, isScalar } from "yaml";
 import type { ConfigFiles } from "#config/files.ts";
-import { mergePatch, type Overlay } from "#config/parse.ts";
+import { mergePatch, type Overlay } from "#config/overlay.ts";
 import { parseYaml } from "#config/yaml.ts";
 
 function section(file: string, value: unknown, patch: Readonly<Record<string, unknown>> | undefined): string {

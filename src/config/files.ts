@@ -18,6 +18,21 @@ export type UnreadableFile = { readonly path: Path; readonly says: string; reado
 export type Secret = { readonly value: string } | { readonly fault: string };
 export type ScriptFile = { readonly path: string } | { readonly fault: string; readonly fix: string };
 
+/** A certificate with its key, as far as they can be used: who serves it reads the files itself. */
+export type CertificateFacts =
+  | { readonly notAfterMs: number }
+  | { readonly setting: "cert" | "key"; readonly fault: string; readonly fix: string };
+/** Key of `ConfigFiles.certificates`. */
+export const certificateKey = (cert: string, key: string): string => `${cert}\0${key}`;
+
+/** What the DNS says of one host name or of SRV records; port, weight and priority are those of SRV. */
+export type ResolvedName = {
+  readonly address: string;
+  readonly port?: number;
+  readonly weight?: number;
+  readonly priority?: number;
+};
+
 export type ZoneFile = TextFile & {
   /** The file's name without `.zone`, with the root dot. */
   readonly origin: string;
@@ -55,6 +70,10 @@ export type ConfigFiles = {
   readonly secrets: ReadonlyMap<string, Secret>;
   /** Programs of script checks, by the name that the check gives. */
   readonly scripts: ReadonlyMap<string, ScriptFile>;
+  /** Of listeners, by `certificateKey()` of the paths as configured. */
+  readonly certificates: ReadonlyMap<string, CertificateFacts>;
+  /** By lower-case host name or SRV name; what is not in it has no answer yet. Left out: nobody has asked. */
+  readonly names?: ReadonlyMap<string, readonly ResolvedName[]>;
   /** Databases that are named and missing: an alarm, never a refusal. */
   readonly missingDatabases: readonly { readonly path: Path; readonly file: string }[];
   readonly unreadable: readonly UnreadableFile[];

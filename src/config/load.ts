@@ -7,9 +7,18 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, normalize, resolve } from "node:path";
 import { RhumbError } from "#base/errors.ts";
+import { SECRET_PATTERN } from "#base/field.ts";
 import type { Problem } from "#base/problem.ts";
-import type { ConfigFiles, ScriptFile, Secret, TextFile } from "#config/files.ts";
+import {
+  type CertificateFacts,
+  type ConfigFiles,
+  certificateKey,
+  type ScriptFile,
+  type Secret,
+  type TextFile,
+} from "#config/files.ts";
 import { parseRoot, type RootConfig } from "#config/parse.ts";
+import { readCertificate } from "#config/read-certificate.ts";
 import { createTextReader, isInside, messageOf, type Place } from "#config/read-text.ts";
 import { type Path, parseYaml } from "#config/yaml.ts";
 import { readZoneFiles } from "#config/zone-files.ts";
@@ -34,6 +43,7 @@ export function secretsOf(root: RootConfig): string[] {
   for (const { token } of Object.values(root.control?.tokens ?? {})) references.add(token);
   for (const { token } of Object.values(root.control?.peers ?? {})) references.add(token);
   for (const reference of root.dns?.cookies.secrets ?? []) references.add(reference);
+  if (root.cluster?.redis && SECRET_PATTERN.test(root.cluster.redis)) references.add(root.cluster.redis);
   for (const sink of root.notify.values()) {
     if ("url" in sink && /^(env|file):/.test(sink.url)) references.add(sink.url);
     if (sink.kind === "webhook") for (const value of Object.values(sink.headers)) references.add(value);
@@ -102,11 +112,21 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     const full = absolute(path);
     files.push(full);
     folders.add(dirname(full));
-    try {
-      hash.update(`${full}\0`).update(readFileSync(full));
-    } catch {
-      // The API says so when it opens its listener.
+    hash.update(`${full}\0`).update(readOrNothing(full));
+  }
+
+  const certificates = new Map<string, CertificateFacts>();
+  for (const { cert, key } of certificatesOf(root)) {
+    const [certFile, keyFile] = [absolute(cert), absolute(key.replace(/^file:/, ""))];
+    const facts = readCertificate(certFile, keyFile, (path) => (path === certFile ? shown(cert) : shown(key)));
+    certificates.set(certificateKey(cert, key), facts);
+    // Who serves it reads the files: they are watched and hashed here, so that a renewed one is taken without a word.
+    for (const full of [certFile, keyFile]) {
+      files.push(full);
+      folders.add(dirname(full));
+      hash.update(`${full}\0`).update(readOrNothing(full));
     }
+    secretFiles.push(keyFile);
   }
 
   const scripts = new Map<string, ScriptFile>();
@@ -147,6 +167,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     unread: zoneFiles ? undefined : { place, zonesPath: root.zones, names: zoneNames },
     secrets,
     scripts,
+    certificates,
     missingDatabases,
     unreadable,
     sources: reader.sources,
@@ -159,6 +180,19 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     digest: hash.digest("hex"),
   };
 }
+
+/** Whoever needs the file says what is wrong with it. */
+function readOrNothing(full: string): Buffer {
+  try {
+    return readFileSync(full);
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
+/** Certificates of all listeners, as configured. */
+const certificatesOf = (root: RootConfig) =>
+  [...(root.balancer?.listeners.valid.values() ?? [])].flatMap(({ certificates }) => certificates);
 
 const MAX_SECRET_OCTETS = 65_536;
 function readSecret(reference: string, env: LoadOptions["env"] & {}, absolute: (path: string) => string): Secret {

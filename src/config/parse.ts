@@ -10,7 +10,10 @@ import type { ControlConfig } from "#api/config.ts";
 import { NAME_PATTERN } from "#base/field.ts";
 import type { Problem } from "#base/problem.ts";
 import type { ClusterConfig } from "#cluster/config.ts";
+import { type Entries, isPlainMap, problemAt, readEntries, readKind } from "#config/entries.ts";
 import type { ConfigFiles, TextFile } from "#config/files.ts";
+import { OVERLAY_FILE, type Overlay, overlaid, overlaidRoot, type PoolsPatch } from "#config/overlay.ts";
+import { type BalancerConfig, parseBalancer } from "#config/parse-balancer.ts";
 import { readValue } from "#config/read-value.ts";
 import { NOT_SUPPORTED, NOTIFY_KINDS, ROOT_KEYS, ROOT_SECTIONS } from "#config/schema.ts";
 import { suggest } from "#config/suggest.ts";
@@ -40,6 +43,7 @@ export type RootConfig = {
   readonly node: string | undefined;
   readonly dns: DnsConfig | undefined;
   readonly hasDns: boolean;
+  readonly balancer: BalancerConfig | undefined;
   readonly control: ControlConfig | undefined;
   readonly hasControl: boolean;
   readonly zones: string;
@@ -47,19 +51,6 @@ export type RootConfig = {
   readonly health: HealthConfig | undefined;
   readonly cluster: ClusterConfig | undefined;
   readonly notify: ReadonlyMap<string, NotifyConfig>;
-};
-
-export type Entries<T> = {
-  readonly source: YamlSource;
-  /** Entries without problems. */
-  readonly valid: ReadonlyMap<string, T>;
-  /** All names that the file gives. */
-  readonly names: ReadonlySet<string>;
-  /**
-   * Whether a reference to `name` can be meant: also to a broken entry, and to anything when the file could not be
-   * read. What is wrong there has been said, and is not said again at every reference.
-   */
-  has(name: string): boolean;
 };
 
 export type ParsedConfig = {
@@ -80,53 +71,6 @@ export type ParsedConfig = {
   readonly checkNames: ReadonlySet<string>;
 };
 
-/** What the API changed, as a JSON merge patch (RFC 7396) on the maps of services and regions. */
-export type Overlay = {
-  readonly services?: Readonly<Record<string, unknown>>;
-  readonly regions?: Readonly<Record<string, unknown>>;
-};
-export const OVERLAY_FILE = "(api)";
-
-const isPlainMap = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** JSON merge patch (RFC 7396 §2). `null` removes. */
-export function mergePatch(target: unknown, patch: unknown): unknown {
-  if (!isPlainMap(patch)) return patch;
-  const merged = new Map<string, unknown>(isPlainMap(target) ? Object.entries(target) : []);
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) merged.delete(key);
-    else merged.set(key, mergePatch(merged.get(key), value));
-  }
-  return Object.fromEntries(merged);
-}
-
-function overlaid(
-  source: YamlSource,
-  section: "services" | "regions",
-  patch: Readonly<Record<string, unknown>> | undefined,
-): YamlSource {
-  if (!patch) return source;
-  return {
-    file: source.file,
-    value: mergePatch(source.value ?? {}, patch),
-    at: (path, want) =>
-      Object.hasOwn(patch, String(path[0]))
-        ? { file: `${OVERLAY_FILE} ${section}`, line: 1, column: 1 }
-        : source.at(path, want),
-  };
-}
-
-function problemAt(
-  source: YamlSource,
-  path: Path,
-  says: string,
-  fix: string,
-  want: "key" | "value" = "value",
-): Problem {
-  return { ...source.at(path, want), path: pathText(path), severity: "error", says, fix };
-}
-
 /** Removes what is refused as not supported yet, after saying so. */
 function refuseUnsupported(source: YamlSource, value: Record<string, unknown>, problems: Problem[]): void {
   for (const { path, values, fix } of NOT_SUPPORTED) {
@@ -140,31 +84,13 @@ function refuseUnsupported(source: YamlSource, value: Record<string, unknown>, p
   }
 }
 
-/** One value whose schema depends on its `kind`. */
-function readKind<S extends Record<string, z.ZodType>>(
-  source: YamlSource,
-  path: Path,
-  schemas: S,
-  value: unknown,
-  problems: Problem[],
-): z.output<S[keyof S]> | undefined {
-  const kinds = Object.keys(schemas);
-  if (!isPlainMap(value)) {
-    problems.push(problemAt(source, path, "Must be a map", `Start with \`kind:\`, one of ${kinds.join(", ")}`));
-    return undefined;
-  }
-  const kind = value["kind"];
-  if (typeof kind !== "string" || !Object.hasOwn(schemas, kind)) {
-    const says = kind === undefined ? "Is missing" : `Unknown kind ${JSON.stringify(kind)}`;
-    problems.push(problemAt(source, [...path, "kind"], says, suggest(String(kind ?? ""), kinds, "kind")));
-    return undefined;
-  }
-  return readValue(source, path, schemas[kind]!, value, problems) as z.output<S[keyof S]> | undefined;
-}
-
-/** rhumb.yaml alone: the loader needs its paths before it can read the rest. */
-export function parseRoot(file: TextFile, problems: Problem[]): RootConfig {
-  const source = parseYaml(file.file, file.text, problems);
+/**
+ * rhumb.yaml alone: the loader needs its paths before it can read the rest.
+ *
+ * @param patch what the API changed of pools
+ */
+export function parseRoot(file: TextFile, problems: Problem[], patch?: PoolsPatch): RootConfig {
+  const source = overlaidRoot(parseYaml(file.file, file.text, problems), patch);
   const isEmpty = source.value === undefined || source.value === null;
   if (!isPlainMap(source.value)) {
     if (!isEmpty || problems.length === 0)
@@ -222,6 +148,7 @@ export function parseRoot(file: TextFile, problems: Problem[]): RootConfig {
     node: section("node"),
     dns: section("dns"),
     hasDns: value["dns"] !== undefined,
+    balancer: parseBalancer(source, value["balancer"], patch ?? {}, problems),
     control: section("control"),
     hasControl: value["control"] !== undefined,
     zones: section("zones") ?? "zones/",
@@ -230,34 +157,6 @@ export function parseRoot(file: TextFile, problems: Problem[]): RootConfig {
     cluster: section("cluster"),
     notify,
   };
-}
-
-/** A file that maps names to entries of one schema. */
-function readEntries<T extends z.ZodType>(
-  source: YamlSource,
-  schema: T,
-  noun: string,
-  isGiven: boolean,
-  problems: Problem[],
-): Entries<z.output<T>> {
-  const valid = new Map<string, z.output<T>>();
-  const names = new Set<string>();
-  const isReadable = isPlainMap(source.value) || !isGiven;
-  if (isPlainMap(source.value)) {
-    for (const [name, entry] of Object.entries(source.value)) {
-      names.add(name);
-      if (!NAME_PATTERN.test(name)) {
-        const fix =
-          "Use up to 63 lower-case letters, digits, dots, dashes and underscores; start with a letter or digit";
-        problems.push(problemAt(source, [name], `${JSON.stringify(name)} is not the name of a ${noun}`, fix, "key"));
-      }
-      const read = readValue(source, [name], schema, entry, problems);
-      if (read !== undefined) valid.set(name, read);
-    }
-  } else if (source.value !== undefined && source.value !== null) {
-    problems.push(problemAt(source, [], "Must be a map", `Write the name of each ${noun}, and below it its settings`));
-  }
-  return { source, valid, names, has: (name) => !isReadable || names.has(name) };
 }
 
 function readList<T extends z.ZodType>(source: YamlSource, schema: T, problems: Problem[]) {
@@ -275,9 +174,19 @@ function readList<T extends z.ZodType>(source: YamlSource, schema: T, problems: 
 
 const missing = (file: string): YamlSource => ({ file, value: undefined, at: () => ({ file, line: 1, column: 1 }) });
 
-/** @param overlay what the API changed; lies over services.yaml and regions.yaml */
+/** @param overlay what the API changed; lies over services.yaml, regions.yaml and the pools of rhumb.yaml */
 export function parseConfig(files: ConfigFiles, overlay: Overlay, problems: Problem[]): ParsedConfig {
-  const root = parseRoot(files.root, problems);
+  const root = parseRoot(files.root, problems, overlay.pools);
+  if (overlay.pools && Object.keys(overlay.pools).length > 0 && !root.balancer)
+    problems.push({
+      file: `${OVERLAY_FILE} pools`,
+      line: 1,
+      column: 1,
+      path: "",
+      severity: "error",
+      says: "This node has no balancer, so that there are no pools to change",
+      fix: "Send it to the balancer's own API",
+    });
   const open = (file: TextFile | undefined, name: string): YamlSource =>
     file ? parseYaml(file.file, file.text, problems) : missing(name);
   /** There is such a file, or its absence has been said. */
@@ -314,8 +223,18 @@ export function parseConfig(files: ConfigFiles, overlay: Overlay, problems: Prob
   const services = overlaid(open(files.services, "zones/services.yaml"), "services", overlay.services);
   return {
     root,
-    regions: readEntries(regions, regionSchema, "region", isGiven(files.regions, ["geo", "regions"]), problems),
-    services: readEntries(services, serviceSchema, "service", isGiven(files.services, ["zones"]), problems),
+    regions: readEntries(
+      { source: regions, path: [], value: regions.value, isGiven: isGiven(files.regions, ["geo", "regions"]) },
+      regionSchema,
+      "region",
+      problems,
+    ),
+    services: readEntries(
+      { source: services, path: [], value: services.value, isGiven: isGiven(files.services, ["zones"]) },
+      serviceSchema,
+      "service",
+      problems,
+    ),
     geoOverrides: readList(open(files.geoOverrides, "geo-data/overrides.yaml"), geoOverrideSchema, problems),
     healthOverrides: readList(open(files.healthOverrides, "health/overrides.yaml"), overrideSchema, problems),
     checks,

@@ -10,29 +10,40 @@
  * @module
  */
 import type { Clock } from "#base/clock.ts";
+import { RhumbError } from "#base/errors.ts";
 import type { Log } from "#base/log.ts";
 import { formatProblem, type Problem } from "#base/problem.ts";
 import type { Compiled, CompileResult } from "#config/compile.ts";
 import { diffSnapshots } from "#config/diff.ts";
 import type { ConfigFiles } from "#config/files.ts";
-import { OVERLAY_FILE, type Overlay } from "#config/parse.ts";
+import { OVERLAY_FILE, OVERLAY_SECTIONS, type Overlay } from "#config/overlay.ts";
 import { suggest } from "#config/suggest.ts";
 import type { Emit } from "#state/events.ts";
 import type { Generation, Snapshot } from "#state/snapshot.ts";
 
-export type ProposalSource = "start" | "file" | "sighup" | "api";
+/** `names`: the DNS gives other addresses for backends. Nothing is applied again for a file or names that say the same. */
+export type ProposalSource = "start" | "file" | "sighup" | "api" | "names";
 export type Proposal = {
   readonly source: ProposalSource;
   /** Compiles and compares, and changes nothing. */
   readonly isDryRun?: boolean;
-  /** The new overlay of the API, as it came; an empty object removes it. Left out: the stored one stays. */
-  readonly overlay?: Readonly<Record<string, unknown>>;
+  /**
+   * The new overlay of the API, as it came, or how to make it from the stored one, asked when it is this proposal's
+   * turn (a RhumbError that it throws is the refusal); an empty object removes it. Left out: the stored one stays.
+   */
+  readonly overlay?: Readonly<Record<string, unknown>> | ((stored: Overlay) => Readonly<Record<string, unknown>>);
+  /** The generation that the caller saw, such as `1.42`: when another one serves by now, nothing is changed. */
+  readonly basedOn?: string | undefined;
 };
 export type ProposalResult = {
   readonly isApplied: boolean;
   readonly isDryRun: boolean;
   /** The files and the overlay are what is being served already. */
   readonly isUnchanged: boolean;
+  /** It was based on a generation that serves no more. */
+  readonly isOutdated?: true;
+  /** What the maker of the overlay threw. */
+  readonly refusal?: RhumbError;
   /** What serves now; undefined when nothing does. */
   readonly generation: Generation | undefined;
   /** Errors and warnings. */
@@ -82,7 +93,6 @@ export type DoorOptions = {
 };
 
 export const OVERLAY_KEY = "config.overlay";
-const OVERLAY_SECTIONS = ["services", "regions"] as const;
 
 const isPlainMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
@@ -99,7 +109,7 @@ const problemOf = (file: string, path: string, says: string, fix: string): Probl
 /** @returns the overlay, or what is wrong with its outermost shape; its entries are checked like those of the files */
 export function readOverlay(value: unknown): { readonly overlay: Overlay } | { readonly problems: readonly Problem[] } {
   if (!isPlainMap(value))
-    return { problems: [problemOf(OVERLAY_FILE, "", "Must be a map", "Send `services` or `regions`")] };
+    return { problems: [problemOf(OVERLAY_FILE, "", "Must be a map", "Send `services`, `regions` or `pools`")] };
   const problems: Problem[] = [];
   for (const [key, section] of Object.entries(value)) {
     if (!(OVERLAY_SECTIONS as readonly string[]).includes(key))
@@ -107,7 +117,7 @@ export function readOverlay(value: unknown): { readonly overlay: Overlay } | { r
         problemOf(
           OVERLAY_FILE,
           key,
-          "Only services and regions can be changed through the API",
+          "Only services, regions and pools can be changed through the API",
           suggest(key, OVERLAY_SECTIONS, "section"),
         ),
       );
@@ -214,7 +224,19 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
 
   const run = async (proposal: Proposal): Promise<ProposalResult> => {
     const isDryRun = proposal.isDryRun === true;
-    const stored = readOverlay(proposal.overlay ?? store.get(OVERLAY_KEY)?.value ?? {});
+    const serving = current?.snapshot.generation;
+    const unchanged = { isApplied: false, isDryRun, isUnchanged: false, problems: [], changes: [] } as const;
+    if (proposal.basedOn !== undefined && serving !== undefined && proposal.basedOn !== generationText(serving))
+      return { ...unchanged, isOutdated: true, generation: serving };
+    const kept = (store.get(OVERLAY_KEY)?.value ?? {}) as Overlay;
+    let overlayNow: Readonly<Record<string, unknown>> | undefined;
+    try {
+      overlayNow = typeof proposal.overlay === "function" ? proposal.overlay(kept) : proposal.overlay;
+    } catch (error) {
+      if (!(error instanceof RhumbError)) throw error;
+      return { ...unchanged, refusal: error, generation: serving };
+    }
+    const stored = readOverlay(overlayNow ?? kept);
     let files: ConfigFiles;
     try {
       files = await options.load();
@@ -234,7 +256,7 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
     else misfits = stored.problems;
     const isSame =
       current?.files.digest === files.digest && JSON.stringify(current.overlay) === JSON.stringify(overlay);
-    if (isSame && proposal.source === "file" && !isDryRun) {
+    if (isSame && (proposal.source === "file" || proposal.source === "names") && !isDryRun) {
       resolveAlarm(subject);
       return {
         isApplied: false,

@@ -31,8 +31,11 @@ export const ROOT_SECTIONS = {
   cluster: doc(clusterSchema.prefault({}), "What nodes share, and where this one keeps its state."),
 } as const;
 
-/** `notify:` maps a name to a sink; the schema of a sink depends on its `kind` (`notify/config.ts`). */
-export const ROOT_KEYS = [...Object.keys(ROOT_SECTIONS), "notify"];
+/**
+ * `notify:` maps a name to a sink; the schema of a sink depends on its `kind` (`notify/config.ts`). The listeners and
+ * pools of `balancer:` are read one by one (`config/parse-balancer.ts`).
+ */
+export const ROOT_KEYS = [...Object.keys(ROOT_SECTIONS), "balancer", "notify"];
 
 /** Keys that we know, but do not act on yet: better refused than silently without effect. */
 export const NOT_SUPPORTED: readonly {
@@ -46,8 +49,6 @@ export const NOT_SUPPORTED: readonly {
   { path: ["dns", "tls"], fix: "Remove it; only UDP and TCP are served" },
   { path: ["dns", "https"], fix: "Remove it; only UDP and TCP are served" },
   { path: ["dns", "engine"], values: ["xdp"], fix: "Write `engine: auto`" },
-  { path: ["balancer"], fix: "Remove it; this release answers DNS" },
   { path: ["anycast"], fix: "Remove it; announce the address with your own BGP daemon" },
-  { path: ["cluster", "redis"], fix: "Remove it; the embedded store serves a single node" },
   { path: ["cluster", "nodes"], fix: "Remove it; the embedded store serves a single node" },
 ];

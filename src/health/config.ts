@@ -57,10 +57,13 @@ const failbackSchema = z.strictObject({
   after: doc(durationMs("0s", "1h").prefault("30s"), "Only an outage longer than this is followed by a ramp.", live),
 });
 
-const port = (standard?: number) => {
-  const field = integer(1, 65_535);
-  return doc(standard === undefined ? field : field.default(standard), "Port to probe.", live);
-};
+/** Ports to probe where a region's check gives none; a backend's check then probes the backend's own. */
+export const STANDARD_PORTS: Readonly<Record<string, number>> = { tls: 443, http: 80, https: 443, dns: 53 };
+const port = doc(
+  integer(1, 65_535).optional(),
+  "Port to probe. Default: of a backend its own; of a region 80 (http), 443 (https, tls), 53 (dns); others need it.",
+  live,
+);
 
 const base = {
   interval: doc(durationMs("100ms", "1h").prefault("5s"), "Time from probe to probe; jitter only shortens it.", live),
@@ -148,29 +151,29 @@ const http = {
 
 /** By `kind`; the file's name is the check's name. */
 export const CHECK_SCHEMAS = {
-  tcp: z.strictObject({ kind: doc(z.literal("tcp"), "A connection is accepted.", live), port: port(), ...base }),
+  tcp: z.strictObject({ kind: doc(z.literal("tcp"), "A connection is accepted.", live), port, ...base }),
   tls: z.strictObject({
     kind: doc(z.literal("tls"), "A TLS handshake succeeds.", live),
-    port: port(443),
+    port,
     ...tlsOptions,
     ...base,
   }),
   http: z.strictObject({
     kind: doc(z.literal("http"), "An HTTP request succeeds.", live),
-    port: port(80),
+    port,
     ...http,
     ...base,
   }),
   https: z.strictObject({
     kind: doc(z.literal("https"), "An HTTPS request succeeds.", live),
-    port: port(443),
+    port,
     ...http,
     ...tlsOptions,
     ...base,
   }),
   dns: z.strictObject({
     kind: doc(z.literal("dns"), "A DNS query is answered.", live),
-    port: port(53),
+    port,
     name: doc(text("a domain name").max(253), "Name to ask for.", live),
     type: doc(
       z
@@ -195,7 +198,7 @@ export const CHECK_SCHEMAS = {
   }),
   grpc: z.strictObject({
     kind: doc(z.literal("grpc"), "grpc.health.v1.Health/Check says SERVING.", live),
-    port: port(),
+    port,
     service: doc(z.string().max(255).default(""), "Service to ask about. Empty: the server as a whole.", live),
     authority: doc(text().optional(), "The :authority header. Default: the address.", live),
     ...base,
@@ -209,7 +212,7 @@ export const CHECK_SCHEMAS = {
     ),
     args: doc(
       z.array(z.string().max(1_024)).max(64).default([]),
-      "Arguments; `{address}` stands for the address.",
+      "Arguments; `{address}` stands for the address, `{port}` for the port of a backend.",
       live,
     ),
     user: doc(text("a user").optional(), "User to run it as. Default: that of the process.", live),

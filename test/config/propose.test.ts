@@ -176,7 +176,7 @@ test("propose() refuses an overlay of another shape, and one that names what is 
   const { door, store, applied, kinds } = openDoor(t);
   await door.propose({ source: "start" });
   for (const [overlay, says] of [
-    [{ dns: {} }, /Only services and regions can be changed/],
+    [{ dns: {} }, /Only services, regions and pools can be changed/],
     [{ service: {} }, /Did you mean `services`/],
     [{ services: [] }, /Must be a map of names/],
     [{ services: { www: { regions: ["mars"] } } }, /There is no region "mars"/],
