@@ -1,0 +1,431 @@
+/**
+ * The fast TCP driver: one epoll loop over system calls.
+ *
+ * Owns:    all sockets of its thread, their place in a table, their time-outs. `turn()` is the loop's body: whoever runs
+ *          the thread calls it again and again, and lets Node's event loop have its turn in between.
+ * Never:   allocates per event, blocks elsewhere than in `turn()`, calls back outside of it.
+ * Units:   steady ms.
+ * @module
+ */
+import { constants } from "node:os";
+import type { Clock } from "#base/clock.ts";
+import { systemError } from "#base/native/load.ts";
+import type { ConnectFault, RelayEnd, RelayReason, TcpAddress, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
+import { createBufferPool } from "#l4/tcp/epoll/buffers.ts";
+import {
+  EPOLLERR,
+  EPOLLET,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLPRI,
+  EPOLLRDHUP,
+  type EpollCalls,
+  openEventDescriptor,
+} from "#l4/tcp/epoll/load.ts";
+import { createPoller } from "#l4/tcp/epoll/poller.ts";
+import { createPreambles } from "#l4/tcp/epoll/preamble.ts";
+import { createPump, noteReadable } from "#l4/tcp/epoll/pump.ts";
+import { DOING, type Doing, type EpollRelay, EpollSocket, type SocketOwner } from "#l4/tcp/epoll/socket.ts";
+import { createSockets } from "#l4/tcp/epoll/system.ts";
+import { createWheel } from "#l4/tcp/epoll/wheel.ts";
+
+/** Everything, once: no call is needed to begin or to stop reading or writing. */
+const SOCKET_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+/** Of one listener, until the others get their turn. */
+const ACCEPTS_PER_TURN = 64;
+/** No descriptor or no memory for another connection: the queue waits for so long. */
+const ACCEPT_PAUSE_MS = 100;
+/** Waits of one turn, while nothing but octets moves. */
+const WAITS_PER_TURN = 32;
+/** The first place is that of the descriptor that wakes the loop. */
+const WAKE_SLOT = 0;
+
+const errno = constants.errno;
+/** Errors of a connection that waited, or nothing at all: the next one may be well (accept(2)). */
+const PASSING: ReadonlySet<number> = new Set([errno.EINTR, errno.ECONNABORTED, errno.EPROTO]);
+const CONNECT_FAULTS: Readonly<Record<number, ConnectFault>> = {
+  [errno.ECONNREFUSED]: "refused",
+  [errno.ECONNRESET]: "refused",
+  [errno.ETIMEDOUT]: "timeout",
+  [errno.EHOSTUNREACH]: "unreachable",
+  [errno.ENETUNREACH]: "unreachable",
+  [errno.ENETDOWN]: "unreachable",
+};
+const WILDCARDS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+
+export type EpollDriver = TcpDriver & {
+  /**
+   * Waits up to `maxWaitMs` for something to happen, and handles it. Returns soon after something was called back, so
+   * that promises and messages which come of it get their turn; while only octets move it goes on for `maxWaitMs`.
+   * @returns events handled
+   */
+  turn(maxWaitMs: number): number;
+  /** Of an eventfd: writing eight octets to it, from any thread, ends a wait (`wake.ts`). */
+  readonly wakeDescriptor: number;
+  /** What it holds, for tests of what it lets go of. */
+  held(): { readonly sockets: number; readonly buffers: number; readonly timers: number };
+};
+
+/** @throws what the system says when there is no descriptor for it */
+export function createEpollDriver(options: { readonly calls: EpollCalls; readonly clock: Clock }): EpollDriver {
+  const { calls, clock } = options;
+  const poller = createPoller(calls);
+  const wakeDescriptor = openEventDescriptor(calls);
+  poller.add(wakeDescriptor, EPOLLIN | EPOLLET, WAKE_SLOT, 0);
+  const sockets = createSockets(calls);
+  const buffers = createBufferPool(calls);
+  let nowMs = clock.monotonicMs();
+  const wheel = createWheel<EpollSocket>(nowMs, timeOut);
+
+  const table: (EpollSocket | undefined)[] = [undefined];
+  const generations: number[] = [0];
+  const free: number[] = [];
+  let open = 0;
+  let isClosed = false;
+  let hasCalledBack = false;
+  let calledLater: (() => void)[] = [];
+  let queue: EpollSocket[] = [];
+  let served: EpollSocket[] = [];
+
+  const pump = createPump({
+    calls,
+    sockets,
+    buffers,
+    nowMs: () => nowMs,
+    again,
+    limits: armLimits,
+    finish,
+  });
+  const preambles = createPreambles({
+    calls,
+    again,
+    over(socket) {
+      socket.doing = DOING.resting;
+      wheel.cancel(socket);
+      hasCalledBack = true;
+    },
+  });
+
+  const owner: SocketOwner = {
+    read(socket, { maxOctets, timeoutMs }, look) {
+      if (socket.doing !== DOING.resting && socket.doing !== DOING.reading) return;
+      preambles.begin(socket, maxOctets, look);
+      socket.dueMs = clock.monotonicMs() + timeoutMs;
+      wheel.arm(socket, socket.dueMs);
+    },
+    end(socket, isReset) {
+      // A socket that is relayed belongs to its relay.
+      if (socket.doing === DOING.resting || socket.doing === DOING.reading) drop(socket, isReset);
+    },
+    nameOf: (socket) => sockets.nameOf(socket.descriptor),
+  };
+
+  // ── the table ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** @returns undefined when the kernel does not watch it; then it is closed */
+  function add(
+    descriptor: number,
+    names: { readonly remote: TcpAddress; readonly local: TcpAddress | undefined },
+    doing: Doing,
+    events = SOCKET_EVENTS,
+  ): EpollSocket | undefined {
+    const slot = free.pop() ?? table.length;
+    const generation = ((generations[slot] ?? 0) + 1) | 0;
+    generations[slot] = generation;
+    if (!poller.add(descriptor, events, slot, generation)) {
+      sockets.reset(descriptor);
+      table[slot] = undefined;
+      free.push(slot);
+      return undefined;
+    }
+    const socket = new EpollSocket(owner, descriptor, { slot, generation }, names, doing);
+    table[slot] = socket;
+    open++;
+    return socket;
+  }
+
+  function drop(socket: EpollSocket, isReset: boolean): void {
+    if (isReset) sockets.reset(socket.descriptor);
+    else sockets.close(socket.descriptor, socket.isReadable);
+    socket.doing = DOING.closed;
+    wheel.cancel(socket);
+    if (socket.pending !== undefined) buffers.give(socket.pending);
+    socket.pending = undefined;
+    socket.rest = undefined;
+    socket.look = undefined;
+    table[socket.slot] = undefined;
+    free.push(socket.slot);
+    open--;
+  }
+
+  // ── the loop ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  function again(socket: EpollSocket): void {
+    if (socket.isQueued) return;
+    socket.isQueued = true;
+    queue.push(socket);
+  }
+
+  function handle(socket: EpollSocket, events: number): void {
+    switch (socket.doing) {
+      case DOING.relaying:
+        pump.event(socket, events);
+        break;
+      case DOING.resting:
+        noteReadable(socket, events);
+        break;
+      case DOING.reading:
+        hasCalledBack = true;
+        preambles.event(socket, events);
+        break;
+      case DOING.connecting:
+        noteReadable(socket, events);
+        if ((events & (EPOLLERR | EPOLLHUP)) !== 0) settle(socket, sockets.errorOf(socket.descriptor));
+        else if ((events & EPOLLOUT) !== 0) settle(socket, 0);
+        break;
+      case DOING.listening:
+        socket.accept!(ACCEPTS_PER_TURN);
+        break;
+    }
+  }
+
+  function serveQueue(): void {
+    const now = queue;
+    queue = served;
+    served = now;
+    for (const socket of now) {
+      socket.isQueued = false;
+      if (socket.doing === DOING.relaying) pump.resume(socket);
+      else if (socket.doing === DOING.reading) {
+        hasCalledBack = true;
+        preambles.resume(socket);
+      }
+    }
+    now.length = 0;
+  }
+
+  function callLater(): void {
+    const now = calledLater;
+    calledLater = [];
+    hasCalledBack = true;
+    for (const call of now) call();
+  }
+
+  function timeOut(socket: EpollSocket): void {
+    switch (socket.doing) {
+      case DOING.listening: // the pause is over
+        poller.modify(socket.descriptor, EPOLLIN, socket.slot, socket.generation);
+        break;
+      case DOING.relaying:
+        checkLimits(socket.relay!);
+        break;
+      default:
+        if (socket.dueMs > nowMs) wheel.arm(socket, socket.dueMs);
+        else if (socket.doing === DOING.connecting) settle(socket, errno.ETIMEDOUT);
+        else preambles.timeOut(socket);
+    }
+  }
+
+  // ── accept and connect ─────────────────────────────────────────────────────────────────────────────────────────
+
+  function accept(listener: EpollSocket, limit: number, accepted: (conn: TcpConn) => void): void {
+    const local = WILDCARDS.has(listener.local.address) ? undefined : listener.local;
+    for (let count = 0; count < limit && listener.doing === DOING.listening; count++) {
+      const descriptor = sockets.accept(listener.descriptor);
+      if (descriptor >= 0) {
+        const socket = add(descriptor, { remote: sockets.acceptedFrom(), local }, DOING.resting);
+        if (socket === undefined) continue;
+        hasCalledBack = true;
+        accepted(socket);
+      } else if (descriptor === -errno.EAGAIN) return;
+      else if (!PASSING.has(-descriptor)) {
+        poller.modify(listener.descriptor, 0, listener.slot, listener.generation);
+        wheel.arm(listener, nowMs + ACCEPT_PAUSE_MS);
+        return;
+      }
+    }
+  }
+
+  /** A connect is over. @param error 0: it is connected */
+  function settle(socket: EpollSocket, error: number): void {
+    const done = socket.connected!;
+    socket.connected = undefined;
+    hasCalledBack = true;
+    if (error === 0) {
+      wheel.cancel(socket);
+      socket.doing = DOING.resting;
+    } else drop(socket, true);
+    done(error);
+  }
+
+  // ── relays ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  function dueMsOf(relay: EpollRelay): number {
+    const isHalfClosed = relay.client.hasEnded || relay.upstream.hasEnded;
+    const limitMs = isHalfClosed ? relay.halfCloseMs : relay.idleMs;
+    return Math.min(relay.endsAtMs, limitMs > 0 ? relay.activeMs + limitMs : Number.POSITIVE_INFINITY);
+  }
+  /** Octets that move later postpone the end without a word to the wheel: it looks again when it comes. */
+  function armLimits(relay: EpollRelay): void {
+    const dueMs = dueMsOf(relay);
+    if (dueMs === Number.POSITIVE_INFINITY) wheel.cancel(relay.client);
+    else wheel.arm(relay.client, dueMs);
+  }
+  function checkLimits(relay: EpollRelay): void {
+    if (dueMsOf(relay) > nowMs) armLimits(relay);
+    else finish(relay, nowMs >= relay.endsAtMs ? "lifetime" : "idle");
+  }
+
+  function end(relay: EpollRelay, reason: RelayReason): RelayEnd {
+    const { client, upstream } = relay;
+    relay.reason = reason;
+    drop(client, reason !== "closed");
+    drop(upstream, reason !== "closed");
+    return {
+      reason,
+      octetsToUpstream: Math.max(0, client.carried),
+      octetsToClient: Math.max(0, upstream.carried),
+    };
+  }
+  function finish(relay: EpollRelay, reason: RelayReason): void {
+    hasCalledBack = true;
+    relay.done(end(relay, reason));
+  }
+
+  /** What comes before all that will be read: a head of ours, and octets that were read and not consumed. */
+  function putFirst(from: EpollSocket, head: Uint8Array | undefined): void {
+    const parts = [head, from.rest].filter((part) => part !== undefined && part.length > 0) as Uint8Array[];
+    from.rest = undefined;
+    if (parts.length === 0) return;
+    from.pending = buffers.copy(parts);
+    from.pendingAt = 0;
+    from.pendingOctets = from.pending.bytes.length;
+    from.carried = -(head?.length ?? 0);
+  }
+
+  return {
+    wakeDescriptor,
+
+    turn(maxWaitMs) {
+      if (isClosed) return 0;
+      hasCalledBack = false;
+      nowMs = clock.monotonicMs();
+      const endMs = nowMs + maxWaitMs;
+      let handled = 0;
+      for (let waits = 0; waits < WAITS_PER_TURN; waits++) {
+        const hasWork = queue.length > 0 || calledLater.length > 0;
+        const count = poller.wait(hasWork ? 0 : Math.max(0, Math.ceil(endMs - nowMs)));
+        nowMs = clock.monotonicMs();
+        for (let index = 0; index < count; index++) {
+          const slot = poller.slot(index);
+          const socket = table[slot];
+          if (slot === WAKE_SLOT) hasCalledBack = true;
+          else if (socket !== undefined && socket.generation === poller.generation(index)) {
+            handle(socket, poller.events(index));
+          }
+        }
+        handled += count;
+        if (calledLater.length > 0) callLater();
+        if (queue.length > 0) serveQueue();
+        wheel.advance(nowMs);
+        if (isClosed || hasCalledBack || (count === 0 && !hasWork) || nowMs >= endMs) break;
+      }
+      return handled;
+    },
+
+    listen(fd, backlog, accepted) {
+      sockets.listen(fd, backlog);
+      const local = sockets.nameOf(fd);
+      const listener = add(fd, { remote: { address: "::", port: 0 }, local }, DOING.listening, EPOLLIN);
+      if (listener === undefined) throw systemError("epoll_ctl", calls.errno());
+      listener.accept = (limit) => accept(listener, limit, accepted);
+      return {
+        close() {
+          if (listener.doing !== DOING.listening) return;
+          calledLater.push(() => {
+            if (listener.doing !== DOING.listening) return;
+            listener.accept!(Number.POSITIVE_INFINITY);
+            if (listener.doing === DOING.listening) drop(listener, false);
+          });
+        },
+      };
+    },
+
+    connect({ address, port }, timeoutMs, done) {
+      const descriptor = sockets.connect({ address, port });
+      const socket =
+        descriptor < 0 ? undefined : add(descriptor, { remote: { address, port }, local: undefined }, DOING.connecting);
+      if (socket === undefined) {
+        let isGivenUp = false;
+        calledLater.push(() => {
+          if (!isGivenUp) done(CONNECT_FAULTS[-descriptor] ?? "other");
+        });
+        return () => {
+          isGivenUp = true;
+        };
+      }
+      socket.connected = (error) => done(error === 0 ? socket : (CONNECT_FAULTS[error] ?? "other"));
+      socket.dueMs = clock.monotonicMs() + timeoutMs;
+      wheel.arm(socket, socket.dueMs);
+      return () => {
+        if (socket.doing === DOING.connecting) drop(socket, true);
+      };
+    },
+
+    relay(clientConn, upstreamConn, { head, idleMs, lifetimeMs, halfCloseMs }, done, firstOctet) {
+      const client = clientConn as EpollSocket;
+      const upstream = upstreamConn as EpollSocket;
+      const activeMs = clock.monotonicMs();
+      const relay: EpollRelay = {
+        client,
+        upstream,
+        idleMs,
+        halfCloseMs,
+        endsAtMs: lifetimeMs > 0 ? activeMs + lifetimeMs : Number.POSITIVE_INFINITY,
+        activeMs,
+        done,
+        firstOctet() {
+          hasCalledBack = true;
+          firstOctet();
+        },
+        reason: undefined,
+      };
+      client.peer = upstream;
+      upstream.peer = client;
+      putFirst(client, head);
+      putFirst(upstream, undefined);
+      for (const socket of [client, upstream]) {
+        wheel.cancel(socket);
+        socket.relay = relay;
+        socket.look = undefined;
+        socket.doing = DOING.relaying;
+        again(socket);
+      }
+      armLimits(relay);
+      return {
+        stop() {
+          if (relay.reason !== undefined) return;
+          const stopped = end(relay, "stopped");
+          calledLater.push(() => done(stopped));
+        },
+      };
+    },
+
+    open: () => open,
+    held: () => ({ sockets: open, buffers: buffers.held(), timers: wheel.armed() }),
+
+    close() {
+      if (isClosed) return;
+      isClosed = true;
+      for (const socket of table) {
+        if (socket !== undefined) drop(socket, socket.accept === undefined);
+      }
+      pump.close();
+      poller.close();
+      calls.close(wakeDescriptor);
+      queue = [];
+      calledLater = [];
+    },
+  };
+}

@@ -1,0 +1,215 @@
+/**
+ * Moves octets between the two sockets of a relay: one read and one write for what a wake-up brings.
+ *
+ * Owns:    what happens to octets, ends and errors of sockets that are relayed. What a peer does not take stays in one
+ *          buffer, and nothing is read for that direction until it is gone.
+ * Never:   allocates per event, knows of time-outs.
+ * @module
+ */
+import { constants } from "node:os";
+import type { RelayReason } from "#l4/tcp/driver.ts";
+import { BUFFER_OCTETS, type BufferPool, type NativeBuffer } from "#l4/tcp/epoll/buffers.ts";
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, type EpollCalls } from "#l4/tcp/epoll/load.ts";
+import type { EpollRelay, EpollSocket } from "#l4/tcp/epoll/socket.ts";
+import type { Sockets } from "#l4/tcp/epoll/system.ts";
+
+/** Reads of one connection until others get their turn. */
+const READS_PER_TURN = 4;
+/** Reads of what a peer said before it went away: its last words are often the reason. */
+const RESCUE_READS = 16;
+
+const { EAGAIN, EINTR } = constants.errno;
+const MSG_NOSIGNAL = 0x4000;
+const READS = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
+const READS_TO_END = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
+
+/** Takes note of what an event says about reading. */
+export function noteReadable(socket: EpollSocket, events: number): void {
+  if ((events & READS) === 0) return;
+  socket.isReadable = true;
+  if ((events & READS_TO_END) !== 0) socket.readsToEnd = true;
+}
+
+export type Pump = {
+  /** Of a socket that is relayed. */
+  event(socket: EpollSocket, events: number): void;
+  /** Goes on where it stopped: after the start of a relay, or when others had their turn. */
+  resume(from: EpollSocket): void;
+  close(): void;
+};
+
+/**
+ * @param options.nowMs of this turn
+ * @param options.again resumes this socket after the others
+ * @param options.limits that apply have changed: one side ended
+ * @param options.finish the relay is over; it ends both sockets
+ */
+export function createPump(options: {
+  readonly calls: EpollCalls;
+  readonly sockets: Sockets;
+  readonly buffers: BufferPool;
+  nowMs(): number;
+  again(socket: EpollSocket): void;
+  limits(relay: EpollRelay): void;
+  finish(relay: EpollRelay, reason: RelayReason): void;
+}): Pump {
+  const { calls, sockets, buffers, nowMs, again, limits, finish } = options;
+  const { recv, send, errno } = calls;
+  let current: NativeBuffer = buffers.take();
+
+  const resetBy = (socket: EpollSocket): void => {
+    const relay = socket.relay!;
+    finish(relay, socket === relay.client ? "client-reset" : "upstream-reset");
+  };
+
+  function tellFirstOctet(relay: EpollRelay): void {
+    const { firstOctet } = relay;
+    relay.firstOctet = undefined;
+    firstOctet?.();
+  }
+
+  /** `to` cannot be written to any more. What it said until then is handed on, as far as it is taken. */
+  function lost(to: EpollSocket): void {
+    const from = to.peer!;
+    if (!to.hasEnded && to.pendingOctets === 0) {
+      for (let reads = 0; reads < RESCUE_READS; reads++) {
+        const count = recv(to.descriptor, current.address, BUFFER_OCTETS, 0);
+        if (count <= 0) break;
+        const sent = send(from.descriptor, current.address, count, MSG_NOSIGNAL);
+        if (sent > 0) to.carried += sent;
+        if (sent < count) break;
+      }
+    }
+    resetBy(to);
+  }
+
+  /** @param sent what the kernel took of `count` octets in `current`, -1: see errno. @returns whether `to` is still there */
+  function keep(from: EpollSocket, to: EpollSocket, count: number, sent: number): boolean {
+    if (sent < 0) {
+      const error = errno();
+      if (error !== EAGAIN && error !== EINTR) {
+        lost(to);
+        return false;
+      }
+      if (error === EINTR) again(from);
+      sent = 0;
+    }
+    from.carried += sent;
+    from.pending = current;
+    from.pendingAt = sent;
+    from.pendingOctets = count - sent;
+    current = buffers.take();
+    return true;
+  }
+
+  /** The peer gets the FIN that came from `from`, after all octets. */
+  function handOnEnd(from: EpollSocket): void {
+    const to = from.peer!;
+    const relay = from.relay!;
+    from.isHandedOn = true;
+    if (to.isHandedOn) finish(relay, "closed");
+    else {
+      sockets.endWriting(to.descriptor);
+      limits(relay);
+    }
+  }
+
+  /** Reads from `from` and writes to its peer until there is nothing more, or the peer takes no more. */
+  function pump(from: EpollSocket): void {
+    const to = from.peer!;
+    const relay = from.relay!;
+    for (let reads = 0; from.pendingOctets === 0; reads++) {
+      if (reads === READS_PER_TURN) {
+        again(from);
+        return;
+      }
+      const count = recv(from.descriptor, current.address, BUFFER_OCTETS, 0);
+      if (count > 0) {
+        relay.activeMs = nowMs();
+        const sent = send(to.descriptor, current.address, count, MSG_NOSIGNAL);
+        if (sent === count) from.carried += count;
+        else if (!keep(from, to, count, sent)) return;
+        if (relay.firstOctet !== undefined && from === relay.upstream) {
+          tellFirstOctet(relay);
+          if (relay.reason !== undefined) return;
+        }
+        if (count < BUFFER_OCTETS && !from.readsToEnd) {
+          from.isReadable = false;
+          return;
+        }
+        continue;
+      }
+      if (count === 0) {
+        from.isReadable = false;
+        from.hasEnded = true;
+        handOnEnd(from);
+        return;
+      }
+      const error = errno();
+      if (error === EINTR) continue;
+      if (error === EAGAIN) {
+        from.isReadable = false;
+        from.readsToEnd = false;
+      } else resetBy(from);
+      return;
+    }
+  }
+
+  /** Sends what the peer of `from` did not take before. */
+  function flush(from: EpollSocket): void {
+    const to = from.peer!;
+    const pending = from.pending!;
+    const sent = send(to.descriptor, pending.address + from.pendingAt, from.pendingOctets, MSG_NOSIGNAL);
+    if (sent < 0) {
+      const error = errno();
+      if (error === EINTR) again(from);
+      else if (error !== EAGAIN) lost(to);
+      return;
+    }
+    from.relay!.activeMs = nowMs();
+    from.carried += sent;
+    from.pendingAt += sent;
+    from.pendingOctets -= sent;
+    if (from.pendingOctets > 0) return;
+    buffers.give(pending);
+    from.pending = undefined;
+    proceed(from);
+  }
+
+  /** Nothing of `from` waits to be sent. */
+  function proceed(from: EpollSocket): void {
+    if (from.wasReset) resetBy(from);
+    else if (from.hasEnded) {
+      if (!from.isHandedOn) handOnEnd(from);
+    } else if (from.isReadable) pump(from);
+  }
+
+  return {
+    event(socket, events) {
+      const relay = socket.relay!;
+      if ((events & EPOLLERR) !== 0 && (socket.hasEnded || socket.pendingOctets > 0)) {
+        // Reading would not tell, or not yet.
+        if (sockets.errorOf(socket.descriptor) !== 0) {
+          resetBy(socket);
+          return;
+        }
+      }
+      if ((events & EPOLLOUT) !== 0 && socket.peer!.pendingOctets > 0) {
+        flush(socket.peer!);
+        if (relay.reason !== undefined) return;
+      }
+      noteReadable(socket, events);
+      if (socket.isReadable && !socket.hasEnded && socket.pendingOctets === 0) pump(socket);
+    },
+    resume(from) {
+      const relay = from.relay!;
+      if (from.pendingOctets === 0) return proceed(from);
+      flush(from);
+      if (relay.reason === undefined && relay.firstOctet !== undefined && relay.upstream === from)
+        tellFirstOctet(relay);
+    },
+    close() {
+      buffers.give(current);
+    },
+  };
+}

@@ -1,0 +1,128 @@
+/**
+ * What the driver knows of one socket. There is one object for each socket, none for an event.
+ *
+ * Owns:    the fields. `system.ts` opens and ends sockets, `preamble.ts` and `pump.ts` read and write them.
+ * Never:   calls the system.
+ * @module
+ */
+import type { ReadEnd, RelayEnd, RelayReason, TcpAddress, TcpConn } from "#l4/tcp/driver.ts";
+import type { NativeBuffer } from "#l4/tcp/epoll/buffers.ts";
+import type { WheelEntry } from "#l4/tcp/epoll/wheel.ts";
+
+/** What a socket is doing, and so what its events and its time-out mean. */
+export const DOING = {
+  nothing: 0,
+  listening: 1,
+  resting: 2,
+  connecting: 3,
+  reading: 4,
+  relaying: 5,
+  closed: 6,
+} as const;
+export type Doing = (typeof DOING)[keyof typeof DOING];
+
+export type Look = (octets: Uint8Array | undefined, why: ReadEnd | undefined) => number;
+
+/** What a socket asks of the driver that it belongs to. */
+export type SocketOwner = {
+  read(socket: EpollSocket, options: { readonly maxOctets: number; readonly timeoutMs: number }, look: Look): void;
+  end(socket: EpollSocket, isReset: boolean): void;
+  nameOf(socket: EpollSocket): TcpAddress;
+};
+
+/** Two sockets whose octets are handed to each other. */
+export type EpollRelay = {
+  readonly client: EpollSocket;
+  readonly upstream: EpollSocket;
+  readonly idleMs: number;
+  readonly halfCloseMs: number;
+  /** Steady ms; Infinity: never. */
+  readonly endsAtMs: number;
+  /** When an octet moved last, either way. */
+  activeMs: number;
+  readonly done: (end: RelayEnd) => void;
+  /** Undefined once it was called. */
+  firstOctet: (() => void) | undefined;
+  /** Why it is over. */
+  reason: RelayReason | undefined;
+};
+
+export class EpollSocket implements TcpConn, WheelEntry {
+  readonly #owner: SocketOwner;
+  readonly descriptor: number;
+  /** Place in the driver's table, and how many had it before. */
+  readonly slot: number;
+  readonly generation: number;
+  readonly remote: TcpAddress;
+  #local: TcpAddress | undefined;
+  doing: Doing;
+
+  /** There may be octets, an end or an error to read: edge-triggered epoll says so once. */
+  isReadable = false;
+  /** Reading must go on until there is nothing more: a short read may be followed by an end, an error, or urgent data. */
+  readsToEnd = false;
+  /** The peer sent its FIN, and all before it was read. */
+  hasEnded = false;
+  wasReset = false;
+  /** It waits for its turn in the driver's list. */
+  isQueued = false;
+
+  /** Octets that were read before the relay and not consumed. */
+  rest: Uint8Array | undefined;
+  /** How much of `rest` this look has seen. */
+  shownOctets = 0;
+  look: Look | undefined;
+  maxOctets = 0;
+  /** Of a connect or a read, steady ms. */
+  dueMs = 0;
+  /** Gets the outcome of a connect. */
+  connected: ((error: number) => void) | undefined;
+  /** Of listeners: takes up to so many that wait. */
+  accept: ((limit: number) => void) | undefined;
+
+  relay: EpollRelay | undefined;
+  peer: EpollSocket | undefined;
+  /** Octets of this socket that the peer's kernel took; negative while a head of ours is on its way. */
+  carried = 0;
+  /** What was read from this socket and the peer did not take yet: `pendingOctets` from `pendingAt` on. */
+  pending: NativeBuffer | undefined;
+  pendingAt = 0;
+  pendingOctets = 0;
+  /** All of this socket's octets were sent to the peer, and a FIN after them. */
+  isHandedOn = false;
+
+  bucket = -1;
+  next: WheelEntry | undefined;
+  previous: WheelEntry | undefined;
+
+  /** @param local undefined: the kernel is asked when somebody wants to know */
+  constructor(
+    owner: SocketOwner,
+    descriptor: number,
+    place: { readonly slot: number; readonly generation: number },
+    names: { readonly remote: TcpAddress; readonly local: TcpAddress | undefined },
+    doing: Doing,
+  ) {
+    this.#owner = owner;
+    this.descriptor = descriptor;
+    this.slot = place.slot;
+    this.generation = place.generation;
+    this.remote = names.remote;
+    this.#local = names.local;
+    this.doing = doing;
+  }
+
+  get local(): TcpAddress {
+    this.#local ??= this.#owner.nameOf(this);
+    return this.#local;
+  }
+  read(options: { readonly maxOctets: number; readonly timeoutMs: number }, look: Look): void {
+    this.#owner.read(this, options, look);
+  }
+  close(): void {
+    this.#owner.end(this, false);
+  }
+  reset(): void {
+    this.#owner.end(this, true);
+  }
+}
