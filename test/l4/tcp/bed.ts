@@ -26,10 +26,19 @@ export function bindTcp(host = "127.0.0.1", port = 0): { fd: number; port: numbe
   return { fd: socket.fd(), port: (socket.address() as AddressInfo).port };
 }
 
-/** Resolves once `holds` does. Nothing tells of it by an event, so it is asked again and again. */
+/** Resolves once `holds` does. Nothing tells of it by an event, so it is asked again and again; not for ever. */
 export async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(2);
+  for (let asked = 0; !holds(); asked++) {
+    assert.ok(asked < 10_000, `never came to hold: ${String(holds)}`);
+    await sleep(2);
+  }
 }
+/** Resolves when a socket is closed, in whichever way. */
+export const closed = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    if (socket.closed) resolve();
+    else socket.on("close", () => resolve());
+  });
 
 /** Resolves with the value once it has not changed for a while. */
 export async function settled(read: () => number): Promise<number> {
@@ -176,6 +185,8 @@ export type Bed = {
   relay(client: TcpConn, upstream: TcpConn, options?: Partial<RelayOptions>): Omit<Relayed, "client" | "server">;
   relayed(options?: Partial<RelayOptions>, host?: string): Promise<Relayed>;
   close(): Promise<void>;
+  /** After a failure: leaves nothing that keeps the process alive. */
+  abandon(): void;
 };
 
 export function createBed(driver: TcpDriver): Bed {
@@ -261,6 +272,11 @@ export function createBed(driver: TcpDriver): Bed {
       for (const socket of sockets) socket.destroy();
       for (const server of servers) server.close();
       await until(() => driver.open() === 0);
+      driver.close();
+    },
+    abandon() {
+      for (const socket of sockets) socket.destroy();
+      for (const server of servers) server.close();
       driver.close();
     },
   };

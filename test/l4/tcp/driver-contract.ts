@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import test, { type TestContext } from "node:test";
 import type { ReadEnd, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
-import { type Bed, createBed, openBlackHole, type Peer, pattern, settled, until } from "./bed.ts";
+import { type Bed, closed, createBed, openBlackHole, type Peer, pattern, settled, until } from "./bed.ts";
 
 const MIB = 1024 * 1024;
 /** What kernels hold for both sockets of one direction (4 MiB to send, 6 MiB received, twice), and no more than 12 MiB of ours. */
@@ -42,6 +42,7 @@ export function driverContract(name: string, create: () => TcpDriver): void {
   const check = (title: string, run: (bed: Bed, t: TestContext) => Promise<void>): void => {
     test(`${name} ${title}`, { timeout: 60_000 }, async (t) => {
       const bed = createBed(create());
+      t.after(bed.abandon);
       await run(bed, t);
       await bed.close();
     });
@@ -149,8 +150,12 @@ export function driverContract(name: string, create: () => TcpDriver): void {
     await client.ending;
     const other = await bed.accepted();
     other.client.socket.resetAndDestroy();
-    await once(other.client.socket, "close");
+    await closed(other.client.socket);
     other.conn.close();
+    const third = await bed.accepted();
+    third.conn.close();
+    third.conn.reset();
+    await third.client.ending;
   });
   check("takes what waits in the accept queue when a listener closes, and lets connections live", async (bed) => {
     const listener = bed.listen();
@@ -431,14 +436,14 @@ export function driverContract(name: string, create: () => TcpDriver): void {
       await relayed[first].received(500_000);
       relayed[first].socket.destroy();
       assert.equal((await relayed.end).reason, first === "client" ? "client-reset" : "upstream-reset");
-      await once(socket, "close");
+      await closed(socket);
       assert.equal(relayed.calls.done, 1);
     });
   }
   check("hands on a RST that came before the relay", async (bed) => {
     const [front, back] = [await bed.accepted(), await bed.upstream()];
     front.client.socket.resetAndDestroy();
-    await once(front.client.socket, "close");
+    await closed(front.client.socket);
     const { end } = bed.relay(front.conn, back.conn);
     assert.equal(await back.server.ending, "reset");
     assert.equal((await end).reason, "client-reset");
@@ -494,6 +499,16 @@ export function driverContract(name: string, create: () => TcpDriver): void {
     assert.deepEqual([await client.ending, await server.ending], ["reset", "reset"]);
     relay.stop();
     assert.equal(calls.done, 1);
+  });
+  check("stops relays in whatever turn they hand on an end", async (bed) => {
+    for (let turns = 0; turns < 12; turns++) {
+      const { client, server, relay, end } = await bed.relayed();
+      client.socket.end("x");
+      for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+      relay.stop();
+      assert.equal((await end).reason, "stopped");
+      await Promise.all([closed(client.socket), server.ending]);
+    }
   });
   check("stops a relay that is stuck in a slow reader", async (bed) => {
     const { client, server, relay, end } = await bed.relayed();

@@ -1,0 +1,149 @@
+/**
+ * A socket of node:net as the L4 engine sees it before it is relayed, and the events that it hands to its relay after that.
+ *
+ * Owns:    the socket and what came in and was not consumed. Handlers are attached once per socket, in the tick in which
+ *          it was made: an `error` without a listener ends the process.
+ * Reads:   only while somebody asked (`read`, relay). A paused stream holds 64 KiB at most.
+ * @module
+ */
+import type { Socket } from "node:net";
+import type { ReadEnd, TcpAddress, TcpConn } from "#l4/tcp/driver.ts";
+import type { TimerWheel, WheelEntry } from "#l4/tcp/timer-wheel.ts";
+
+/** What takes over the events of a socket. */
+export type ConnOwner = {
+  onData(from: NetConn, chunk: Buffer): void;
+  onEnd(from: NetConn): void;
+  onDrain(to: NetConn): void;
+  onFault(conn: NetConn): void;
+  onClose(conn: NetConn): void;
+};
+
+type Look = Parameters<TcpConn["read"]>[1];
+
+export class NetConn implements TcpConn, WheelEntry {
+  /** Where plain octets come and go: the TCP socket, or the TLS one on top of it. */
+  socket: Socket;
+  readonly remote: TcpAddress;
+  /** Came in and was not consumed. */
+  held: Buffer | undefined;
+  /** The peer ended its half, and all before that was seen. */
+  isEnded = false;
+  isBroken = false;
+  owner: ConnOwner | undefined;
+  dueTick = -1;
+
+  readonly #tcp: Socket;
+  readonly #wheel: TimerWheel;
+  #local: TcpAddress | undefined;
+  #look: Look | undefined;
+  #maxOctets = 0;
+
+  /** @param socket paused */
+  constructor(socket: Socket, remote: TcpAddress, wheel: TimerWheel) {
+    this.#tcp = socket;
+    this.#wheel = wheel;
+    this.socket = socket;
+    this.remote = remote;
+    this.#attach(socket);
+  }
+
+  #attach(socket: Socket): void {
+    socket.on("data", (chunk: Buffer) => {
+      if (this.owner !== undefined) this.owner.onData(this, chunk);
+      else this.#hold(chunk);
+    });
+    socket.on("end", () => {
+      this.isEnded = true;
+      if (this.owner !== undefined) this.owner.onEnd(this);
+      else this.#endRead("ended");
+    });
+    socket.on("error", () => this.#break());
+    socket.on("drain", () => this.owner?.onDrain(this));
+    socket.on("close", () => {
+      this.owner?.onClose(this);
+    });
+  }
+
+  #break(): void {
+    this.isBroken = true;
+    if (this.owner !== undefined) this.owner.onFault(this);
+    else this.#endRead("reset");
+  }
+
+  /** Puts another socket in place of the one that it stands on: from now on octets go through that. */
+  replaceSocket(socket: Socket): void {
+    this.socket = socket;
+    this.#attach(socket);
+  }
+  get tcp(): Socket {
+    return this.#tcp;
+  }
+
+  get local(): TcpAddress {
+    this.#local ??= { address: this.#tcp.localAddress ?? "", port: this.#tcp.localPort ?? 0 };
+    return this.#local;
+  }
+
+  read(options: { readonly maxOctets: number; readonly timeoutMs: number }, look: Look): void {
+    this.#look = look;
+    this.#maxOctets = options.maxOctets;
+    this.#wheel.start(this, options.timeoutMs);
+    if (this.held !== undefined || this.isEnded || this.isBroken) process.nextTick(() => this.#showHeld(look));
+    else this.socket.resume();
+  }
+
+  #hold(chunk: Buffer): void {
+    this.held = this.held === undefined ? chunk : Buffer.concat([this.held, chunk]);
+    if (this.#look !== undefined) this.#show(this.#look);
+  }
+
+  #showHeld(look: Look): void {
+    if (this.#look !== look) return; // ended in the meantime
+    if (this.held !== undefined) this.#show(look);
+    if (this.#look !== look) return;
+    if (this.isBroken) this.#endRead("reset");
+    else if (this.isEnded) this.#endRead("ended");
+    else this.socket.resume();
+  }
+
+  #show(look: Look): void {
+    const held = this.held!;
+    const consumed = look(held.length > this.#maxOctets ? held.subarray(0, this.#maxOctets) : held, undefined);
+    if (this.#look !== look) return; // the look has ended the conn
+    if (consumed >= 0) {
+      this.held = consumed < held.length ? held.subarray(consumed) : undefined;
+      this.#stopRead();
+    } else if (held.length >= this.#maxOctets) this.#endRead("too-long");
+  }
+
+  #endRead(why: ReadEnd): void {
+    const look = this.#look;
+    this.#stopRead();
+    look?.(undefined, why);
+  }
+  #stopRead(): void {
+    if (this.#look === undefined) return;
+    this.#look = undefined;
+    this.#wheel.stop(this);
+    this.socket.pause();
+  }
+  onDue(): void {
+    this.#endRead("timeout");
+  }
+
+  close(): void {
+    this.#stopRead();
+    this.socket.destroySoon();
+  }
+
+  reset(): void {
+    this.#stopRead();
+    const { socket } = this;
+    if (this.#tcp.destroyed) return;
+    // While a FIN is on its way out libuv refuses to reset (UV_EINVAL), and Node would lose the handle: one turn later.
+    if (socket.writableEnded && !socket.writableFinished && socket.writableLength === 0 && !socket.destroyed)
+      socket.once("finish", () => this.reset());
+    else this.#tcp.resetAndDestroy();
+  }
+}
