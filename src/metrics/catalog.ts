@@ -5,29 +5,9 @@
  * Rules:   Prometheus naming: base units in the name, `_total` on counters.
  * @module
  */
+import { BALANCER_METRICS } from "#metrics/catalog-balancer.ts";
+import { counter, gauge, type Metric } from "#metrics/metric.ts";
 import type { DnsCounter } from "#state/counters.ts";
-
-export type Metric = {
-  readonly type: "counter" | "gauge" | "histogram";
-  readonly unit: string;
-  readonly help: string;
-  readonly labels: readonly string[];
-  /** Upper bounds of a histogram's buckets, in its unit. */
-  readonly buckets?: readonly number[];
-};
-
-const counter = (unit: string, help: string, labels: readonly string[] = []): Metric => ({
-  type: "counter",
-  unit,
-  help,
-  labels,
-});
-const gauge = (unit: string, help: string, labels: readonly string[] = []): Metric => ({
-  type: "gauge",
-  unit,
-  help,
-  labels,
-});
 
 const TRANSITION_LABELS = "target from to cause".split(" ");
 
@@ -141,6 +121,8 @@ export const METRICS = {
     "Time until each override ends by itself; +Inf where it has no end",
     ["id", "target", "verb", "owner"],
   ),
+
+  ...BALANCER_METRICS,
 
   // Configuration and databases
   rhumb_config_epoch: gauge("epoch", "Epoch of the configuration's generation"),

@@ -9,7 +9,9 @@ import { readdirSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Clock } from "#base/clock.ts";
-import { DNS_SLOTS, METRICS, type Metric, type MetricName } from "#metrics/catalog.ts";
+import { DNS_SLOTS, METRICS, type MetricName } from "#metrics/catalog.ts";
+import type { Metric } from "#metrics/metric.ts";
+import { type BalancerSource, isTotal, readBalancer } from "#metrics/read-balancer.ts";
 import type { ClientMap } from "#state/client-map.ts";
 import { DNS_COUNTERS } from "#state/counters.ts";
 import type { RhumbEvent } from "#state/events.ts";
@@ -48,6 +50,8 @@ export type MetricSources = {
   /** Undefined before DNS is answered. */
   readonly engine?: () => { readonly name: string; readonly why: string } | undefined;
   readonly build?: () => { readonly version: string };
+  /** Undefined without the role. */
+  readonly balancer?: () => BalancerSource | undefined;
 };
 
 /** Rarely enough to cost nothing beside answering: no query waits for the main thread. */
@@ -217,6 +221,9 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
       readSteering();
       readHealth();
       readHealthStats();
+      const balancer = sources.balancer?.();
+      if (balancer)
+        readBalancer(balancer, (name, value, labels) => (isTotal(name) ? setTotal : set)(name, value, labels));
       readRest();
       readProcess();
       return { contentType: registry.contentType, text: await registry.metrics() };

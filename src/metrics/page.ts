@@ -1,5 +1,6 @@
 /** The text of `docs/metrics.md`, made from the catalog; a test holds the file to it. @module */
-import { METRICS, type Metric } from "#metrics/catalog.ts";
+import { METRICS } from "#metrics/catalog.ts";
+import type { Metric } from "#metrics/metric.ts";
 
 export function metricsPage(): string {
   const rows = Object.entries<Metric>(METRICS).map(

@@ -1,0 +1,114 @@
+/**
+ * Metrics of the balancer: names, help, and which counter of a worker feeds which.
+ * @module
+ */
+import { counter, gauge, type Metric } from "#metrics/metric.ts";
+import type { BackendCounter } from "#state/backend-table.ts";
+import type { ListenerCounter } from "#state/counters.ts";
+
+const BACKEND = ["pool", "backend"];
+
+export const BALANCER_METRICS = {
+  rhumb_listener_connections: gauge("connections", "Connections (UDP: sessions) now", ["listener"]),
+  rhumb_listener_accepted_total: counter("connections", "Connections accepted, sessions begun", ["listener"]),
+  rhumb_listener_refused_total: counter(
+    "connections",
+    "Connections that got no backend, by reason: access, limit, client_limit, preamble, route, handshake, no_backend, queue_full, queue_timeout, retry_budget, connect",
+    ["listener", "reason"],
+  ),
+  rhumb_listener_ended_total: counter(
+    "connections",
+    "Relayed connections by how they ended: closed, client_reset, upstream_reset, idle, lifetime, stopped (drained or shut down), evicted",
+    ["listener", "reason"],
+  ),
+  rhumb_listener_retries_total: counter("tries", "Connects to another backend after one had failed", ["listener"]),
+  rhumb_listener_octets_total: counter("octets", "Octets relayed", ["listener", "direction"]),
+  rhumb_listener_datagrams_total: counter("datagrams", "UDP datagrams relayed or dropped", ["listener", "direction"]),
+  rhumb_backend_up: gauge("bool", "1 when the backend gets new connections: active", BACKEND),
+  rhumb_backend_state: gauge(
+    "enum",
+    "State: 1 active, 2 unknown, 3 drain, 4 maint, 5 down, 6 ejected by its failures",
+    BACKEND,
+  ),
+  rhumb_backend_weight: gauge("weight", "Weight now, with slow start and a partial drain", BACKEND),
+  rhumb_backend_active_connections: gauge("connections", "Connections (UDP: sessions) now", BACKEND),
+  rhumb_backend_connections_total: counter("connections", "Connections that came about, sessions begun", BACKEND),
+  rhumb_backend_failures_total: counter("connections", "Failed connections: refused, timeout, error, reset", [
+    ...BACKEND,
+    "reason",
+  ]),
+  rhumb_backend_retries_total: counter("tries", "Tries that went on to another backend", BACKEND),
+  rhumb_backend_connect_seconds_total: counter(
+    "seconds",
+    "Time spent to connect; divided by the connections it is the mean",
+    BACKEND,
+  ),
+  rhumb_backend_octets_total: counter("octets", "Octets relayed", [...BACKEND, "direction"]),
+  rhumb_backend_datagrams_total: counter("datagrams", "UDP datagrams relayed", [...BACKEND, "direction"]),
+  rhumb_pool_panic: gauge("bool", "1 while health is ignored because too few backends are healthy", ["pool"]),
+  rhumb_pool_queue_depth: gauge("connections", "Connections that wait for a place", ["pool"]),
+  rhumb_pool_backends: gauge("backends", "Backends by state", ["pool", "state"]),
+  rhumb_balancer_workers: gauge("workers", "Worker threads that serve", ["kind"]),
+  rhumb_balancer_engine_info: gauge("info", "Always 1; the labels say how plain TCP is relayed, and why so", [
+    "engine",
+    "why",
+  ]),
+} as const satisfies Record<string, Metric>;
+export type BalancerMetricName = keyof typeof BALANCER_METRICS;
+
+type Slot = {
+  readonly metric: BalancerMetricName;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** What the counter is divided by to get the metric's unit. */
+  readonly per?: number;
+};
+const refused = (reason: string): Slot => ({ metric: "rhumb_listener_refused_total", labels: { reason } });
+const ended = (reason: string): Slot => ({ metric: "rhumb_listener_ended_total", labels: { reason } });
+const failed = (reason: string): Slot => ({ metric: "rhumb_backend_failures_total", labels: { reason } });
+
+/** A counter without a row here breaks the build; null: it is no metric by itself. */
+export const LISTENER_SLOTS: Readonly<Record<ListenerCounter, Slot | null>> = {
+  active: { metric: "rhumb_listener_connections" },
+  accepted: { metric: "rhumb_listener_accepted_total" },
+  refused_access: refused("access"),
+  refused_limit: refused("limit"),
+  refused_client_limit: refused("client_limit"),
+  refused_preamble: refused("preamble"),
+  refused_route: refused("route"),
+  no_backend: refused("no_backend"),
+  queue_full: refused("queue_full"),
+  queue_timeout: refused("queue_timeout"),
+  retry_budget: refused("retry_budget"),
+  connect_failed: refused("connect"),
+  handshake_failed: refused("handshake"),
+  retries: { metric: "rhumb_listener_retries_total" },
+  closed: ended("closed"),
+  client_reset: ended("client_reset"),
+  upstream_reset: ended("upstream_reset"),
+  idle_timeout: ended("idle"),
+  lifetime_ended: ended("lifetime"),
+  stopped: ended("stopped"),
+  sessions_evicted: ended("evicted"),
+  octets_from_clients: { metric: "rhumb_listener_octets_total", labels: { direction: "from_clients" } },
+  octets_to_clients: { metric: "rhumb_listener_octets_total", labels: { direction: "to_clients" } },
+  datagrams_from_clients: { metric: "rhumb_listener_datagrams_total", labels: { direction: "from_clients" } },
+  datagrams_to_clients: { metric: "rhumb_listener_datagrams_total", labels: { direction: "to_clients" } },
+  datagrams_dropped: { metric: "rhumb_listener_datagrams_total", labels: { direction: "dropped" } },
+};
+export const BACKEND_SLOTS: Readonly<Record<BackendCounter, Slot | null>> = {
+  active: null, // of one worker; the table has the sums
+  queued: null,
+  connections: { metric: "rhumb_backend_connections_total" },
+  connect_refused: failed("refused"),
+  connect_timeout: failed("timeout"),
+  connect_error: failed("error"),
+  resets: failed("reset"),
+  retries_away: { metric: "rhumb_backend_retries_total" },
+  octets_to_backend: { metric: "rhumb_backend_octets_total", labels: { direction: "to_backend" } },
+  octets_from_backend: { metric: "rhumb_backend_octets_total", labels: { direction: "from_backend" } },
+  datagrams_to_backend: { metric: "rhumb_backend_datagrams_total", labels: { direction: "to_backend" } },
+  datagrams_from_backend: { metric: "rhumb_backend_datagrams_total", labels: { direction: "from_backend" } },
+  connect_micros: { metric: "rhumb_backend_connect_seconds_total", per: 1e6 },
+  successes: null, // inputs of outlier detection
+  failures: null,
+};
