@@ -3,31 +3,10 @@
  * @module
  */
 import { countText } from "#base/units.ts";
+import { diffBalancer } from "#config/diff-balancer.ts";
+import { byName, diffNamed, equal } from "#config/diff-named.ts";
 import type { Snapshot } from "#state/snapshot.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
-
-/** Lists of a snapshot by what their entries are called. */
-type Named = ReadonlyMap<string, unknown>;
-
-const byName = <T>(list: readonly T[], nameOf: (entry: T) => string): Named =>
-  new Map(list.map((entry) => [nameOf(entry), entry]));
-const equal = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
-
-function changedKeys(before: unknown, after: unknown): string {
-  const [old, now] = [before as Record<string, unknown>, after as Record<string, unknown>];
-  const keys = new Set([...Object.keys(old), ...Object.keys(now)]);
-  return [...keys].filter((key) => !equal(old[key], now[key])).join(", ");
-}
-
-function diffNamed(noun: string, before: Named, after: Named): string[] {
-  const lines: string[] = [];
-  for (const name of after.keys()) if (!before.has(name)) lines.push(`${noun} ${name} added`);
-  for (const [name, old] of before) {
-    if (!after.has(name)) lines.push(`${noun} ${name} removed`);
-    else if (!equal(old, after.get(name))) lines.push(`${noun} ${name} changed: ${changedKeys(old, after.get(name))}`);
-  }
-  return lines;
-}
 
 function zoneName(image: ZoneImage): string {
   const labels: string[] = [];
@@ -86,8 +65,14 @@ const DNS_LIVE_KEYS = [
 export function diffSnapshots(before: Snapshot | undefined, after: Snapshot): string[] {
   if (!before) {
     const zones = after.dns?.zones.length ?? 0;
+    const { listeners, pools } = after.balancer ?? { listeners: [], pools: [] };
     return [
-      `first configuration: ${countText(zones, "zone")}, ${countText(after.services.length, "service")}, ${countText(after.regions.length, "region")}`,
+      [
+        `first configuration: ${countText(zones, "zone")}`,
+        countText(after.services.length, "service"),
+        countText(after.regions.length, "region"),
+        ...(after.balancer ? [countText(listeners.length, "listener"), countText(pools.length, "pool")] : []),
+      ].join(", "),
     ];
   }
   const lines = [
@@ -103,8 +88,8 @@ export function diffSnapshots(before: Snapshot | undefined, after: Snapshot): st
     ),
     ...diffNamed(
       "check",
-      byName(before.health.checks, (entry) => entry.name),
-      byName(after.health.checks, (entry) => entry.name),
+      byName(toldChecks(before, after), (entry) => entry.name),
+      byName(toldChecks(after, before), (entry) => entry.name),
     ),
     ...diffNamed(
       "override",
@@ -117,6 +102,7 @@ export function diffSnapshots(before: Snapshot | undefined, after: Snapshot): st
       byName(after.notify, (entry) => entry.name),
     ),
     ...diffZones(before.dns?.zones ?? [], after.dns?.zones ?? []),
+    ...diffBalancer(before.balancer, after.balancer),
     ...diffRestart(before, after),
   ];
   const look = (what: string, old: unknown, now: unknown): void => {
@@ -130,6 +116,12 @@ export function diffSnapshots(before: Snapshot | undefined, after: Snapshot): st
   look("control.tls", before.control?.tls, after.control?.tls);
   look("control.tokens", before.control?.tokens, after.control?.tokens);
   return lines;
+}
+
+/** `web@9001` comes and goes with the backends at that port, which are told of themselves; what changes in it is told. */
+function toldChecks(snapshot: Snapshot, other: Snapshot) {
+  const known = new Set(other.health.checks.map(({ name }) => name));
+  return snapshot.health.checks.filter(({ name }) => !name.includes("@") || known.has(name));
 }
 
 /** Services as people know them: regions by name, without numbers that move when another region is added. */

@@ -49,7 +49,7 @@ export function backendKey(text: string): string {
   const endpoint = parseEndpoint(text);
   return endpoint ? endpointText(endpoint.host, endpoint.port) : text.toLowerCase();
 }
-function keyOfEntry(entry: unknown): string | undefined {
+export function backendEntryKey(entry: unknown): string | undefined {
   const text = isPlainMap(entry) ? (entry["address"] ?? entry["srv"]) : entry;
   return typeof text === "string" ? backendKey(text) : undefined;
 }
@@ -68,7 +68,7 @@ function patchBackends(list: unknown, patch: Readonly<Record<string, unknown>>):
   const value: unknown[] = [];
   const origins: (number | undefined)[] = [];
   for (const [index, entry] of (Array.isArray(list) ? list : []).entries()) {
-    const key = keyOfEntry(entry);
+    const key = backendEntryKey(entry);
     const change = key === undefined ? undefined : patches.get(key);
     if (key !== undefined) patches.delete(key);
     if (change === null) continue;
@@ -123,14 +123,14 @@ export function overlaidRoot(source: YamlSource, patch: PoolsPatch | undefined):
   const file = isPlainMap(root["balancer"]["pools"]) ? root["balancer"]["pools"] : {};
   const { pools, moved } = patchPools(root["balancer"]["pools"], patch);
   const isApi = (pool: string, path: Path): boolean => {
-    const change = patch[pool];
+    const change = Object.hasOwn(patch, pool) ? patch[pool] : undefined;
     if (change === undefined) return false;
     if (!Object.hasOwn(file, pool) || !isPlainMap(change)) return true;
     const key = path[3];
     if (key === undefined || !Object.hasOwn(change, String(key))) return false;
     const list = moved.get(pool);
     if (key !== "backends" || !list || path[4] === undefined) return true;
-    const entry = keyOfEntry((list.value as unknown[])[Number(path[4])]);
+    const entry = backendEntryKey((list.value as unknown[])[Number(path[4])]);
     return list.origins[Number(path[4])] === undefined || (entry !== undefined && isPatchedBackend(patch, pool, entry));
   };
   return {
@@ -152,7 +152,7 @@ export function isInFile(root: unknown, pool: string, key?: string): boolean {
   const pools = isPlainMap(balancer) ? balancer["pools"] : undefined;
   const entry = isPlainMap(pools) ? pools[pool] : undefined;
   if (key === undefined || !isPlainMap(entry)) return entry !== undefined;
-  return Array.isArray(entry["backends"]) && entry["backends"].some((one) => keyOfEntry(one) === key);
+  return Array.isArray(entry["backends"]) && entry["backends"].some((one) => backendEntryKey(one) === key);
 }
 
 /** The overlay with one more change of a pool; `null` for `settings` takes back what the overlay said of it. */
