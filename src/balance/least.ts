@@ -12,6 +12,7 @@
 import type { Algorithm, Members } from "#balance/algorithm.ts";
 import { createAvailable, indexesBefore, loadOf, shareOf } from "#balance/available.ts";
 import { createLatencies, DECAY_MS } from "#balance/latency.ts";
+import { spreadPhase } from "#balance/smooth.ts";
 import { createTournament } from "#balance/tournament.ts";
 
 const CHECKS = 8;
@@ -84,6 +85,7 @@ function createLeast(
   let turns = new Float64Array(0);
   /** The turn of the last pick. */
   let turnNow = 0;
+  let arrivals = 0;
   let lastMs = 0;
   let cursor = 0;
 
@@ -97,8 +99,7 @@ function createLeast(
     available.refresh(members);
     for (let index = 0; index < members.size; index++) {
       const share = shareOf(members, index, isWeighted);
-      // Who is new or back waits for half a turn.
-      if (share > 0 && shares[index] === 0) turns[index] = turnNow + 0.5 / share;
+      if (share > 0 && shares[index] === 0) turns[index] = turnNow + spreadPhase(arrivals++) / share;
       shares[index] = share;
       tree.put(index, share > 0 ? cost(index) : Number.POSITIVE_INFINITY, turns[index]!);
     }

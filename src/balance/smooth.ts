@@ -3,8 +3,8 @@
  *
  * Up to `SCAN_LIMIT` members this is nginx's smooth weighted round robin (`ngx_http_upstream_get_peer`): every member's
  * credit grows by its weight, the greatest is picked and pays the sum; weights 5, 1, 1 give `a a b a c a a`. It looks at
- * every member at every pick. Above, the member with the earliest deadline is picked: its k-th turn is due at (k − ½) /
- * weight. That is a tournament tree, O(log n), and as even, but in another order where turns are due at the same time.
+ * every member at every pick. Above, the member with the earliest deadline is picked: its k-th turn is due at (k + its phase) /
+ * weight, where phases are spread over [0, 1) as evenly as they come (`spreadPhase`). That is a tournament tree, O(log n).
  * The two cost the same at about `SCAN_LIMIT` members (bench/balance.ts).
  *
  * Both are exact: with whole weights, each cycle of as many picks as the sum of the weights gives every member its weight.
@@ -16,6 +16,9 @@ import { createAvailable, createMarks, indexesBefore, shareOf } from "#balance/a
 import { createTournament } from "#balance/tournament.ts";
 
 export const SCAN_LIMIT = 64;
+
+/** Multiples of the golden ratio, which never crowd (Weyl), in steps of 2^-20: sums with whole numbers stay exact. */
+export const spreadPhase = (arrival: number): number => (Math.imul(arrival, 0x9e3779b1) >>> 12) / 0x10_0000;
 
 /** @param isWeighted false: all weights count as 1, times what slow start leaves of a member */
 export function createSmooth(options: AlgorithmOptions, isWeighted = true): Algorithm {
@@ -93,6 +96,7 @@ function createDeadlines(isWeighted: boolean): Algorithm {
   /** Deadline of the last pick. */
   let nowCycle = 0;
   let nowPart = 0;
+  let arrivals = 0;
 
   /** Carries whole cycles over from the phase, and tells the tree (without its root). */
   function settle(index: number): void {
@@ -113,8 +117,9 @@ function createDeadlines(isWeighted: boolean): Algorithm {
         tree.put(index, Number.POSITIVE_INFINITY, 0);
         continue;
       }
-      // What was left until its turn, as part of a turn, stays; who is new or back waits for half a turn.
-      const left = before > 0 ? (cycles[index]! - nowCycle - nowPart) * before + phases[index]! : 0.5;
+      // What was left until its turn, as part of a turn, stays.
+      const left =
+        before > 0 ? (cycles[index]! - nowCycle - nowPart) * before + phases[index]! : spreadPhase(arrivals++);
       cycles[index] = nowCycle;
       phases[index] = Math.max(0, nowPart * share + left);
       settle(index);
