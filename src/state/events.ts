@@ -22,9 +22,12 @@ export const EVENT_KINDS = [
   "engine.started",
   "engine.worker-restarted",
   "engine.stopped",
+  "engine.hand-over",
+  "kernel.fault",
   "clock.skew",
   "store.fault",
   "query-log.fault",
+  "names.fault",
   "notify.test",
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
