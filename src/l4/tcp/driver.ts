@@ -9,6 +9,7 @@
  * Units:   steady ms, µs where the name says so, octets.
  * @module
  */
+import type { SecureContext } from "node:tls";
 
 export type TcpAddress = { readonly address: string; readonly port: number };
 
@@ -19,9 +20,9 @@ export type TcpConn = {
   readonly local: TcpAddress;
   /**
    * Shows all octets that came and were not consumed, at once where some are there, and again when more come; never more
-   * than `maxOctets`. The look returns how many it consumes to end the reading (0 and more), or -1 to see more. What is not consumed is
-   * relayed first. `undefined` instead of octets: the peer ended, was reset, sent `maxOctets` without an end, or
-   * `timeoutMs` is over; then there is no further call.
+   * than `maxOctets`. The look returns how many it consumes to end the reading (0 and more), or -1 to see more. What is
+   * not consumed is relayed first. `undefined` instead of octets: the peer ended, was reset, sent `maxOctets` without an
+   * end, or `timeoutMs` is over; then there is no further call, nor after another `read` or a relay has begun.
    */
   read(
     options: { readonly maxOctets: number; readonly timeoutMs: number },
@@ -62,9 +63,20 @@ export type Relay = {
 };
 
 export type DriverListener = {
-  /** Takes what waits in the accept queue, then closes the socket. Connections live on. */
-  close(): void;
+  /** Takes what waits in the accept queue, then closes the socket, then calls `closed`. Connections live on. */
+  close(closed?: () => void): void;
 };
+
+/** How a TLS client is met. */
+export type TlsTerms = {
+  /** The certificate for a name; in the usual case the name is what the client sent, unchecked. Does not throw. */
+  choose(serverName: string | undefined): SecureContext;
+  /** Offered by ALPN, in the order of preference; a client that offers others alone is refused (RFC 7301 §3.2). Empty: none. */
+  readonly alpn: readonly string[];
+  readonly timeoutMs: number;
+};
+/** What came of a handshake. */
+export type TlsAgreement = { readonly serverName: string | undefined; readonly alpn: string | undefined };
 
 export type TcpDriver = {
   /**
@@ -85,6 +97,12 @@ export type TcpDriver = {
     done: (end: RelayEnd) => void,
     firstOctet: () => void,
   ): Relay;
+  /**
+   * Does the handshake with a client (TLS 1.2 or 1.3); what was read of the conn and not consumed belongs to it. From then
+   * on the conn shows and takes plain octets. Only of drivers that can. `done` comes once, with undefined where the
+   * handshake failed; the conn is ended then.
+   */
+  startTls?(client: TcpConn, terms: TlsTerms, done: (agreement: TlsAgreement | undefined) => void): void;
   /** Sockets of all kinds that it holds. */
   open(): number;
   /** Resets everything that is left. */

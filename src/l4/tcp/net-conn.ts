@@ -38,6 +38,7 @@ export class NetConn implements TcpConn, WheelEntry {
   #local: TcpAddress | undefined;
   #look: Look | undefined;
   #maxOctets = 0;
+  #isLetGo = false;
 
   /** @param socket paused */
   constructor(socket: Socket, remote: TcpAddress, wheel: TimerWheel) {
@@ -109,22 +110,27 @@ export class NetConn implements TcpConn, WheelEntry {
 
   #show(look: Look): void {
     const held = this.held!;
+    this.#look = undefined; // the look may end the conn, or begin another read
     const consumed = look(held.length > this.#maxOctets ? held.subarray(0, this.#maxOctets) : held, undefined);
-    if (this.#look !== look) return; // the look has ended the conn
+    const isReplaced = this.#look !== undefined;
     if (consumed >= 0) {
       this.held = consumed < held.length ? held.subarray(consumed) : undefined;
-      this.#stopRead();
-    } else if (held.length >= this.#maxOctets) this.#endRead("too-long");
+      if (!isReplaced) this.stopRead();
+    } else if (!isReplaced && !this.#isLetGo) {
+      this.#look = look;
+      if (held.length >= this.#maxOctets) this.#endRead("too-long");
+    }
   }
 
   #endRead(why: ReadEnd): void {
     const look = this.#look;
-    this.#stopRead();
+    this.stopRead();
     look?.(undefined, why);
   }
-  #stopRead(): void {
-    if (this.#look === undefined) return;
+  /** Ends a read that is under way, without a further look. */
+  stopRead(): void {
     this.#look = undefined;
+    if (this.dueTick < 0) return; // there was none
     this.#wheel.stop(this);
     this.socket.pause();
   }
@@ -133,12 +139,14 @@ export class NetConn implements TcpConn, WheelEntry {
   }
 
   close(): void {
-    this.#stopRead();
+    this.#isLetGo = true;
+    this.stopRead();
     this.socket.destroySoon();
   }
 
   reset(): void {
-    this.#stopRead();
+    this.#isLetGo = true;
+    this.stopRead();
     const { socket } = this;
     if (this.#tcp.destroyed) return;
     // While a FIN is on its way out libuv refuses to reset (UV_EINVAL), and Node would lose the handle: one turn later.

@@ -52,10 +52,10 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
     if (!server.listening) throw Object.assign(new Error(`Cannot listen on descriptor ${fd}`), { code: "EINVAL" });
     let isClosing = false;
     const listener = {
-      close() {
+      close(closed?: () => void) {
         if (isClosing) return;
         isClosing = true;
-        closeWhenQuiet();
+        closeWhenQuiet(closed);
       },
       stop() {
         isClosing = true;
@@ -64,12 +64,15 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
       },
     };
     /** Closes after a turn of the event loop that accepted nothing; what is in the queue when a socket closes is lost. */
-    function closeWhenQuiet(): void {
+    function closeWhenQuiet(closed: (() => void) | undefined): void {
       const before = accepted;
       setImmediate(() => {
         setImmediate(() => {
-          if (accepted > before && listeners.has(listener)) closeWhenQuiet();
-          else listener.stop();
+          if (accepted > before && listeners.has(listener)) closeWhenQuiet(closed);
+          else {
+            listener.stop();
+            closed?.();
+          }
         });
       });
     }

@@ -39,8 +39,10 @@ export class NetRelay implements Relay, ConnOwner, WheelEntry {
     this.#wheel = wheel;
     this.#done = done;
     this.#firstOctet = firstOctet;
-    client.owner = this;
-    upstream.owner = this;
+    for (const conn of [client, upstream]) {
+      conn.stopRead();
+      conn.owner = this;
+    }
     this.#wait();
     this.#startMs = wheel.nowMs;
     this.#lastMs = wheel.nowMs;

@@ -163,10 +163,15 @@ export function driverContract(name: string, create: () => TcpDriver): void {
     const oldConn = await listener.next();
     const clients = Array.from({ length: 20 }, () => bed.dial(listener.port));
     await new Promise<void>((resolve) => process.nextTick(resolve)); // SYNs are out: sockets connect in the next tick
-    listener.listener.close();
+    let isClosed = false;
+    listener.listener.close(() => {
+      isClosed = true;
+    });
+    assert.ok(!isClosed);
     const peers = await Promise.all(clients);
     const conns = await Promise.all(peers.map(() => listener.next()));
-    await until(() => bed.driver.open() === 21);
+    await until(() => isClosed);
+    assert.equal(bed.driver.open(), 21);
     for (const [index, conn] of [oldConn, ...conns].entries()) {
       const { server, conn: upstream } = await bed.upstream();
       bed.relay(conn, upstream);
@@ -283,6 +288,33 @@ export function driverContract(name: string, create: () => TcpDriver): void {
     for (let sent = 0; sent < 64; sent++) client.socket.write(block);
     const taken = await settled(() => client.socket.bytesWritten - client.socket.writableLength);
     assert.ok(taken < STALLED_OCTETS_MAX, `${taken} octets`);
+  });
+  check("lets the look begin another read", async (bed) => {
+    const { client, conn } = await bed.accepted();
+    client.socket.write("one two");
+    const second = new Promise<string>((resolve) => {
+      conn.read(READ, (octets) => {
+        if (octets!.length < 7) return -1;
+        void look(conn, 3, 1).then(resolve);
+        return 4;
+      });
+    });
+    assert.equal(await second, "two");
+  });
+  check("ends a read when a relay begins", async (bed) => {
+    const [front, back] = [await bed.accepted(), await bed.upstream()];
+    const seen: string[] = [];
+    front.conn.read({ ...READ, timeoutMs: 200 }, (octets, why) => {
+      seen.push(why ?? Buffer.from(octets!).toString());
+      return -1;
+    });
+    front.client.socket.write("early ");
+    await until(() => seen.length === 1);
+    const { end } = bed.relay(front.conn, back.conn, { idleMs: 500 });
+    front.client.socket.write("late");
+    assert.equal((await back.server.received(10)).toString(), "early late");
+    assert.equal((await end).reason, "idle");
+    assert.deepEqual(seen, ["early "]);
   });
   check("lets the look end the conn itself", async (bed) => {
     const { client, conn } = await bed.accepted();

@@ -95,6 +95,12 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
     nowMs: () => nowMs,
     again,
     limits: armLimits,
+    tellFirstOctet(relay) {
+      const { firstOctet } = relay;
+      relay.firstOctet = undefined;
+      hasCalledBack = true;
+      firstOctet?.();
+    },
     finish,
   });
   const preambles = createPreambles({
@@ -295,13 +301,22 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
 
   /** What comes before all that will be read: a head of ours, and octets that were read and not consumed. */
   function putFirst(from: EpollSocket, head: Uint8Array | undefined): void {
-    const parts = [head, from.rest].filter((part) => part !== undefined && part.length > 0) as Uint8Array[];
+    const headOctets = head?.length ?? 0;
+    const octets = headOctets + (from.rest?.length ?? 0);
+    if (octets > 0) {
+      from.pending = buffers.copy(octets, head, from.rest);
+      from.pendingOctets = octets;
+      from.carried = -headOctets;
+    }
     from.rest = undefined;
-    if (parts.length === 0) return;
-    from.pending = buffers.copy(parts);
-    from.pendingAt = 0;
-    from.pendingOctets = from.pending.bytes.length;
-    from.carried = -(head?.length ?? 0);
+  }
+  function join(relay: EpollRelay, socket: EpollSocket, peer: EpollSocket): void {
+    wheel.cancel(socket);
+    socket.relay = relay;
+    socket.peer = peer;
+    socket.look = undefined;
+    socket.doing = DOING.relaying;
+    again(socket);
   }
 
   return {
@@ -341,12 +356,13 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
       if (listener === undefined) throw systemError("epoll_ctl", calls.errno());
       listener.accept = (limit) => accept(listener, limit, accepted);
       return {
-        close() {
+        close(closed) {
           if (listener.doing !== DOING.listening) return;
           calledLater.push(() => {
             if (listener.doing !== DOING.listening) return;
             listener.accept!(Number.POSITIVE_INFINITY);
             if (listener.doing === DOING.listening) drop(listener, false);
+            closed?.();
           });
         },
       };
@@ -385,23 +401,13 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
         endsAtMs: lifetimeMs > 0 ? activeMs + lifetimeMs : Number.POSITIVE_INFINITY,
         activeMs,
         done,
-        firstOctet() {
-          hasCalledBack = true;
-          firstOctet();
-        },
+        firstOctet,
         reason: undefined,
       };
-      client.peer = upstream;
-      upstream.peer = client;
       putFirst(client, head);
       putFirst(upstream, undefined);
-      for (const socket of [client, upstream]) {
-        wheel.cancel(socket);
-        socket.relay = relay;
-        socket.look = undefined;
-        socket.doing = DOING.relaying;
-        again(socket);
-      }
+      join(relay, client, upstream);
+      join(relay, upstream, client);
       armLimits(relay);
       return {
         stop() {
