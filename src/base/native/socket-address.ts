@@ -20,11 +20,16 @@ export function encodeSocketAddress({ address, port }: SocketAddress): Uint8Arra
   const isIpv6 = bytes.length === 16;
   const layout = isIpv6 ? SOCKADDR_IN6 : SOCKADDR_IN;
   const encoded = new Uint8Array(layout.size);
-  const view = new DataView(encoded.buffer);
-  view.setUint16(layout.family, isIpv6 ? AF_INET6 : AF_INET, true);
-  view.setUint16(layout.port, port);
+  encoded[layout.family] = isIpv6 ? AF_INET6 : AF_INET;
+  writePort(encoded, port);
   encoded.set(bytes, layout.address);
   return encoded;
+}
+
+/** Another port for the same address. */
+export function writePort(encoded: Uint8Array, port: number): void {
+  encoded[SOCKADDR_IN.port] = port >>> 8;
+  encoded[SOCKADDR_IN.port + 1] = port;
 }
 
 /** @param octets as the kernel wrote it, from the family on */

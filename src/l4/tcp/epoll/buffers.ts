@@ -21,8 +21,8 @@ export type NativeBuffer = { readonly bytes: Uint8Array; readonly address: Addre
 export type BufferPool = {
   take(): NativeBuffer;
   give(buffer: NativeBuffer): void;
-  /** A buffer of our own with these octets, for `give` as well. */
-  copy(parts: readonly Uint8Array[]): NativeBuffer;
+  /** A buffer with these octets, one part after the other. */
+  copy(octets: number, ...parts: readonly (Uint8Array | undefined)[]): NativeBuffer;
   /** Buffers that were taken or copied and not given back. */
   held(): number;
 };
@@ -44,11 +44,12 @@ export function createBufferPool(calls: Pick<EpollCalls, "addressOf">): BufferPo
       held--;
       if (buffer.bytes.length === BUFFER_OCTETS && spares.length < SPARES_MAX) spares.push(buffer);
     },
-    copy(parts) {
+    copy(octets, ...parts) {
       held++;
-      const buffer = allocate(parts.reduce((sum, part) => sum + part.length, 0));
+      const buffer = allocate(octets);
       let at = 0;
       for (const part of parts) {
+        if (part === undefined) continue;
         buffer.bytes.set(part, at);
         at += part.length;
       }

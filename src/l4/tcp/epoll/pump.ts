@@ -51,9 +51,10 @@ export function createPump(options: {
   nowMs(): number;
   again(socket: EpollSocket): void;
   limits(relay: EpollRelay): void;
+  tellFirstOctet(relay: EpollRelay): void;
   finish(relay: EpollRelay, reason: RelayReason): void;
 }): Pump {
-  const { calls, sockets, buffers, nowMs, again, limits, finish } = options;
+  const { calls, sockets, buffers, nowMs, again, limits, tellFirstOctet, finish } = options;
   const { recv, send, errno } = calls;
   let current: NativeBuffer = buffers.take();
 
@@ -61,12 +62,6 @@ export function createPump(options: {
     const relay = socket.relay!;
     finish(relay, socket === relay.client ? "client-reset" : "upstream-reset");
   };
-
-  function tellFirstOctet(relay: EpollRelay): void {
-    const { firstOctet } = relay;
-    relay.firstOctet = undefined;
-    firstOctet?.();
-  }
 
   /** `to` cannot be written to any more. What it said until then is handed on, as far as it is taken. */
   function lost(to: EpollSocket): void {

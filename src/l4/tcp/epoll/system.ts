@@ -14,6 +14,7 @@ import {
   decodeSocketAddress,
   encodeSocketAddress,
   type SocketAddress,
+  writePort,
 } from "#base/native/socket-address.ts";
 import type { EpollCalls } from "#l4/tcp/epoll/load.ts";
 
@@ -34,6 +35,8 @@ const SHUT_WR = 1;
 const MSG_TRUNC = 0x20;
 /** How long a connection is silent before the kernel asks whether the peer is still there. */
 const KEEPALIVE_SECONDS = 60;
+/** Addresses in the kernel's form that are kept. */
+const ENCODINGS_MAX = 4_096;
 /** More than a receive queue holds. */
 const DISCARD_OCTETS = 1 << 30;
 
@@ -80,6 +83,20 @@ export function createSockets(calls: EpollCalls): Sockets {
     set(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_SECONDS);
   }
 
+  /** Backends are few and connected to often. */
+  const encodings = new Map<string, Uint8Array>();
+  function encode(to: SocketAddress): Uint8Array | undefined {
+    let encoded = encodings.get(to.address);
+    if (encoded === undefined) {
+      encoded = encodeSocketAddress(to);
+      if (encoded === undefined) return undefined;
+      if (encodings.size === ENCODINGS_MAX) encodings.clear();
+      encodings.set(to.address, encoded);
+    }
+    writePort(encoded, to.port);
+    return encoded;
+  }
+
   return {
     listen(descriptor, backlog) {
       const flags = calls.fcntl(descriptor, F_GETFL, 0);
@@ -95,7 +112,7 @@ export function createSockets(calls: EpollCalls): Sockets {
     },
     acceptedFrom: () => decodeSocketAddress(address),
     connect(to) {
-      const encoded = encodeSocketAddress(to);
+      const encoded = encode(to);
       if (encoded === undefined) return -EAFNOSUPPORT;
       const family = encoded.length === SOCKADDR_IN6.size ? AF_INET6 : AF_INET;
       const descriptor = calls.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
