@@ -4,33 +4,8 @@ import { createSeededRng } from "#base/rng.ts";
 import { createOutlier, type Outlier, type OutlierSample } from "#pool/outlier.ts";
 import { aboveFailurePercentage, belowMean } from "#pool/outlier-rates.ts";
 import type { OutlierSpec } from "#state/balancer.ts";
+import { OUTLIER_DEFAULTS } from "./outlier-defaults.ts";
 
-/** Envoy's defaults. */
-const SPEC: OutlierSpec = {
-  isEnabled: true,
-  consecutive5xx: 5,
-  consecutiveGatewayFailure: 5,
-  consecutiveLocalOriginFailure: 5,
-  intervalMs: 10_000,
-  baseEjectionMs: 30_000,
-  maxEjectionMs: 300_000,
-  maxEjectionJitterMs: 0,
-  maxEjectionPercent: 10,
-  enforcingConsecutive5xx: 100,
-  enforcingConsecutiveGatewayFailure: 0,
-  enforcingConsecutiveLocalOriginFailure: 100,
-  enforcingSuccessRate: 100,
-  successRateMinimumHosts: 5,
-  successRateRequestVolume: 100,
-  successRateStdevFactor: 1_900,
-  failurePercentageThreshold: 85,
-  enforcingFailurePercentage: 0,
-  failurePercentageMinimumHosts: 5,
-  failurePercentageRequestVolume: 50,
-  splitExternalLocalOriginErrors: false,
-  enforcingLocalOriginSuccessRate: 100,
-  successfulActiveHealthCheckUnejectHost: true,
-};
 const range = (count: number): number[] => [...Array(count).keys()];
 const NONE = { successes: 0, failures: 0 };
 /** A sample of L4: so many local failures in a row. */
@@ -46,7 +21,7 @@ const responses = (successes: number, failures: number): OutlierSample => ({
 });
 function made(members: number, over: Partial<OutlierSpec> = {}, rng = createSeededRng(1)): Outlier {
   const outlier = createOutlier(rng);
-  outlier.apply({ ...SPEC, ...over }, range(members), 0);
+  outlier.apply({ ...OUTLIER_DEFAULTS, ...over }, range(members), 0);
   return outlier;
 }
 const ejectedOf = (outlier: Outlier, members: number): number[] =>
@@ -181,7 +156,7 @@ test("enforcing is a share: of rows that reach the threshold, 30 percent eject",
   let ejected = 0;
   for (let round = 0; round < 4_000; round++) {
     const outlier = createOutlier(rng);
-    outlier.apply({ ...SPEC, enforcingConsecutive5xx: 30 }, [0, 1], 0);
+    outlier.apply({ ...OUTLIER_DEFAULTS, enforcingConsecutive5xx: 30 }, [0, 1], 0);
     if (outlier.observe(0, local(5), 0)) ejected++;
     assert.equal(outlier.observe(0, local(9), 0), false); // the dice were cast; four more are not enough
   }
@@ -257,11 +232,11 @@ test("aboveFailurePercentage() takes the threshold in", () => {
 test("apply() keeps the past of who stays, forgets who leaves, and frees all when switched off", () => {
   const outlier = made(10);
   outlier.observe(0, local(5), 0);
-  assert.deepEqual(outlier.apply(SPEC, range(5), 1_000), []);
+  assert.deepEqual(outlier.apply(OUTLIER_DEFAULTS, range(5), 1_000), []);
   assert.equal(outlier.ejection(0)!.untilMs, 30_000);
-  assert.deepEqual(outlier.apply(SPEC, [1, 2, 3], 2_000), []);
+  assert.deepEqual(outlier.apply(OUTLIER_DEFAULTS, [1, 2, 3], 2_000), []);
   assert.equal(outlier.observe(1, local(5), 2_000), true); // the place of the one who left is free
-  assert.deepEqual(outlier.apply({ ...SPEC, isEnabled: false }, [1, 2, 3], 3_000), [1]);
+  assert.deepEqual(outlier.apply({ ...OUTLIER_DEFAULTS, isEnabled: false }, [1, 2, 3], 3_000), [1]);
   assert.equal(outlier.ejection(1), undefined);
   assert.deepEqual(outlier.tick(100_000), []);
 });
