@@ -43,15 +43,22 @@ const SCALE_LIMIT = 200;
  */
 export function createLeastResponseTime(): Algorithm {
   const latencies = createLatencies(false);
+  /** Averages on the scale that begins at `startMs`; NaN: no history. */
+  let scaled = new Float64Array(0);
   let startMs = 0;
+  const scale = (index: number): number =>
+    latencies.average(index) * Math.exp((latencies.sampledMs(index) - startMs) / DECAY_MS);
   const { algorithm, look } = createLeast(
     {
       cost(index, load, share, nowMs) {
         const turns = (load + 1) / share;
-        if (!latencies.hasHistory(index)) return latencies.isAwaited(index, nowMs) ? PENALTY * turns : 0;
-        return latencies.average(index) * Math.exp((latencies.sampledMs(index) - startMs) / DECAY_MS) * turns;
+        if (scaled[index]! >= 0) return scaled[index]! * turns;
+        return latencies.isAwaited(index, nowMs) ? PENALTY * turns : 0;
       },
-      update: ({ keys }) => latencies.update(keys),
+      update({ keys }) {
+        latencies.update(keys);
+        scaled = Float64Array.from(keys, (_, index) => scale(index));
+      },
       picked: latencies.asked,
     },
     true,
@@ -61,12 +68,14 @@ export function createLeastResponseTime(): Algorithm {
     pick(key, nowMs, tried) {
       if (Math.abs(nowMs - startMs) > SCALE_LIMIT * DECAY_MS) {
         startMs = nowMs;
+        for (let index = 0; index < scaled.length; index++) scaled[index] = scale(index);
         algorithm.refresh();
       }
       return algorithm.pick(key, nowMs, tried);
     },
     observe(index, micros, nowMs) {
       latencies.observe(index, micros, nowMs);
+      scaled[index] = scale(index);
       look(index, nowMs);
     },
   };
@@ -83,23 +92,22 @@ function createLeast(
   let keys: readonly string[] = [];
   let shares = new Float64Array(0);
   let turns = new Float64Array(0);
-  /** The turn of the last pick. */
-  let turnNow = 0;
+  /** Turn and time of the last pick. In an array, where numbers are written without a new object. */
+  const now = new Float64Array(2);
   let arrivals = 0;
-  let lastMs = 0;
   let cursor = 0;
 
-  const cost = (index: number): number => judge.cost(index, loadOf(members, index), shares[index]!, lastMs);
+  const cost = (index: number): number => judge.cost(index, loadOf(members, index), shares[index]!, now[1]!);
   function look(index: number): void {
     if (!(shares[index]! > 0)) return;
-    const now = cost(index);
-    if (now !== tree.cost(index)) tree.set(index, now, turns[index]!);
+    const seen = cost(index);
+    if (seen !== tree.cost(index)) tree.set(index, seen, turns[index]!);
   }
   function refresh(): void {
     available.refresh(members);
     for (let index = 0; index < members.size; index++) {
       const share = shareOf(members, index, isWeighted);
-      if (share > 0 && shares[index] === 0) turns[index] = turnNow + spreadPhase(arrivals++) / share;
+      if (share > 0 && shares[index] === 0) turns[index] = now[0]! + spreadPhase(arrivals++) / share;
       shares[index] = share;
       tree.put(index, share > 0 ? cost(index) : Number.POSITIVE_INFINITY, turns[index]!);
     }
@@ -119,7 +127,7 @@ function createLeast(
     },
     refresh,
     pick(_key, nowMs, tried) {
-      lastMs = nowMs;
+      now[1] = nowMs;
       const { list, count } = available;
       for (let left = Math.min(REFRESHES, count); left > 0; left--) {
         if (cursor >= count) cursor = 0;
@@ -129,9 +137,9 @@ function createLeast(
         if (shares[tried[at]!]! > 0) tree.set(tried[at]!, Number.POSITIVE_INFINITY, 0);
       let best = tree.best();
       for (let left = CHECKS; best >= 0 && left > 0; left--) {
-        const now = cost(best);
-        if (now === tree.cost(best)) break;
-        tree.set(best, now, turns[best]!);
+        const seen = cost(best);
+        if (seen === tree.cost(best)) break;
+        tree.set(best, seen, turns[best]!);
         best = tree.best();
       }
       for (let at = 0; at < tried.length; at++) {
@@ -140,9 +148,9 @@ function createLeast(
       }
       if (best < 0) return -1;
       const turn = 1 / shares[best]!;
-      turnNow = Math.max(turnNow, turns[best]!);
+      now[0] = Math.max(now[0]!, turns[best]!);
       // Who had no turn for long (it was busy) may be behind by one, not by all that it missed.
-      turns[best] = Math.max(turns[best]!, turnNow - turn) + turn;
+      turns[best] = Math.max(turns[best]!, now[0]! - turn) + turn;
       judge.picked?.(best, nowMs);
       tree.set(best, cost(best), turns[best]!);
       return best;
@@ -152,7 +160,7 @@ function createLeast(
   return {
     algorithm,
     look(index, nowMs) {
-      lastMs = nowMs;
+      now[1] = nowMs;
       look(index);
     },
   };

@@ -11,7 +11,7 @@
 import type { Algorithm, AlgorithmOptions, Members } from "#balance/algorithm.ts";
 import { createAvailable, createMarks, orderByKey } from "#balance/available.ts";
 import { createLoadBound } from "#balance/load-bound.ts";
-import { combine32, hashText } from "#base/hash.ts";
+import { hashText, mix32 } from "#base/hash.ts";
 
 export function createRendezvous({ balanceFactorPercent }: AlgorithmOptions): Algorithm {
   const available = createAvailable();
@@ -33,7 +33,7 @@ export function createRendezvous({ balanceFactorPercent }: AlgorithmOptions): Al
     for (let at = 0; at < count; at++) {
       const index = list[at]!;
       const weight = weights[index]!;
-      const part = (combine32(key, hashes[index]!) + 0.5) / 4_294_967_296;
+      const part = (mix32(key ^ hashes[index]!) + 0.5) / 4_294_967_296;
       // −ln(x) ≥ 1 − x: most members are out without a logarithm.
       if (1 - part >= least * weight) continue;
       const score = -Math.log(part) / weight;

@@ -10,7 +10,7 @@ import type { Algorithm, AlgorithmOptions } from "#balance/algorithm.ts";
 import { createHashed } from "#balance/hashed.ts";
 
 const POINTS_PER_WEIGHT = 160;
-/** 48 MiB at most. With more, weights are scaled down, and the ring is no longer nginx's. */
+/** 32 MiB, and a third more. With more, weights are scaled down, and the ring is no longer nginx's. */
 const MAX_POINTS = 4_194_304;
 
 /** CRC-32 of ISO 3309, as in zlib, without the inversions before and after. */
@@ -22,11 +22,17 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, octet) => {
 const crcStep = (crc: number, octet: number): number => (crc >>> 8) ^ CRC_TABLE[(crc ^ octet) & 0xff]!;
 
 export type Ring = {
-  /** Rising, each one once. */
+  /** Rising; of equal ones the first counts. */
   readonly points: Uint32Array;
   /** Index of the member that a point belongs to. */
   readonly owners: Uint32Array;
+  /** `starts[b]`: place of the first point whose high bits, all but `shift`, are b or more. */
+  readonly starts: Uint32Array;
+  readonly shift: number;
 };
+
+/** Points that share their high bits, on average: so many are looked at to find one. */
+const POINTS_PER_BUCKET = 8;
 
 /** @param order the members by key: of two with the same point the first has it */
 export function buildRing(keys: readonly string[], weights: ArrayLike<number>, order: ArrayLike<number>): Ring {
@@ -38,53 +44,69 @@ export function buildRing(keys: readonly string[], weights: ArrayLike<number>, o
   let total = 0;
   for (let index = 0; index < keys.length; index++) total += countOf(index);
 
-  // Point and rank of its owner in one number, so that numbers are sorted without asking: 32 + 21 bits at most.
-  const sorted = new Float64Array(total);
-  const encoder = new TextEncoder();
+  const bits = Math.max(1, 31 - Math.clz32(total / POINTS_PER_BUCKET));
+  const shift = 32 - bits;
+  const starts = new Uint32Array((1 << bits) + 1);
+  const made = new Uint32Array(total);
   let at = 0;
   for (let rank = 0; rank < order.length; rank++) {
     const index = order[rank]!;
-    const colon = keys[index]!.lastIndexOf(":");
-    let base = 0xffff_ffff;
-    for (const octet of encoder.encode(keys[index]!.slice(0, colon))) base = crcStep(base, octet);
-    base = crcStep(base, 0);
-    for (const octet of encoder.encode(keys[index]!.slice(colon + 1))) base = crcStep(base, octet);
+    const base = crcOfServer(keys[index]!);
     let point = 0;
     for (let left = countOf(index); left > 0; left--) {
       let crc = base;
-      for (let shift = 0; shift < 32; shift += 8) crc = crcStep(crc, point >>> shift);
+      for (let octet = 0; octet < 32; octet += 8) crc = crcStep(crc, point >>> octet);
       point = ~crc >>> 0;
-      sorted[at++] = point * 0x20_0000 + rank;
+      made[at++] = point;
+      starts[(point >>> shift) + 1]!++;
     }
   }
-  sorted.sort();
-  const points = new Uint32Array(total);
-  const owners = new Uint32Array(total);
-  let count = 0;
-  for (const value of sorted) {
-    const point = Math.floor(value / 0x20_0000);
-    if (count > 0 && points[count - 1] === point) continue;
-    points[count] = point;
-    owners[count++] = order[value % 0x20_0000]!;
+  for (let bucket = 0; bucket < 1 << bits; bucket++) starts[bucket + 1]! += starts[bucket]!;
+
+  // Into buckets, and in them by insertion: points are as good as random, so buckets are small.
+  const ring: Ring = { points: new Uint32Array(total), owners: new Uint32Array(total), starts, shift };
+  const filled = starts.slice();
+  at = 0;
+  for (let rank = 0; rank < order.length; rank++) {
+    const index = order[rank]!;
+    for (let left = countOf(index); left > 0; left--) insert(ring, made[at++]!, index, filled);
   }
-  return { points: points.subarray(0, count), owners: owners.subarray(0, count) };
+  return ring;
+}
+
+/** `HOST \0 PORT`, before the final inversion. */
+function crcOfServer(key: string): number {
+  const colon = key.lastIndexOf(":");
+  let crc = 0xffff_ffff;
+  for (const octet of new TextEncoder().encode(`${key.slice(0, colon)}\0${key.slice(colon + 1)}`))
+    crc = crcStep(crc, octet);
+  return crc;
+}
+
+/** @param filled of each bucket where its last point ends, so far */
+function insert({ points, owners, starts, shift }: Ring, point: number, owner: number, filled: Uint32Array): void {
+  const bucket = point >>> shift;
+  let place = filled[bucket]!++;
+  for (; place > starts[bucket]! && points[place - 1]! > point; place--) {
+    points[place] = points[place - 1]!;
+    owners[place] = owners[place - 1]!;
+  }
+  points[place] = point;
+  owners[place] = owner;
 }
 
 /** Place of the first point at or after `hash`. */
-export function findPoint({ points }: Ring, hash: number): number {
+export function findPoint({ points, starts, shift }: Ring, hash: number): number {
   const wanted = hash >>> 0;
-  let low = 0;
-  let high = points.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (points[middle]! < wanted) low = middle + 1;
-    else high = middle;
-  }
-  return low === points.length ? 0 : low;
+  const bucket = wanted >>> shift;
+  const end = starts[bucket + 1]!;
+  let place = starts[bucket]!;
+  while (place < end && points[place]! < wanted) place++;
+  return place === points.length ? 0 : place;
 }
 
 export function createRingHash(options: AlgorithmOptions): Algorithm {
-  let ring: Ring = { points: new Uint32Array(0), owners: new Uint32Array(0) };
+  let ring = buildRing([], [], []);
   let place = 0;
   return createHashed(
     {

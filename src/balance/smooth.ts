@@ -93,9 +93,8 @@ function createDeadlines(isWeighted: boolean): Algorithm {
   let shares = new Float64Array(0);
   let phases = new Float64Array(0);
   let cycles = new Float64Array(0);
-  /** Deadline of the last pick. */
-  let nowCycle = 0;
-  let nowPart = 0;
+  /** Deadline of the last pick: cycle, and part of one. In an array, where numbers are written without a new object. */
+  const now = new Float64Array(2);
   let arrivals = 0;
 
   /** Carries whole cycles over from the phase, and tells the tree (without its root). */
@@ -119,9 +118,9 @@ function createDeadlines(isWeighted: boolean): Algorithm {
       }
       // What was left until its turn, as part of a turn, stays.
       const left =
-        before > 0 ? (cycles[index]! - nowCycle - nowPart) * before + phases[index]! : spreadPhase(arrivals++);
-      cycles[index] = nowCycle;
-      phases[index] = Math.max(0, nowPart * share + left);
+        before > 0 ? (cycles[index]! - now[0]! - now[1]!) * before + phases[index]! : spreadPhase(arrivals++);
+      cycles[index] = now[0]!;
+      phases[index] = Math.max(0, now[1]! * share + left);
       settle(index);
     }
     tree.rebuild();
@@ -151,8 +150,8 @@ function createDeadlines(isWeighted: boolean): Algorithm {
       }
       if (best < 0) return -1;
       if (tried.length === 0) {
-        nowCycle = cycles[best]!;
-        nowPart = phases[best]! / shares[best]!;
+        now[0] = cycles[best]!;
+        now[1] = phases[best]! / shares[best]!;
       }
       phases[best]! += 1;
       settle(best);

@@ -44,7 +44,12 @@ export function createTournament(): Tournament {
     set(index, cost, turn) {
       costs[index] = cost;
       turns[index] = turn;
-      for (let node = (width + index) >>> 1; node >= 1; node >>>= 1) play(node);
+      for (let node = (width + index) >>> 1; node >= 1; node >>>= 1) {
+        const before = winners[node]!;
+        play(node);
+        // Where another one has won, and wins still, nothing changes above.
+        if (before !== index && winners[node] === before) break;
+      }
     },
     put(index, cost, turn) {
       costs[index] = cost;
