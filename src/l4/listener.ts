@@ -18,6 +18,8 @@ export type ListenerContext = {
   places(pool: number): Places;
   /** This listener's counters in this worker's block: `slots[LISTENER_COUNTER.accepted]! += 1`. */
   readonly slots: Float64Array;
+  /** This worker's block of `BACKEND_COUNTERS`, by `backendCounter(row, …)`: octets and datagrams are counted here, the rest by `Places`. */
+  readonly backendCounters: Float64Array;
   /** Over all workers. */
   readonly limits: ClientLimits;
   /** This listener's number in `limits`: the same in all workers. */

@@ -72,13 +72,24 @@ export class NetConn implements TcpConn, WheelEntry {
     else this.#endRead("reset");
   }
 
-  /** Puts another socket in place of the one that it stands on: from now on octets go through that. */
-  replaceSocket(socket: Socket): void {
-    this.socket = socket;
-    this.#attach(socket);
+  /** Lets go of the TCP socket's octets: what came and was not consumed is read from it again. */
+  beginTls(): Socket {
+    this.stopRead();
+    const { socket } = this;
+    socket.removeAllListeners("data");
+    socket.removeAllListeners("end");
+    socket.removeAllListeners("drain");
+    if (this.held !== undefined) socket.unshift(this.held);
+    this.held = undefined;
+    return socket;
   }
-  get tcp(): Socket {
-    return this.#tcp;
+  /** From now on octets come and go through this socket, on top of the TCP one. */
+  standOn(socket: Socket): void {
+    this.#tcp.removeAllListeners("error");
+    this.#tcp.on("error", () => {}); // the socket on top tells
+    this.socket = socket;
+    socket.pause();
+    this.#attach(socket);
   }
 
   get local(): TcpAddress {

@@ -11,6 +11,7 @@ import { type Clock, systemClock } from "#base/clock.ts";
 import type { ConnectFault, DriverListener, TcpAddress, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
 import { NetConn } from "#l4/tcp/net-conn.ts";
 import { NetRelay } from "#l4/tcp/net-relay.ts";
+import { startTls } from "#l4/tcp/net-tls.ts";
 import { TimerWheel } from "#l4/tcp/timer-wheel.ts";
 
 /** Half-closed connections live on; nothing waits for an ACK (Nagle); a peer that is gone for good is found in minutes. */
@@ -120,6 +121,7 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
     connect,
     relay: (client, upstream, relayOptions, done, firstOctet) =>
       new NetRelay(client as NetConn, upstream as NetConn, relayOptions, wheel, done, firstOctet),
+    startTls: (client, terms, done) => startTls(wheel, client, terms, done),
     open: () => sockets.size + listeners.size,
     close() {
       for (const listener of listeners) listener.stop();

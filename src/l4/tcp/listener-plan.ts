@@ -1,0 +1,44 @@
+/**
+ * What a listener's settings mean for one connection, made ready once per configuration: connections keep the plan that
+ * they were accepted under.
+ * @module
+ */
+import { parseCidr, parseIp, unmapIp } from "#base/ip.ts";
+import { createNetworkList, NO_RULE } from "#base/network-list.ts";
+import { createSniRouter } from "#l4/tcp/sni-route.ts";
+import { type AccessList, createAccessList } from "#pool/access-list.ts";
+import type { ListenerSpec } from "#state/balancer.ts";
+import type { TlsContexts } from "#tls/contexts.ts";
+
+export type ListenerPlan = {
+  readonly spec: ListenerSpec;
+  readonly isAllowed: AccessList;
+  /** Whether this peer begins with a PROXY header. */
+  isTrusted(address: string): boolean;
+  /** @returns the pool, or undefined: such clients are refused */
+  route(client: { readonly serverName: string | undefined; readonly alpn: readonly string[] }): number | undefined;
+  /** Of `tls` listeners. */
+  readonly tls: TlsContexts | undefined;
+};
+
+export function createListenerPlan(spec: ListenerSpec, tls: TlsContexts | undefined): ListenerPlan {
+  const route = createSniRouter(spec.sni);
+  return {
+    spec,
+    isAllowed: createAccessList(spec.access),
+    isTrusted: trustOf(spec.proxyProtocol?.trusted ?? []),
+    route: (client) => route(client) ?? spec.pool,
+    tls,
+  };
+}
+
+function trustOf(networks: readonly string[]): (address: string) => boolean {
+  if (networks.length === 0) return () => false;
+  const list = createNetworkList(networks.map(parseCidr).filter((network) => network !== undefined));
+  return (text) => {
+    const parsed = parseIp(text);
+    if (!parsed) return false;
+    const address = unmapIp(parsed);
+    return list.find(address, address.length === 16) !== NO_RULE;
+  };
+}
