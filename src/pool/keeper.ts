@@ -383,7 +383,7 @@ export function createKeeper(options: KeeperOptions): Keeper {
         pool.outlier.apply(spec.outlier, members, nowMs);
         for (const one of spec.backends) {
           const backend = backends.get(one.target) ?? createBackend(one, pool, isStart, nowMs);
-          if (removed.delete(one.target)) drains.cancel(one.target);
+          removed.delete(one.target);
           backends.set(one.target, backend);
           backend.spec = one;
           if (isDownRuleNew && backend.state === BACKEND_STATE.down) planDrain(backend, nowMs);

@@ -129,8 +129,9 @@ test("a backend that is added back before its time is over keeps its connections
   bed.run(10_000);
   bed.keeper.apply([checked([1, 2])]);
   assert.equal(bed.state(1), "active");
+  bed.setActive(1, 0);
   bed.run(60_000);
-  assert.deepEqual(expiries(bed), []);
+  assert.deepEqual([bed.state(1), expiries(bed)], ["active", []]);
 });
 
 test("a pool that is removed takes its backends and its alarms with it", () => {

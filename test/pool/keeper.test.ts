@@ -131,6 +131,26 @@ test("nothing ramps at the start of the process; what was down does, in steps of
   const whole = bed.epoch();
   bed.run(10_000);
   assert.equal(bed.epoch(), whole); // it is over, and nobody is told anything any more
+  bed.keeper.apply([checked([1, 2], { slowStart: { ...SLOW, windowMs: 600_000 } })]);
+  bed.run(10_000);
+  assert.equal(bed.weight(1), 1_000);
+});
+
+test("a ramp ends when the backend goes down, and when the algorithm knows no fractions", () => {
+  const bed = running([1, 2], { slowStart: SLOW });
+  const restart = (): void => {
+    bed.say({ 1: { verdict: "down" } });
+    bed.say({ 1: { verdict: "up" } });
+    bed.run(20_000);
+  };
+  restart();
+  assert.ok(bed.weight(1) < 400);
+  bed.say({ 1: { verdict: "down" } });
+  assert.equal(bed.weight(1), 1_000);
+  restart();
+  assert.ok(bed.weight(1) < 400); // from the beginning
+  bed.keeper.apply([checked([1, 2], { slowStart: SLOW, algorithm: "ring_hash" })]);
+  assert.deepEqual([bed.weight(1), bed.view(1).slowStartPercent], [1_000, 100]);
 });
 
 for (const [name, before, ramps] of [
@@ -234,23 +254,36 @@ test("outlier detection that is switched off frees at once, and begins afresh wh
   const off = { outlier: { ...OUTLIER_DEFAULTS, isEnabled: false } };
   bed.keeper.apply([checked([1, 2, 3], off)]);
   assert.equal(bed.state(1), "active");
-  bed.fail(2, 50);
-  bed.run(20_000);
-  bed.succeed(2, 1);
-  bed.keeper.apply([checked([1, 2, 3])]);
-  bed.run(20_000);
-  assert.deepEqual([1, 2, 3].map(bed.state), ["active", "active", "active"]);
 });
 
-test("a worker's block that is gone takes no successes back, and counts of others go on", () => {
-  const bed = running([1, 2, 3]);
-  bed.succeed(1, 1_000);
-  bed.run(1_000);
-  bed.blocks.splice(1, 1);
+test("what happened while outlier detection was off is not judged later", () => {
+  const rows = [1, 2, 3, 4, 5, 6];
+  const bed = running(rows, { outlier: { ...OUTLIER_DEFAULTS, isEnabled: false } });
+  for (const row of rows) {
+    bed.fail(row, row === 2 ? 300 : 0);
+    bed.succeed(row, row === 2 ? 1 : 300);
+  }
+  bed.keeper.apply([checked(rows)]);
   bed.run(20_000);
-  bed.fail(2, 5);
+  assert.deepEqual(
+    rows.map(bed.state),
+    rows.map(() => "active"),
+  );
+});
+
+test("a worker's block that is gone takes no successes back: what others count is judged as ever", () => {
+  const rows = [2, 4, 6, 8, 10, 12];
+  const bed = running(rows);
+  bed.blocks[1]![backendCounter(2, BACKEND_COUNTER.successes)] = 1_000;
+  bed.run(10_000); // an interval with those
+  bed.blocks.splice(1, 1);
   bed.run(250);
-  assert.equal(bed.state(2), "ejected");
+  for (const row of rows) {
+    bed.fail(row, row === 2 ? 100 : 0);
+    bed.succeed(row, row === 2 ? 100 : 200);
+  }
+  bed.run(10_000);
+  assert.equal(bed.view(2).ejection?.reason, "success-rate");
 });
 
 test("takeBack() gives back what a dead worker held, once", () => {

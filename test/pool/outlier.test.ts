@@ -116,7 +116,8 @@ test("a backend that flaps stays out longer each time, up to the cap", () => {
   for (let round = 1; round <= 14; round++) {
     outlier.observe(0, local(0), nowMs);
     assert.ok(outlier.observe(0, local(5), nowMs));
-    const { untilMs } = outlier.ejection(0)!;
+    const { untilMs, times } = outlier.ejection(0)!;
+    assert.equal(times, Math.min(round, 10)); // what no longer makes it longer need not decay either
     lasted.push((untilMs - nowMs) / 1_000);
     nowMs = untilMs;
     assert.deepEqual(outlier.tick(nowMs), [0]);
@@ -185,6 +186,14 @@ test("one slow or failing backend among nine is ejected by its success rate, at 
   assert.deepEqual(ejectedOf(outlier, 10), []);
 });
 
+test("the volume that rates need is of one interval", () => {
+  const outlier = made(10);
+  for (let nowMs = 10_000; nowMs <= 60_000; nowMs += 10_000) {
+    for (const id of range(10)) outlier.observe(id, responses(id === 4 ? 0 : 60, id === 4 ? 60 : 0), nowMs - 1_000);
+    assert.deepEqual(outlier.tick(nowMs), []);
+  }
+});
+
 test("L4 connections count towards the success rate, apart where that is configured", () => {
   for (const [isSplit, reason] of [
     [false, "success-rate"],
@@ -216,9 +225,9 @@ for (const [name, tallies, over, expected] of [
   ["finds nobody where all are alike", GOOD, {}, []],
   ["finds nobody where all are equally bad", GOOD.map(() => tally(1, 99)), {}, []],
   ["leaves out who has too little volume", [...GOOD, tally(0, 99)], {}, []],
-  ["needs enough backends with volume", [tally(100, 0), tally(0, 100)], {}, []],
+  ["needs enough backends with volume", [tally(100, 0), tally(0, 100)], { stdevFactor: 100 }, []],
   ["is stricter with a smaller factor", [...GOOD, tally(97, 3), tally(97, 3)], { stdevFactor: 100 }, [9, 10]],
-  ["does not divide by nothing", [tally(0, 0), tally(0, 0)], { minHosts: 1, minVolume: 0 }, []],
+  ["passes over who had nothing to do", [...GOOD, tally(50, 50), tally(0, 0)], { minVolume: 0 }, [9]],
 ] as const) {
   test(`belowMean() ${name}`, () => assert.deepEqual(belowMean(tallies, { ...ofRate, ...over }), expected));
 }
