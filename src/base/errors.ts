@@ -157,6 +157,18 @@ export const ERRORS = {
     says: "There is no notifier %",
     fix: "Use a name that `notify:` defines, or none for all of them",
   },
+  RHUMB_NFT_FORBIDDEN: {
+    says: "The kernel's rules cannot be changed: %",
+    fix: "Give the process CAP_NET_ADMIN (docs/kernel-mode.md), or use `mode: proxy`",
+  },
+  RHUMB_NFT_MISSING: {
+    says: "Kernel mode needs the program %, which cannot be run",
+    fix: "Install nftables, conntrack and iproute2 (Debian: apt install nftables conntrack iproute2), or use `mode: proxy`",
+  },
+  RHUMB_NFT_REFUSED: {
+    says: "The kernel did not take our rules: %",
+    fix: "What was in the kernel before goes on; docs/kernel-mode.md lists what kernel and nftables must have",
+  },
   RHUMB_ZONE_UNSOUND: {
     says: "Cannot build zone %",
     fix: "Check the zone before it is built: it needs one SOA at its apex, and all of its names below that",

@@ -8,6 +8,7 @@
 import {
   accessRules,
   block,
+  elementLines,
   endpointMap,
   endpointSet,
   FAMILIES,
@@ -30,6 +31,8 @@ export function renderNat({ nft, groups }: RulesetInput, all: readonly Service[]
   const nat = groups.filter(({ mode }) => mode === "nft");
   const stateless = all.filter(({ group }) => group.mode === "nft-stateless");
   if (services.length === 0 && stateless.length === 0) return "";
+  /** Whose backends send their answers through this host as their router. */
+  const routed = nft.masquerade ? stateless : [...services, ...stateless];
   const guarded = services.filter(isGuarded);
   const dispatched = services.filter(({ group }) => isServing(group));
   const lines = [
@@ -38,6 +41,7 @@ export function renderNat({ nft, groups }: RulesetInput, all: readonly Service[]
       ...serviceMaps("guards", family, guarded, ({ listener }) => listenerChain(listener)),
       ...endpointsOf(`backends${family}`, family, services),
       ...endpointsOf(`stateless${family}`, family, stateless),
+      ...addressesOf(family, routed),
     ]),
     ...nat.flatMap(slotMap),
     ...guarded.flatMap(limitSets),
@@ -48,6 +52,7 @@ export function renderNat({ nft, groups }: RulesetInput, all: readonly Service[]
     ...hook("raw", "filter", "prerouting", "raw", notrack(stateless)),
     // The user's own filter may drop all the same: accept ends the chains of this hook in our table only.
     ...hook("forward", "filter", "forward", "filter", ["ct state established,related accept", "ct status dnat accept"]),
+    ...hook("redirects", "filter", "output", "filter", noRedirects(routed)),
     ...(nft.masquerade ? hook("postrouting", "nat", "postrouting", "srcnat", masquerade(services)) : []),
   ];
   return text(block(`table inet ${nft.table}`, lines));
@@ -131,6 +136,13 @@ function endpointsOf(name: string, family: Family, services: readonly Service[])
   return own.size === 0 ? [] : endpointSet(name, family, [...own].sort());
 }
 
+const addressesOf = (family: Family, services: readonly Service[]): string[] => {
+  const own = services.filter(({ group }) => group.family === family);
+  const addresses = new Set(own.flatMap(({ group }) => group.backends.map(({ address }) => address)));
+  if (addresses.size === 0) return [];
+  return block(`set routed${family}`, [`type ipv${family}_addr`, ...elementLines([...addresses].sort())]);
+};
+
 const backendChains = (group: KernelGroup): string[] =>
   group.backends.flatMap(({ chain, address, port }) =>
     block(`chain ${chain}`, [
@@ -157,6 +169,14 @@ const guardChains = (service: Service): string[] => [
 const notrack = (stateless: readonly Service[]): string[] =>
   FAMILIES.filter((family) => hasBackends(stateless, family)).map(
     (family) => `${ipWord(family)} saddr . meta l4proto . th sport @stateless${family} notrack`,
+  );
+/**
+ * In one network with its clients, a backend must not be told of the shorter way: its answers would reach clients from an
+ * address that they did not ask. (IPv4 has a sysctl for this, IPv6 has none.)
+ */
+const noRedirects = (routed: readonly Service[]): string[] =>
+  FAMILIES.filter((family) => hasBackends(routed, family)).map((family) =>
+    family === 4 ? "ip daddr @routed4 icmp type redirect drop" : "ip6 daddr @routed6 icmpv6 type nd-redirect drop",
   );
 const masquerade = (services: readonly Service[]): string[] =>
   FAMILIES.filter((family) => hasBackends(services, family)).map(

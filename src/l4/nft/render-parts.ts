@@ -25,8 +25,8 @@ export const listenerChain = (listener: KernelListener): string => `listener.${l
 export const groupChain = (group: KernelGroup): string => `pool.${group.name}`;
 const slotsMap = (group: KernelGroup): string => `slots.${group.name}`;
 
-export const isWildcard = (listener: KernelListener): boolean =>
-  listener.address === "0.0.0.0" || listener.address === "::";
+export const isWildcard = ({ address }: Pick<KernelListener, "address">): boolean =>
+  address === "0.0.0.0" || address === "::";
 
 /** A map of (address, protocol, port) to verdicts. */
 export const endpointMap = (name: string, family: Family, elements: Lines): string[] =>

@@ -24,7 +24,7 @@ export type Spread =
   /** By a hash of the client into a table of slots, each an index into the backends. */
   | {
       readonly kind: "hash";
-      readonly slots: Uint32Array;
+      readonly slots: Uint16Array | Uint32Array;
       /** Octets of the client's address that count. */
       readonly octets: number;
       /** Whether the client's port counts as well: one flow, one backend; else one client, one backend. */
