@@ -137,7 +137,9 @@ export function createRows(options: {
     state.excessRttTenthsMs = watched === undefined ? 0 : excessTenthsMs(watched.rtt);
     state.loadPermille = row.loadPermille;
     applyOverride(state, row.override, watched === undefined ? QUIET : watch.flipMs(watched));
-    const isChanged = publisher.stage(row.spec.index, state, clock.nowMs());
+    // A balancer asks for the state of its backends alone. Their times would move the epoch, for which all who steer wake.
+    const published = row.spec.isBackend ? { ...state, flipAtSeconds: 0, rttMicros: 0, excessRttTenthsMs: 0 } : state;
+    const isChanged = publisher.stage(row.spec.index, published, clock.nowMs());
     if (isChanged) for (const region of row.regions) dirtyRegions.add(region);
     return isChanged;
   };

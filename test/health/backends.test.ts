@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { createMatcher } from "#health/glob.ts";
-import { OVERRIDE, VERDICT } from "#state/health-table.ts";
+import { healthEpoch, OVERRIDE, VERDICT } from "#state/health-table.ts";
 import { type CheckSpec, type HealthSnapshot, type TargetSpec, UNTIL_CLEARED_MS } from "#state/snapshot.ts";
 import { createBed, httpCheck, snapshotOf } from "./bed.ts";
 
@@ -110,6 +110,23 @@ test("a known backend keeps its verdict over a changed check", () => {
   bed.clock.advance(1_000);
   bed.health.apply(withBackends([backend], { check: backendCheck({ intervalMs: 3_000 }) }));
   assert.equal(bed.row(0).verdict, VERDICT.up);
+});
+
+test("times of a backend are shown to people, but do not move the epoch of the table", () => {
+  const bed = createBed();
+  bed.health.apply(withBackends([backend]));
+  bed.clock.advance(1_000);
+  const before = healthEpoch(bed.table);
+  for (const rttMicros of [1_000, 90_000, 5_000]) {
+    bed.probes.rttMicros = rttMicros;
+    bed.clock.advance(6_000);
+  }
+  bed.probes.answers.set(backend, "refused");
+  bed.until(() => bed.health.view()[0]!.nextFlipAtMs !== null);
+  assert.equal(healthEpoch(bed.table), before);
+  assert.notEqual(bed.health.view()[0]!.rttMs, null);
+  bed.until(() => bed.row(0).verdict === VERDICT.down);
+  assert.equal(healthEpoch(bed.table), before + 1);
 });
 
 for (const [glob, id, expected] of [
