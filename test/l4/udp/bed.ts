@@ -1,0 +1,196 @@
+/**
+ * What tests of the UDP listener share: backends and clients over real sockets, a pool with its real places, a clock that
+ * is moved by hand.
+ */
+import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { once } from "node:events";
+import { createAlgorithm } from "#balance/table.ts";
+import { createManualClock, type ManualClock } from "#base/clock.ts";
+import { silentLog } from "#base/log.ts";
+import { createSeededRng } from "#base/rng.ts";
+import type { L4Listener, ListenerContext } from "#l4/listener.ts";
+import { createUdpListener } from "#l4/udp/udp-listener.ts";
+import { createClientLimitsMemory } from "#pool/client-limits.ts";
+import type { Places } from "#pool/place.ts";
+import { createPlaces } from "#pool/places.ts";
+import {
+  BACKEND_COUNTER,
+  type BackendCounter,
+  backendCounter,
+  createBackendCounters,
+  createBackendTable,
+} from "#state/backend-table.ts";
+import type { ListenerSpec, PoolSpec } from "#state/balancer.ts";
+import { createCounterSlots, LISTENER_COUNTER, LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
+import { activeAt, backendAt, poolOf, publish } from "../../pool/pool-fixture.ts";
+
+export type Backend = {
+  readonly socket: Socket;
+  readonly port: number;
+  /** Datagrams that came, as text, with who sent them. */
+  readonly heard: { text: string; from: RemoteInfo }[];
+};
+/** Answers each datagram with `<name>:<datagram>`, unless `reply` says otherwise. */
+export async function openBackend(
+  name: string,
+  reply: (datagram: Buffer) => readonly Buffer[] = (datagram) => [Buffer.concat([Buffer.from(`${name}:`), datagram])],
+  host = "127.0.0.1",
+): Promise<Backend> {
+  const socket = createSocket({ type: host.includes(":") ? "udp6" : "udp4", recvBufferSize: 8 * 1_048_576 });
+  socket.bind(0, host);
+  await once(socket, "listening");
+  const heard: Backend["heard"] = [];
+  socket.on("message", (datagram, from) => {
+    heard.push({ text: datagram.subarray(0, 64).toString(), from });
+    for (const each of reply(datagram)) socket.send(each, from.port, from.address);
+  });
+  return { socket, port: socket.address().port, heard };
+}
+
+export type Client = {
+  readonly socket: Socket;
+  send(datagram: string | Buffer): void;
+  /** The next datagram that comes, as text. */
+  next(): Promise<string>;
+  ask(datagram: string | Buffer): Promise<string>;
+  close(): void;
+};
+export async function openClient(port: number, host = "127.0.0.1", local: string = host): Promise<Client> {
+  const socket = createSocket({ type: host.includes(":") ? "udp6" : "udp4", recvBufferSize: 8 * 1_048_576 });
+  socket.bind(0, local);
+  await once(socket, "listening");
+  socket.connect(port, host);
+  await once(socket, "connect");
+  socket.on("error", () => {});
+  const arrived: string[] = [];
+  const waiting: ((text: string) => void)[] = [];
+  socket.on("message", (datagram) => {
+    const text = datagram.toString("latin1");
+    const next = waiting.shift();
+    if (next) next(text);
+    else arrived.push(text);
+  });
+  const client: Client = {
+    socket,
+    send: (datagram) => socket.send(datagram),
+    next: () =>
+      new Promise((resolve) => {
+        const text = arrived.shift();
+        if (text === undefined) waiting.push(resolve);
+        else resolve(text);
+      }),
+    ask(datagram) {
+      client.send(datagram);
+      return client.next();
+    },
+    close: () => socket.close(),
+  };
+  return client;
+}
+
+export const udpSpec = (changes: Partial<ListenerSpec> = {}): ListenerSpec => ({
+  name: "dns",
+  listen: { address: "127.0.0.1", port: 0 },
+  protocol: "udp",
+  pool: 0,
+  sni: [],
+  certificates: [],
+  alpn: [],
+  proxyProtocol: undefined,
+  access: [],
+  limits: { maxConnections: 100_000, acceptPerSecond: 0, clientConnections: 0, clientPerSecond: 0, clientBurst: 0 },
+  timeouts: { preambleMs: 0, handshakeMs: 0, idleMs: 0, lifetimeMs: 0, halfCloseMs: 0 },
+  udp: { idleMs: 30_000, responses: 0, maxSessions: 65_536 },
+  backlog: 0,
+  ...changes,
+});
+
+export type Bed = {
+  readonly clock: ManualClock;
+  readonly listener: L4Listener;
+  readonly port: number;
+  readonly context: ListenerContext;
+  readonly places: Places;
+  client(local?: string): Promise<Client>;
+  /** Moves the clock and tells the listener and the pool. */
+  pass(ms: number): void;
+  counter(name: ListenerCounter): number;
+  backendCounter(row: number, name: BackendCounter): number;
+  /** Places taken at a backend. */
+  active(row: number): number;
+  /** Resolves once `isTrue`; looks after each turn of the event loop. */
+  until(isTrue: () => boolean): Promise<void>;
+  close(): Promise<void>;
+};
+
+export async function createBed(
+  backends: readonly Backend[],
+  options: { listener?: Partial<ListenerSpec>; pool?: Partial<PoolSpec>; backend?: object; host?: string } = {},
+): Promise<Bed> {
+  const host = options.host ?? "127.0.0.1";
+  const pool = poolOf(
+    backends.map(({ port }, row) => backendAt(row, { key: `b${row}`, address: host, port, ...options.backend })),
+    { algorithm: "round_robin", ...options.pool },
+  );
+  const table = createBackendTable(backends.length);
+  publish(table, Object.fromEntries(backends.map((_, row) => [row, "active" as const])));
+  const backendCounters = createBackendCounters(backends.length);
+  const clock = createManualClock();
+  const places = createPlaces({
+    spec: pool,
+    table,
+    counters: backendCounters,
+    zone: undefined,
+    clock,
+    rng: createSeededRng(7),
+    sticky: undefined,
+    createAlgorithm,
+  });
+  const context: ListenerContext = {
+    clock,
+    log: silentLog,
+    places: () => places,
+    slots: createCounterSlots(LISTENER_COUNTERS.length),
+    backendCounters,
+    limits: createClientLimitsMemory(),
+    listener: 0,
+  };
+  const listener = createUdpListener({ spec: udpSpec(options.listener), context });
+  const port = await listener.open(undefined, { address: host, port: 0 });
+  const clients: Client[] = [];
+  return {
+    clock,
+    listener,
+    port,
+    context,
+    places,
+    async client(local = host) {
+      const client = await openClient(port, host, local);
+      clients.push(client);
+      return client;
+    },
+    pass(ms) {
+      clock.advance(ms);
+      listener.tick(clock.monotonicMs());
+      places.tick(clock.monotonicMs());
+    },
+    counter: (name) => context.slots[LISTENER_COUNTER[name]]!,
+    backendCounter: (row, name) => backendCounters[backendCounter(row, BACKEND_COUNTER[name])]!,
+    active: (row) => activeAt(table, row),
+    async until(isTrue) {
+      while (!isTrue()) await new Promise((resolve) => setImmediate(resolve));
+    },
+    async close() {
+      await listener.drain(0);
+      places.close();
+      for (const client of clients) client.close();
+      for (const { socket } of backends) {
+        try {
+          socket.close();
+        } catch {
+          // The test has closed it.
+        }
+      }
+    },
+  };
+}
