@@ -3,6 +3,7 @@
  * @module
  */
 import { parseIp } from "#base/ip.ts";
+import { unusableReason } from "#config/address.ts";
 import { checkOne } from "#config/check-places.ts";
 import { isUdpAlone, listenersOf } from "#config/compile-balancer.ts";
 import { type ConfigFiles, certificateKey } from "#config/files.ts";
@@ -112,6 +113,10 @@ function checkKernelMode(balancer: BalancerConfig, name: string, pool: PoolConfi
         want: "key",
       },
     );
+  /** Listeners by what the kernel tells answers apart by. */
+  const places = new Map<string, string>();
+  /** Backends whose port has been spoken of. */
+  const told = new Set<number>();
   for (const [listener, { listen, protocol, proxyProtocol }] of listenersOf(balancer, name)) {
     const path = [...balancer.listeners.path, listener];
     const refuse = (key: string, says: string, fix: string): void =>
@@ -128,21 +133,38 @@ function checkKernelMode(balancer: BalancerConfig, name: string, pool: PoolConfi
         `The pool ${JSON.stringify(name)} has ${mode}: the kernel reads no PROXY header`,
         "Remove it, or write `mode: proxy` into the pool",
       );
-    for (const [index, backend] of pool.backends.entries()) {
-      const endpoint = "host" in backend ? backend : backend.address;
-      if (!endpoint || endpoint.isName) continue;
-      if (familyOf(endpoint.host) !== familyOf(listen.address))
-        say(
-          ["backends", index],
-          `${endpoint.host} is ${familyOf(endpoint.host)}, but the listener ${JSON.stringify(listener)} is ${familyOf(listen.address)}: with ${mode} both are of one family`,
-          "Use one pool for each family, or `mode: proxy`",
-        );
-      else if (pool.mode === "nft-dsr" && endpoint.port !== listen.port)
-        say(
-          ["backends", index],
-          `With ${mode} the packet keeps its port ${listen.port}; the backend has port ${endpoint.port}`,
-          `Let the backend listen on port ${listen.port}, or write \`mode: nft\``,
-        );
+    if (pool.mode !== "nft" && unusableReason(listen.address) !== undefined)
+      refuse(
+        "listen",
+        `${mode} of the pool ${JSON.stringify(name)} needs an address, not ${listen.address}`,
+        "Write one",
+      );
+    const family = familyOf(listen.address);
+    const endpoints = pool.backends.map((backend) => ("host" in backend ? backend : backend.address));
+    if (endpoints.length > 0 && endpoints.every((one) => one && !one.isName && familyOf(one.host) !== family))
+      refuse(
+        "pool",
+        `The pool ${JSON.stringify(name)} has no ${family} backend: with ${mode} clients and backends are of one family`,
+        `Add ${family} backends, or write \`mode: proxy\` into the pool`,
+      );
+    const place = `${protocol} ${family}`;
+    const twin = places.get(place);
+    if (pool.mode === "nft-stateless" && twin !== undefined)
+      refuse(
+        "pool",
+        `The pool ${JSON.stringify(name)} has ${mode} and serves ${JSON.stringify(twin)} already: nobody could tell whose answers are whose`,
+        "Use `mode: nft`, or backends with other ports in a pool of their own",
+      );
+    places.set(place, listener);
+    if (pool.mode !== "nft-dsr") continue;
+    for (const [index, endpoint] of endpoints.entries()) {
+      if (!endpoint || endpoint.port === listen.port || told.has(index)) continue;
+      told.add(index);
+      say(
+        ["backends", index],
+        `With ${mode} the packet keeps its port ${listen.port}; the backend has port ${endpoint.port}`,
+        `Let the backend listen on port ${listen.port}, or write \`mode: nft\``,
+      );
     }
   }
 }

@@ -86,6 +86,8 @@ export type DoorOptions = {
   readonly compile: (files: ConfigFiles, overlay: Overlay, previous: Snapshot | undefined) => CompileResult;
   /** Resolves when all engines serve `snapshot`; rejects when one cannot. */
   readonly apply: (snapshot: Snapshot, previous: Snapshot | undefined) => Promise<void>;
+  /** A configuration serves that did not serve before. */
+  readonly onApplied?: (applied: AppliedConfig) => void;
   readonly store: DoorStore;
   readonly log: Log;
   readonly emit: Emit;
@@ -313,6 +315,7 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
     }
     const atMs = clock.nowMs();
     current = { ...result, snapshot, files, overlay, appliedAtMs: atMs };
+    options.onApplied?.(current);
     keep(() => {
       if (proposal.overlay) {
         if (Object.keys(overlay).length === 0) store.remove(OVERLAY_KEY);

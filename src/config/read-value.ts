@@ -68,6 +68,12 @@ function enumWords(schema: Schema): string[] {
   return [];
 }
 
+/** Keys of an object, or of what a union may be. */
+function keysOf(schema: Schema): string[] {
+  const def = definition(unwrap(schema));
+  return def.type === "union" ? (def.options as Schema[]).flatMap(keysOf) : Object.keys(def.shape ?? {});
+}
+
 const KIND_WORDS: Record<string, string> = {
   object: "a map",
   record: "a map",
@@ -140,7 +146,7 @@ function reportIssue(context: Context, schema: Schema, issue: Issue, above: Path
   if (issue.code === "custom") {
     report(context, path, issue.message, String(issue.params?.["fix"] ?? "See docs/settings.md"));
   } else if (issue.code === "unrecognized_keys") {
-    const known = Object.keys((at ? definition(unwrap(at)).shape : undefined) ?? {});
+    const known = at ? keysOf(at) : [];
     for (const unknown of issue.keys)
       report(context, [...path, unknown], "Unknown key", suggest(unknown, known, "key"), "key");
   } else if (issue.code === "invalid_key") {

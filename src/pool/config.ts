@@ -122,7 +122,11 @@ export const backendSchema = z
     maxConnections: doc(integer(0, 1_000_000).default(0), "Connections at a time. 0: no limit.", live),
     zone: doc(name("a zone").optional(), "Where it stands, for `preferLocalZone`.", live),
     enabled: doc(flag().default(true), "false: in maintenance.", live),
-    mac: doc(macAddress.optional(), "Of `mode: nft-dsr`: its MAC address. Default: asked for by ARP.", live),
+    mac: doc(
+      macAddress.optional(),
+      "Of `nft-stateless` and `nft-dsr`: its MAC address. Default: as the kernel knows it by ARP.",
+      live,
+    ),
     healthPath: doc(healthPath.optional(), "Path to probe instead of that of the pool's check.", live),
   })
   .superRefine((backend, context) => {
