@@ -6,6 +6,7 @@ import test from "node:test";
 import type { InjectOptions } from "fastify";
 import type { z } from "zod";
 import type { Route } from "#api/route.ts";
+import { UNTIL_CLEARED_MS } from "#state/snapshot.ts";
 import { bearer, createWorld, TOKENS } from "./fake-world.ts";
 
 const RANK = { public: 0, read: 1, operate: 2, admin: 3 } as const;
@@ -321,6 +322,13 @@ test("PUT /config hands the overlay on as it came, and dryRun with it", async ()
     payload: { dns: { workers: 2 } },
   });
   assert.deepEqual(calls[0]!.input, { overlay: { dns: { workers: 2 } }, isDryRun: true });
+});
+
+test("POST /overrides with untilMs null asks for no end", async () => {
+  const { api, calls } = createWorld();
+  const payload = { target: "backend/web/*", verb: "drain", reason: "r", untilMs: null };
+  await api.inject({ method: "POST", url: "/overrides", headers: bearer("operate"), payload });
+  assert.equal((calls[0]!.input as { untilMs: number }).untilMs, UNTIL_CLEARED_MS);
 });
 
 test("POST /overrides fills in owner and end: the token's name, four hours", async () => {
