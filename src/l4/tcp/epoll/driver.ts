@@ -23,6 +23,7 @@ import {
   type EpollCalls,
   openEventDescriptor,
 } from "#l4/tcp/epoll/load.ts";
+import { createPipes } from "#l4/tcp/epoll/pipes.ts";
 import { createPoller } from "#l4/tcp/epoll/poller.ts";
 import { createPreambles } from "#l4/tcp/epoll/preamble.ts";
 import { createPump, noteReadable } from "#l4/tcp/epoll/pump.ts";
@@ -64,7 +65,7 @@ export type EpollDriver = TcpDriver & {
   /** Of an eventfd: writing eight octets to it, from any thread, ends a wait (`wake.ts`). */
   readonly wakeDescriptor: number;
   /** What it holds, for tests of what it lets go of. */
-  held(): { readonly sockets: number; readonly buffers: number; readonly timers: number };
+  held(): { readonly sockets: number; readonly buffers: number; readonly pipes: number; readonly timers: number };
 };
 
 /** @throws what the system says when there is no descriptor for it */
@@ -75,6 +76,7 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
   poller.add(wakeDescriptor, EPOLLIN | EPOLLET, WAKE_SLOT, 0);
   const sockets = createSockets(calls);
   const buffers = createBufferPool(calls);
+  const pipes = createPipes(calls);
   let nowMs = clock.monotonicMs();
   const wheel = createWheel<EpollSocket>(nowMs, timeOut);
 
@@ -92,6 +94,7 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
     calls,
     sockets,
     buffers,
+    pipes,
     nowMs: () => nowMs,
     again,
     limits: armLimits,
@@ -157,7 +160,9 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
     socket.doing = DOING.closed;
     wheel.cancel(socket);
     if (socket.pending !== undefined) buffers.give(socket.pending);
+    if (socket.pipe !== undefined) pipes.give(socket.pipe, socket.pendingOctets === 0);
     socket.pending = undefined;
+    socket.pipe = undefined;
     socket.rest = undefined;
     socket.look = undefined;
     table[socket.slot] = undefined;
@@ -419,7 +424,7 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
     },
 
     open: () => open,
-    held: () => ({ sockets: open, buffers: buffers.held(), timers: wheel.armed() }),
+    held: () => ({ sockets: open, buffers: buffers.held(), pipes: pipes.held(), timers: wheel.armed() }),
 
     close() {
       if (isClosed) return;
@@ -428,6 +433,7 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
         if (socket !== undefined) drop(socket, socket.accept === undefined);
       }
       pump.close();
+      pipes.close();
       poller.close();
       calls.close(wakeDescriptor);
       queue = [];

@@ -5,6 +5,7 @@
  * Never:   interprets what a call returns.
  * @module
  */
+import { constants } from "node:os";
 import { loadNative, type Native, systemError } from "#base/native/load.ts";
 
 /** An address in this process's memory: below 2^48 on the processors of `base/native/load.ts`, so a number holds it. */
@@ -22,11 +23,13 @@ export type EpollCalls = Native & {
   getsockname(descriptor: number, address: Address, length: Address): number;
   getsockopt(descriptor: number, level: number, option: number, value: Address, length: Address): number;
   listen(descriptor: number, backlog: number): number;
+  pipe2(ends: Address, flags: number): number;
   recv(descriptor: number, octets: Address, length: number, flags: number): number;
   send(descriptor: number, octets: Address, length: number, flags: number): number;
   setsockopt(descriptor: number, level: number, option: number, value: Address, length: number): number;
   shutdown(descriptor: number, how: number): number;
   socket(domain: number, type: number, protocol: number): number;
+  splice(from: number, fromAt: Address, to: number, toAt: Address, length: number, flags: number): number;
 };
 
 const PROTOTYPES = {
@@ -41,13 +44,16 @@ const PROTOTYPES = {
   getsockname: "int getsockname(int, uintptr_t, uintptr_t)",
   getsockopt: "int getsockopt(int, int, int, uintptr_t, uintptr_t)",
   listen: "int listen(int, int)",
+  pipe2: "int pipe2(uintptr_t, int)",
   recv: "int recv(int, uintptr_t, size_t, int)",
   send: "int send(int, uintptr_t, size_t, int)",
   setsockopt: "int setsockopt(int, int, int, uintptr_t, uint32_t)",
   shutdown: "int shutdown(int, int)",
   socket: "int socket(int, int, int)",
+  splice: "int splice(int, uintptr_t, int, uintptr_t, size_t, uint32_t)",
 } as const;
 
+const { EBADF } = constants.errno;
 // sys/epoll.h, sys/eventfd.h
 export const EPOLLIN = 0x1;
 export const EPOLLPRI = 0x2;
@@ -69,6 +75,7 @@ export function loadEpoll(): EpollCalls | string {
   if (typeof calls === "string") return calls;
   try {
     for (const descriptor of [openEpoll(calls), openEventDescriptor(calls)]) calls.close(descriptor);
+    if (calls.splice(-1, 0, -1, 0, 1, 0) < 0 && calls.errno() !== EBADF) throw systemError("splice", calls.errno());
     return calls;
   } catch (error) {
     return (error as Error).message;

@@ -10,16 +10,22 @@ import { constants } from "node:os";
 import type { RelayReason } from "#l4/tcp/driver.ts";
 import { BUFFER_OCTETS, type BufferPool, type NativeBuffer } from "#l4/tcp/epoll/buffers.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, type EpollCalls } from "#l4/tcp/epoll/load.ts";
+import { PIPE_OCTETS, type Pipe, type Pipes } from "#l4/tcp/epoll/pipes.ts";
 import type { EpollRelay, EpollSocket } from "#l4/tcp/epoll/socket.ts";
 import type { Sockets } from "#l4/tcp/epoll/system.ts";
 
-/** Reads of one connection until others get their turn. */
-const READS_PER_TURN = 4;
+/** Octets of one connection until others get their turn. */
+const OCTETS_PER_TURN = 262_144;
+/** Full reads in a row that make a stream. */
+const STREAM_READS = 4;
 /** Reads of what a peer said before it went away: its last words are often the reason. */
 const RESCUE_READS = 16;
 
 const { EAGAIN, EINTR } = constants.errno;
 const MSG_NOSIGNAL = 0x4000;
+const SPLICE_F_MOVE = 1;
+const SPLICE_F_NONBLOCK = 2;
+const SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 const READS = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
 const READS_TO_END = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
 
@@ -28,6 +34,7 @@ export function noteReadable(socket: EpollSocket, events: number): void {
   if ((events & READS) === 0) return;
   socket.isReadable = true;
   if ((events & READS_TO_END) !== 0) socket.readsToEnd = true;
+  if ((events & EPOLLPRI) !== 0) socket.isUrgent = true;
 }
 
 export type Pump = {
@@ -48,14 +55,15 @@ export function createPump(options: {
   readonly calls: EpollCalls;
   readonly sockets: Sockets;
   readonly buffers: BufferPool;
+  readonly pipes: Pipes;
   nowMs(): number;
   again(socket: EpollSocket): void;
   limits(relay: EpollRelay): void;
   tellFirstOctet(relay: EpollRelay): void;
   finish(relay: EpollRelay, reason: RelayReason): void;
 }): Pump {
-  const { calls, sockets, buffers, nowMs, again, limits, tellFirstOctet, finish } = options;
-  const { recv, send, errno } = calls;
+  const { calls, sockets, buffers, pipes, nowMs, again, limits, tellFirstOctet, finish } = options;
+  const { recv, send, splice, errno } = calls;
   let current: NativeBuffer = buffers.take();
 
   const resetBy = (socket: EpollSocket): void => {
@@ -78,10 +86,27 @@ export function createPump(options: {
     resetBy(to);
   }
 
-  /** @param sent what the kernel took of `count` octets in `current`, -1: see errno. @returns whether `to` is still there */
+  /** @returns a pipe if this is a stream, and one is to be had */
+  function pipeOf(from: EpollSocket): Pipe | undefined {
+    if (from.fullReads < STREAM_READS || from.isUrgent) letGoOfPipe(from);
+    else from.pipe ??= pipes.take();
+    return from.pipe;
+  }
+  function letGoOfPipe(from: EpollSocket): void {
+    if (from.pipe === undefined) return;
+    pipes.give(from.pipe, true);
+    from.pipe = undefined;
+  }
+
+  /**
+   * `to` did not take all of `count` octets. A buffer stays with the connection, and another one is shared from now on.
+   *
+   * @param sent what the kernel took, -1: see errno. @returns whether `to` is still there
+   */
   function keep(from: EpollSocket, to: EpollSocket, count: number, sent: number): boolean {
     if (sent < 0) {
       const error = errno();
+      from.pendingOctets = count; // of a pipe: so it is not taken for empty
       if (error !== EAGAIN && error !== EINTR) {
         lost(to);
         return false;
@@ -90,9 +115,10 @@ export function createPump(options: {
       sent = 0;
     }
     from.carried += sent;
+    from.pendingOctets = count - sent;
+    if (from.pipe !== undefined) return true;
     from.pending = current;
     from.pendingAt = sent;
-    from.pendingOctets = count - sent;
     current = buffers.take();
     return true;
   }
@@ -113,27 +139,41 @@ export function createPump(options: {
   function pump(from: EpollSocket): void {
     const to = from.peer!;
     const relay = from.relay!;
-    for (let reads = 0; from.pendingOctets === 0; reads++) {
-      if (reads === READS_PER_TURN) {
+    for (let octets = 0; from.pendingOctets === 0; ) {
+      if (octets >= OCTETS_PER_TURN) {
         again(from);
         return;
       }
-      const count = recv(from.descriptor, current.address, BUFFER_OCTETS, 0);
+      const pipe = pipeOf(from);
+      const count =
+        pipe === undefined
+          ? recv(from.descriptor, current.address, BUFFER_OCTETS, 0)
+          : splice(from.descriptor, 0, pipe.writeEnd, 0, PIPE_OCTETS, SPLICE_FLAGS);
       if (count > 0) {
+        octets += count;
         relay.activeMs = nowMs();
-        const sent = send(to.descriptor, current.address, count, MSG_NOSIGNAL);
+        const sent =
+          pipe === undefined
+            ? send(to.descriptor, current.address, count, MSG_NOSIGNAL)
+            : splice(pipe.readEnd, 0, to.descriptor, 0, count, SPLICE_FLAGS);
         if (sent === count) from.carried += count;
         else if (!keep(from, to, count, sent)) return;
         if (relay.firstOctet !== undefined && from === relay.upstream) {
           tellFirstOctet(relay);
           if (relay.reason !== undefined) return;
         }
-        if (count < BUFFER_OCTETS && !from.readsToEnd) {
+        if (pipe !== undefined) continue; // a short splice does not say that there is no more
+        if (count === BUFFER_OCTETS) from.fullReads++;
+        else {
+          from.fullReads = 0;
+          if (from.readsToEnd) continue;
           from.isReadable = false;
           return;
         }
         continue;
       }
+      letGoOfPipe(from);
+      if (octets < BUFFER_OCTETS) from.fullReads = 0;
       if (count === 0) {
         from.isReadable = false;
         from.hasEnded = true;
@@ -153,8 +193,11 @@ export function createPump(options: {
   /** Sends what the peer of `from` did not take before. */
   function flush(from: EpollSocket): void {
     const to = from.peer!;
-    const pending = from.pending!;
-    const sent = send(to.descriptor, pending.address + from.pendingAt, from.pendingOctets, MSG_NOSIGNAL);
+    const { pending, pipe } = from;
+    const sent =
+      pending === undefined
+        ? splice(pipe!.readEnd, 0, to.descriptor, 0, from.pendingOctets, SPLICE_FLAGS)
+        : send(to.descriptor, pending.address + from.pendingAt, from.pendingOctets, MSG_NOSIGNAL);
     if (sent < 0) {
       const error = errno();
       if (error === EINTR) again(from);
@@ -166,7 +209,7 @@ export function createPump(options: {
     from.pendingAt += sent;
     from.pendingOctets -= sent;
     if (from.pendingOctets > 0) return;
-    buffers.give(pending);
+    if (pending !== undefined) buffers.give(pending);
     from.pending = undefined;
     proceed(from);
   }

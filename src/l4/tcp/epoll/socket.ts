@@ -7,6 +7,7 @@
  */
 import type { ReadEnd, RelayEnd, RelayReason, TcpAddress, TcpConn } from "#l4/tcp/driver.ts";
 import type { NativeBuffer } from "#l4/tcp/epoll/buffers.ts";
+import type { Pipe } from "#l4/tcp/epoll/pipes.ts";
 import type { WheelEntry } from "#l4/tcp/epoll/wheel.ts";
 
 /** What a socket is doing, and so what its events and its time-out mean. */
@@ -84,10 +85,16 @@ export class EpollSocket implements TcpConn, WheelEntry {
   peer: EpollSocket | undefined;
   /** Octets of this socket that the peer's kernel took; negative while a head of ours is on its way. */
   carried = 0;
-  /** What was read from this socket and the peer did not take yet: `pendingOctets` from `pendingAt` on. */
+  /** What was read from this socket and the peer did not take yet, in `pending` from `pendingAt` on, or in `pipe`. */
   pending: NativeBuffer | undefined;
   pendingAt = 0;
   pendingOctets = 0;
+  /** Of a stream, as long as octets come. */
+  pipe: Pipe | undefined;
+  /** Full reads in a row: what makes it a stream. */
+  fullReads = 0;
+  /** It sent urgent data once, which splice does not get past. */
+  isUrgent = false;
   /** All of this socket's octets were sent to the peer, and a FIN after them. */
   isHandedOn = false;
 
