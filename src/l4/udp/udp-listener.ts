@@ -33,6 +33,7 @@ const REFUSALS: Readonly<Record<Exclude<Admission, "admitted">, ListenerCounter>
 const MAX_OWN_SOCKETS = 4_096;
 /** Turns of the event loop that reading the rest of a socket's queue may take; a flood must not keep it open. */
 const DRAIN_TURNS = 64;
+const WARN_EVERY_MS = 60_000;
 
 export function createUdpListener(options: { spec: ListenerSpec; context: ListenerContext }): L4Listener {
   const { context } = options;
@@ -44,6 +45,7 @@ export function createUdpListener(options: { spec: ListenerSpec; context: Listen
   let isAllowed: AccessList = createAccessList(spec.access);
   let isDraining = false;
   let received = 0;
+  let warnedMs = Number.NEGATIVE_INFINITY;
   let allEnded: (() => void) | undefined;
 
   const count = (counter: ListenerCounter, change = 1): void => {
@@ -58,6 +60,14 @@ export function createUdpListener(options: { spec: ListenerSpec; context: Listen
     used(session, now) {
       session.lastMs = now;
       table.touch(session);
+    },
+    exhausted(session, code) {
+      if (nowMs() - warnedMs >= WARN_EVERY_MS) {
+        warnedMs = nowMs();
+        const says = "Cannot open a socket for a UDP session; the least recently used one ends";
+        context.log.warn({ listener: spec.name, code, sessions: table.size }, says);
+      }
+      if (table.oldest !== session) table.oldest?.end("sessions_evicted");
     },
     ended(session) {
       table.remove(session);
@@ -129,12 +139,15 @@ export function createUdpListener(options: { spec: ListenerSpec; context: Listen
   function endAll(): void {
     for (const session of [...table.values()]) session.end("stopped");
   }
-  async function closeSockets(): Promise<void> {
+  /** What has come so far, while everybody is still served. */
+  async function readRest(): Promise<void> {
     for (let turn = 0, idle = 0, before = received; turn < DRAIN_TURNS && idle < 2; turn++) {
       await nextTurn();
       idle = received === before ? idle + 1 : 0;
       before = received;
     }
+  }
+  function closeSockets(): void {
     for (const socket of sockets.keys()) socket.close();
     sockets.clear();
   }
@@ -144,8 +157,8 @@ export function createUdpListener(options: { spec: ListenerSpec; context: Listen
    * @returns false: that could not be done for all
    */
   async function giveOwnSockets(): Promise<boolean> {
-    const sessions = [...table.values()];
-    for (const session of sessions.splice(MAX_OWN_SOCKETS)) session.end("stopped");
+    const sessions = [...table.values()].filter((session) => !session.isOwnSocket);
+    for (const session of sessions.splice(Math.max(0, MAX_OWN_SOCKETS - own.size))) session.end("stopped");
     const made = sessions.map(async (session) => {
       const at = sockets.get(session.socket);
       const socket = at && (await openClient(at, session));
@@ -185,17 +198,23 @@ export function createUdpListener(options: { spec: ListenerSpec; context: Listen
       for (const session of [...table.values()].filter((each) => each.row === row)) session.end("stopped");
     },
     async drain(drainMs) {
-      isDraining = true;
       const timer = context.clock.after(drainMs, endAll);
+      if (drainMs > 0) {
+        const isFirstDone = await giveOwnSockets();
+        await readRest();
+        isDraining = true;
+        // Once more, for who came meanwhile.
+        if ((await giveOwnSockets()) && isFirstDone) closeSockets();
+      }
+      isDraining = true;
       if (drainMs <= 0) endAll();
-      if (await giveOwnSockets()) await closeSockets();
       if (table.size > 0) {
         await new Promise<void>((resolve) => {
           allEnded = resolve;
         });
       }
       timer.cancel();
-      await closeSockets();
+      closeSockets();
     },
     tick(now) {
       for (const session of host.unproven) if (!session.settle(now)) host.unproven.delete(session);

@@ -36,6 +36,8 @@ export type SessionHost = {
   readonly unproven: Set<UdpSession>;
   /** A datagram came from the backend. */
   used(session: UdpSession, nowMs: number): void;
+  /** There is no descriptor or port left for the session's socket. The session ends by itself. */
+  exhausted(session: UdpSession, code: string): void;
   /** The session is over: its place, its sockets and its limits are given back. */
   ended(session: UdpSession): void;
 };
@@ -68,6 +70,7 @@ const FAULTS: Readonly<Record<string, PlaceFault>> = {
   ENETUNREACH: "unreachable",
   EHOSTDOWN: "unreachable",
 };
+const EXHAUSTED: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EADDRINUSE"]);
 /** One datagram is too much, the session is not: the size of the path, a full queue. */
 const OF_ONE_DATAGRAM: ReadonlySet<string> = new Set(["EMSGSIZE", "ENOBUFS", "EAGAIN", "ENOMEM"]);
 
@@ -235,7 +238,7 @@ export class UdpSession implements Listed<UdpSession> {
     const wasProven = this.#isProven;
     this.#isProven = false;
     if (fault) this.#places.failed(row, fault, this.#nowMs());
-    else this.#host.context.log.warn({ code: error.code }, "Cannot send datagrams to a backend");
+    else if (EXHAUSTED.has(error.code ?? "")) this.#host.exhausted(this, error.code!);
     const again = this.#held;
     this.#letGo();
     if (again !== undefined) this.#wait(again);

@@ -10,7 +10,7 @@ import { silentLog } from "#base/log.ts";
 import { createSeededRng } from "#base/rng.ts";
 import type { L4Listener, ListenerContext } from "#l4/listener.ts";
 import { createUdpListener } from "#l4/udp/udp-listener.ts";
-import { createClientLimitsMemory } from "#pool/client-limits.ts";
+import { createClientLimitsMemory, type SharedClientLimits } from "#pool/client-limits.ts";
 import type { Places } from "#pool/place.ts";
 import { createPlaces } from "#pool/places.ts";
 import {
@@ -111,6 +111,7 @@ export type Bed = {
   readonly port: number;
   readonly context: ListenerContext;
   readonly places: Places;
+  readonly limits: SharedClientLimits;
   client(local?: string): Promise<Client>;
   /** Moves the clock and tells the listener and the pool. */
   pass(ms: number): void;
@@ -146,13 +147,14 @@ export async function createBed(
     sticky: undefined,
     createAlgorithm,
   });
+  const limits = createClientLimitsMemory();
   const context: ListenerContext = {
     clock,
     log: silentLog,
     places: () => places,
     slots: createCounterSlots(LISTENER_COUNTERS.length),
     backendCounters,
-    limits: createClientLimitsMemory(),
+    limits,
     listener: 0,
   };
   const listener = createUdpListener({ spec: udpSpec(options.listener), context });
@@ -164,6 +166,7 @@ export async function createBed(
     port,
     context,
     places,
+    limits,
     async client(local = host) {
       const client = await openClient(port, host, local);
       clients.push(client);

@@ -3,6 +3,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { networkInterfaces } from "node:os";
 import test from "node:test";
+import { createSeededRng } from "#base/rng.ts";
 import { createUdpListener } from "#l4/udp/udp-listener.ts";
 import { HOLD_MS } from "#l4/udp/udp-session.ts";
 import { clientKey } from "#pool/client-key.ts";
@@ -447,6 +448,46 @@ test("drain() ends what is left when its time is over", async () => {
   await drained;
   assert.deepEqual([bed.counter("active"), bed.counter("stopped"), bed.active(0)], [0, 1, 0]);
   await bed.close();
+});
+
+test("whatever happens in whatever order, all places and limits are given back in the end", async () => {
+  const rng = createSeededRng(1_812);
+  const below = (limit: number): number => Math.floor(rng() * limit);
+  const backends = await Promise.all(["a", "b", "c"].map((name) => openBackend(name)));
+  const bed = await createBed(backends, {
+    backend: { maxConnections: 6 },
+    listener: { udp: { idleMs: 3_000, responses: 0, maxSessions: 15 } },
+    pool: { queue: { max: 3, timeoutMs: 400 }, breaker: { failures: 3, baseMs: 500, maxMs: 1_000 } },
+  });
+  const clients = await Promise.all(Array.from({ length: 24 }, (_, index) => bed.client(`127.0.3.${1 + (index % 7)}`)));
+  const closed = new Set<number>();
+  for (let step = 0; step < 3_000; step++) {
+    const action = below(100);
+    if (action < 80) clients[below(clients.length)]!.send(Buffer.alloc(below(2_000)));
+    else if (action < 90) bed.pass(below(500));
+    else if (action < 93) bed.listener.stopBackend(below(3));
+    else if (action < 96)
+      bed.listener.apply(udpSpec({ udp: { idleMs: 3_000, responses: below(3), maxSessions: 5 + below(20) } }));
+    else if (action === 96 && closed.size < 2) {
+      const row = below(3);
+      if (!closed.has(row)) backends[row]!.socket.close();
+      closed.add(row);
+    }
+    if (below(4) === 0) await new Promise((resolve) => setImmediate(resolve));
+    const active = [0, 1, 2].map(bed.active);
+    assert.ok(
+      active.every((count) => count >= 0 && count <= 6),
+      `${active}`,
+    );
+  }
+  assert.equal(closed.size, 2);
+  for (const counter of ["accepted", "retries", "sessions_evicted", "idle_timeout", "stopped", "closed"] as const)
+    assert.ok(bed.counter(counter) > 0, counter);
+  await bed.close();
+  assert.equal(bed.counter("active"), 0);
+  assert.equal(bed.places.queued(), 0);
+  assert.deepEqual([0, 1, 2].map(bed.active), [0, 0, 0]);
+  assert.equal(bed.limits.connections(0), 0);
 });
 
 test("open() says what the system says where it cannot listen", async () => {
