@@ -6,7 +6,7 @@ import { changedKeys, diffNamed, equal } from "#config/diff-named.ts";
 import type { BackendSpec, BalancerSnapshot, ListenerSpec, PoolSpec } from "#state/balancer.ts";
 
 /** What is told of a backend by a sentence of its own, or is no difference to anybody. */
-const BACKEND_WORDS = ["weight", "isEnabled", "origin"] as const;
+const BACKEND_WORDS = ["weight", "isEnabled", "origin", "id", "target"] as const;
 /** Likewise of a pool. */
 const POOL_WORDS = ["algorithm", "backends"] as const;
 

@@ -4,7 +4,9 @@ import test from "node:test";
 import fc from "fast-check";
 import type { Problem } from "#base/problem.ts";
 import { compile } from "#config/compile.ts";
+import { exportConfig } from "#config/export.ts";
 import type { ConfigFiles } from "#config/files.ts";
+import type { Overlay } from "#config/overlay.ts";
 import { parseYaml } from "#config/yaml.ts";
 import { copyGood, loadFrom, NOW_MS, testContext } from "./load-good.ts";
 
@@ -44,8 +46,8 @@ const mutate = (text: string, at: number, length: number, splice: string): strin
   return text.slice(0, start) + splice + text.slice(start + length);
 };
 
-function compileMutated(files: ConfigFiles): readonly Problem[] {
-  const result = compile(files, { ...testContext(), generation: { epoch: 1, sequence: 1 }, nowMs: NOW_MS });
+function compileMutated(files: ConfigFiles, overlay: Overlay = {}): readonly Problem[] {
+  const result = compile(files, { ...testContext(), overlay, generation: { epoch: 1, sequence: 1 }, nowMs: NOW_MS });
   return "problems" in result ? result.problems : result.warnings;
 }
 
@@ -99,6 +101,15 @@ test("compile() never throws, whatever values stand in the files", (t) => {
     "us-east",
     "www",
     "notify",
+    "balancer",
+    "listeners",
+    "pools",
+    "web",
+    "backends",
+    "address",
+    "srv",
+    "check",
+    "sni",
     "__proto__",
   ];
   const value = fc.letrec((tie) => ({
@@ -151,4 +162,35 @@ test("parseYaml() finds the place of keys and values", () => {
   assert.equal(at(["a", 1, "d"]), "3:16", "through an alias");
   assert.equal(at(["a", 0, "none"]), "2:5", "the nearest place that exists");
   assert.equal(at(["none"]), "1:1");
+});
+
+test("compile() and the export never throw, whatever the API says of pools", (t) => {
+  const good = loadFrom(copyGood(t));
+  const keys = [
+    "web",
+    "api",
+    "new",
+    "constructor",
+    "backends",
+    "10.0.0.1:80",
+    "_http._tcp.x",
+    "weight",
+    "check",
+    "hash",
+  ];
+  const value = fc.letrec((tie) => ({
+    node: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom(null, true, 0, -1, 1.5, "x", "5s", "none", "10.0.0.1:80", "web.internal:1"),
+      fc.array(tie("node"), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom(...keys), tie("node"), { maxKeys: 3 }),
+    ),
+  })).node;
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...keys), value, { maxKeys: 3 }), (pools) => {
+      for (const problem of compileMutated(good, { pools })) assert.ok(problem.says !== "" && problem.fix !== "");
+      assert.notEqual(exportConfig(good, { pools }), "");
+    }),
+    { seed: 20_260_603, numRuns: 600 },
+  );
 });

@@ -9,6 +9,7 @@ import { formatProblem } from "#base/problem.ts";
 import { openStore, type Store } from "#cluster/store.ts";
 import { compile } from "#config/compile.ts";
 import { exportConfig } from "#config/export.ts";
+import type { ConfigFiles } from "#config/files.ts";
 import { createConfigDoor, OVERLAY_KEY } from "#config/propose.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import type { Snapshot } from "#state/snapshot.ts";
@@ -17,7 +18,12 @@ import { copyGood, loadFrom, NOW_MS, testContext } from "./load-good.ts";
 type Harness = { after(callback: () => void): void };
 function openDoor(
   t: Harness,
-  options: { store?: Store; folder?: string; apply?: (snapshot: Snapshot) => Promise<void> } = {},
+  options: {
+    store?: Store;
+    folder?: string;
+    apply?: (snapshot: Snapshot) => Promise<void>;
+    complete?: (files: ConfigFiles) => ConfigFiles;
+  } = {},
 ) {
   const clock = createManualClock(NOW_MS);
   const folder = options.folder ?? copyGood(t);
@@ -26,7 +32,7 @@ function openDoor(
   const applied: Snapshot[] = [];
   const events: RhumbEvent[] = [];
   const door = createConfigDoor({
-    load: () => loadFrom(folder),
+    load: () => (options.complete ?? ((files) => files))(loadFrom(folder)),
     compile: (files, overlay, previous) =>
       compile(files, { ...context, overlay, previous, generation: { epoch: 0, sequence: 0 }, nowMs: clock.nowMs() }),
     apply: async (snapshot) => {
@@ -106,6 +112,25 @@ test("propose() does nothing for files that did not change, but SIGHUP applies t
   await door.propose({ source: "start" });
   assert.equal((await door.propose({ source: "file" })).isUnchanged, true);
   assert.equal((await door.propose({ source: "sighup" })).isApplied, true);
+  assert.deepEqual(sequences(applied), [1, 2]);
+});
+
+test("propose() of names applies other addresses of a backend, and nothing for the same", async (t) => {
+  let addresses = ["10.0.0.7"];
+  const { door, applied, edit } = openDoor(t, {
+    complete: (files) => ({
+      ...files,
+      names: new Map([["web.internal", addresses.map((address) => ({ address }))]]),
+      digest: `${files.digest} ${addresses}`,
+    }),
+  });
+  edit("rhumb.yaml", '"10.0.0.1:80", {', '"web.internal:80", {');
+  await door.propose({ source: "start" });
+  assert.equal((await door.propose({ source: "names" })).isUnchanged, true);
+  addresses = ["10.0.0.7", "10.0.0.8"];
+  const result = await door.propose({ source: "names" });
+  assert.deepEqual(result.changes, ["pool web: backend 10.0.0.8:80 added"]);
+  assert.deepEqual(door.current()?.names, ["web.internal"]);
   assert.deepEqual(sequences(applied), [1, 2]);
 });
 
