@@ -14,8 +14,6 @@ import { NO_PLACE, type PlaceRequest } from "#pool/place.ts";
 import { BACKEND_WORD, backendWord } from "#state/backend-table.ts";
 import type { PoolSpec } from "#state/balancer.ts";
 
-/** A sleep that nobody ends is over by itself after this long: it holds memory, and cannot be given up. */
-const SLEEP_MS = 1_000;
 /** `tick()` asks again so often although no place was announced: backends come back, limits are raised. */
 const ASK_AGAIN_MS = 50;
 
@@ -102,9 +100,11 @@ export function createQueue({ table, take, nowMs: readMs, count, ...initial }: Q
   function sleep(): void {
     if (isAsleep || isClosed || waiters.size === 0 || firstRow === undefined) return;
     isAsleep = true;
-    const { value } = Atomics.waitAsync(table, freedAt(firstRow), askedAtFreed, SLEEP_MS);
+    const { value } = Atomics.waitAsync(table, freedAt(firstRow), askedAtFreed);
     Promise.resolve(value).then(wake);
   }
+  /** A sleep cannot be given up, but all that sleep on a word can be woken. */
+  const wakeAll = (row: number): void => void Atomics.notify(table, freedAt(row));
   function wake(): void {
     isAsleep = false;
     if (waiters.size === 0) return;
@@ -145,7 +145,7 @@ export function createQueue({ table, take, nowMs: readMs, count, ...initial }: Q
       if (firstRow === undefined || Atomics.load(table, queuedAt(firstRow)) === 0) return;
       Atomics.add(table, freedAt(firstRow), 1);
       if (waiters.size > 0) serve(nowMs);
-      if (Atomics.load(table, queuedAt(firstRow)) > waiters.size) Atomics.notify(table, freedAt(firstRow));
+      if (Atomics.load(table, queuedAt(firstRow)) > waiters.size) wakeAll(firstRow);
     },
     tick(nowMs) {
       if (refused.length > 0) tellRefused();
@@ -160,7 +160,10 @@ export function createQueue({ table, take, nowMs: readMs, count, ...initial }: Q
     apply(next, nextRow) {
       spec = next;
       if (nextRow === firstRow) return;
-      if (firstRow !== undefined) enter(firstRow, -waiters.size);
+      if (firstRow !== undefined) {
+        enter(firstRow, -waiters.size);
+        wakeAll(firstRow);
+      }
       firstRow = nextRow;
       if (firstRow !== undefined) enter(firstRow, waiters.size);
       askedAtMs = Number.NEGATIVE_INFINITY;
@@ -169,6 +172,7 @@ export function createQueue({ table, take, nowMs: readMs, count, ...initial }: Q
       isClosed = true;
       for (const waiter of waiters) end(waiter, NO_PLACE.none);
       tellRefused();
+      if (firstRow !== undefined) wakeAll(firstRow);
     },
   };
 }
