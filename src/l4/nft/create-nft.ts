@@ -13,7 +13,7 @@ import type { Emit, RhumbEvent } from "#state/events.ts";
 import { type Applier, createApplier } from "./apply.ts";
 import { type FlowsOf, forgetFlows } from "./conntrack.ts";
 import { createNeighbours, deviceMac, isForwarding, pokeByUdp } from "./host-facts.ts";
-import { type KernelPlan, type PlannedFlows, planKernel } from "./plan.ts";
+import { type KernelPlan, type PlannedFlows, planKernel, type SlotCache } from "./plan.ts";
 import { removalScript, renderRuleset } from "./ruleset.ts";
 import { createRun, type Run } from "./run.ts";
 
@@ -60,6 +60,7 @@ const NEIGHBOUR_WAIT_MS = 1_000;
 
 export function createNft({ clock, log, emit, table, run = createRun(), poke = pokeByUdp }: NftOptions): Nft {
   const neighbours = createNeighbours(run, clock, poke);
+  const cache: SlotCache = new Map();
   const tell = createTeller(emit, clock);
   let snapshot: BalancerSnapshot | undefined;
   let applier: (Applier & { readonly table: string }) | undefined;
@@ -79,16 +80,19 @@ export function createNft({ clock, log, emit, table, run = createRun(), poke = p
     return result;
   }
 
+  const planFor = (current: BalancerSnapshot): KernelPlan =>
+    planKernel({ snapshot: current, table, macOf: neighbours.macOf, cache });
+
   async function bring(current: BalancerSnapshot, neighbourWaitMs: number): Promise<void> {
     const { nft } = current;
-    let next = planKernel({ snapshot: current, table, macOf: neighbours.macOf });
+    let next = planFor(current);
     if (next.listeners.length === 0 && !applier) {
       tell("configuration", next.problems);
       return;
     }
     if (nft.device !== undefined && next.askMac.length > 0) {
       const isChanged = await neighbours.refresh(nft.device, next.askMac, neighbourWaitMs);
-      if (isChanged) next = planKernel({ snapshot: current, table, macOf: neighbours.macOf });
+      if (isChanged) next = planFor(current);
     }
     await useTable(nft.table);
     const isBelowIp = next.groups.some(({ mode }) => mode !== "nft");

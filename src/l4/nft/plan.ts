@@ -27,14 +27,18 @@ export type KernelPlan = Pick<RulesetInput, "listeners" | "groups"> & {
   readonly problems: readonly string[];
 };
 
+/** The last table of slots of each group: making one takes the main thread tens of milliseconds. */
+export type SlotCache = Map<string, { readonly signature: string; readonly slots: Uint16Array | Uint32Array }>;
+
 export type PlanInput = {
   readonly snapshot: BalancerSnapshot;
   /** The backend table. */
   readonly table: Int32Array;
   readonly macOf: (address: string) => string | undefined;
+  readonly cache?: SlotCache;
 };
 
-export function planKernel({ snapshot, table, macOf }: PlanInput): KernelPlan {
+export function planKernel({ snapshot, table, macOf, cache = new Map() }: PlanInput): KernelPlan {
   const listeners: KernelListener[] = [];
   const groups = new Map<string, KernelGroup>();
   const flows = new Map<string, PlannedFlows>();
@@ -52,6 +56,9 @@ export function planKernel({ snapshot, table, macOf }: PlanInput): KernelPlan {
     const macs = backends.map(({ mac, address }) => mac ?? macOf(address));
     if (pool.mode !== "nft") for (const { mac, address } of backends) if (mac === undefined) askMac.add(address);
     const isReachable = (index: number): boolean => pool.mode === "nft" || macs[index] !== undefined;
+    const effective = new Float64Array(backends.length);
+    fillEffective({ ...pool, backends }, table, effective);
+    const serving = servingOf({ ...pool, backends }, effective, snapshot.zone, isReachable);
     const group: KernelGroup = {
       name,
       family,
@@ -62,7 +69,7 @@ export function planKernel({ snapshot, table, macOf }: PlanInput): KernelPlan {
         port,
         mac: macs[index],
       })),
-      spread: spreadOf({ ...pool, backends }, family, snapshot.zone, table, isReachable),
+      spread: spreadOf({ ...pool, backends }, family, serving, effective, cache),
     };
     groups.set(name, group);
     return group;
@@ -186,24 +193,36 @@ export function serves(spread: Spread, index: number): boolean {
 
 // ── how flows are spread ─────────────────────────────────────────────────────────────────────────────────────────
 
-function spreadOf(
+/** Indexes of the backends that get new flows: of the best tier and zone in which somebody may be picked. */
+function servingOf(
   pool: PoolSpec,
-  family: Family,
+  effective: Float64Array,
   zone: string | undefined,
-  table: Int32Array,
   isReachable: (index: number) => boolean,
-): Spread {
-  const effective = new Float64Array(pool.backends.length);
-  fillEffective(pool, table, effective);
+): readonly number[] {
   const available = [...effective.keys()].filter((index) => effective[index]! > 0 && isReachable(index));
   const group = ({ priority, zone: of }: BackendSpec): number =>
     groupOf(priority, pool.prefersLocalZone && zone !== undefined && of === zone);
   const best = Math.min(...available.map((index) => group(pool.backends[index]!)));
-  const serving = available.filter((index) => group(pool.backends[index]!) === best);
+  return available.filter((index) => group(pool.backends[index]!) === best);
+}
+
+function spreadOf(
+  pool: PoolSpec,
+  family: Family,
+  serving: readonly number[],
+  effective: Float64Array,
+  cache: SlotCache,
+): Spread {
   if (serving.length === 0) return { kind: "refuse" };
   if (serving.length === 1 || pool.algorithm === "first") return { kind: "single", backend: firstOf(serving, pool) };
   const isByClient = pool.sticky !== undefined || HASHES.has(pool.algorithm);
-  if (isByClient || pool.mode !== "nft") return hashSpread(pool, family, serving, isByClient);
+  if (isByClient || pool.mode !== "nft") {
+    const slots = cachedSlots(`${pool.name}.v${family}`, pool, serving, cache);
+    return isByClient
+      ? { kind: "hash", slots, octets: hashOctets(pool, family), withPort: false }
+      : { kind: "hash", slots, octets: family === 4 ? 4 : 16, withPort: true };
+  }
   const weights = wholeWeights(pool, effective, serving);
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const isInTurn = pool.algorithm === "round_robin" || pool.algorithm === "weighted_round_robin";
@@ -255,22 +274,37 @@ function smoothOrder(weights: readonly number[]): number[] {
  * flows of a backend that goes move, and only they come back. (Maglev built from those that serve would move a hundredth
  * of the others, and in stateless modes these would break.)
  */
-function hashSpread(pool: PoolSpec, family: Family, serving: readonly number[], isByClient: boolean): Spread {
-  const keys = pool.backends.map(({ key }) => key);
-  const best = Math.min(...serving.map((index) => pool.backends[index]!.priority));
+function slotsOf({ backends }: PoolSpec, serving: readonly number[]): Uint16Array | Uint32Array {
+  const keys = backends.map(({ key }) => key);
+  const best = Math.min(...serving.map((index) => backends[index]!.priority));
   const isServing = new Set(serving);
   const whole = buildMaglevTable(
     keys,
-    pool.backends.map(({ weight, priority }) => (priority === best ? weight : 0)),
+    backends.map(({ weight, priority }) => (priority === best ? weight : 0)),
   );
+  if (serving.length === backends.length) return whole;
   const left = buildMaglevTable(
     keys,
-    pool.backends.map(({ weight }, index) => (isServing.has(index) ? weight : 0)),
+    backends.map(({ weight }, index) => (isServing.has(index) ? weight : 0)),
   );
-  const slots = whole.map((backend, slot) => (isServing.has(backend) ? backend : left[slot]!));
-  return isByClient
-    ? { kind: "hash", slots, octets: hashOctets(pool, family), withPort: false }
-    : { kind: "hash", slots, octets: family === 4 ? 4 : 16, withPort: true };
+  return whole.map((backend, slot) => (isServing.has(backend) ? backend : left[slot]!));
+}
+
+function cachedSlots(
+  group: string,
+  pool: PoolSpec,
+  serving: readonly number[],
+  cache: SlotCache,
+): Uint16Array | Uint32Array {
+  const signature = JSON.stringify([
+    pool.backends.map(({ key, weight, priority }) => [key, weight, priority]),
+    serving,
+  ]);
+  const known = cache.get(group);
+  if (known?.signature === signature) return known.slots;
+  const slots = slotsOf(pool, serving);
+  cache.set(group, { signature, slots });
+  return slots;
 }
 
 /** nftables hashes whole octets: a prefix of 20 bits counts as 16. */

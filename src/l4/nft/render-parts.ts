@@ -49,20 +49,34 @@ export const elementLines = (elements: Lines): string[] =>
 /** Slots of a hash table, eight on a line: 65,537 lines would help nobody. */
 const SLOTS_A_LINE = 8;
 
+/** Rows of a map of slots, by table of slots: a change of one pool must not cost those of all others again. */
+const writtenRows = new WeakMap<object, { readonly chains: string; readonly rows: Lines }>();
+
+function slotRows(slots: Uint16Array | Uint32Array, chains: Lines): Lines {
+  const before = writtenRows.get(slots);
+  if (before?.chains === chains.join()) return before.rows;
+  const verdicts = chains.map((chain) => ` : goto ${chain}`);
+  const rows: string[] = [];
+  for (let at = 0; at < slots.length; at += SLOTS_A_LINE) {
+    const end = Math.min(at + SLOTS_A_LINE, slots.length);
+    let row = `${at}${verdicts[slots[at]!]!}`;
+    for (let slot = at + 1; slot < end; slot++) row += `, ${slot}${verdicts[slots[slot]!]!}`;
+    rows.push(row);
+  }
+  writtenRows.set(slots, { chains: chains.join(), rows });
+  return rows;
+}
+
 /** The map from a slot to the chain of its backend, where the group spreads by hash. */
 export function slotMap(group: KernelGroup): string[] {
-  const { spread } = group;
+  const { spread, backends } = group;
   if (spread.kind !== "hash") return [];
-  const rows: string[] = [];
-  for (let at = 0; at < spread.slots.length; at += SLOTS_A_LINE) {
-    const row = Array.from(spread.slots.subarray(at, at + SLOTS_A_LINE));
-    rows.push(row.map((backend, index) => `${at + index} : goto ${group.backends[backend]!.chain}`).join(", "));
-  }
+  const chains = backends.map(({ chain }) => chain);
   // The type of a hash has no name of its own; `typeof` takes it from an expression that is like it.
   return block(`map ${slotsMap(group)}`, [
     "typeof numgen inc mod 2 : verdict",
     `size ${spread.slots.length}`,
-    ...elementLines(rows),
+    ...elementLines(slotRows(spread.slots, chains)),
   ]);
 }
 
