@@ -65,7 +65,7 @@ for (const name of NAMES) {
         const chance = rng();
         if (chance < 0.1) {
           const index = below(members.size);
-          members.effective[index] = rng() < 0.4 ? 0 : members.weights[index]! * (rng() < 0.5 ? 1 : rng());
+          members.effective[index] = rng() < 0.4 ? 0 : (members.weights[index]! || 1) * (rng() < 0.5 ? 1 : rng());
           algorithm.refresh();
         } else if (chance < 0.14) {
           keys = [...keys.filter(() => rng() < 0.8), keyOf(1_000 + step)].sort(() => rng() - 0.5);

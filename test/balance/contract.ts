@@ -2,6 +2,7 @@
  * Members for tests of selection algorithms, and what each algorithm promises.
  */
 
+import assert from "node:assert/strict";
 import type { Algorithm, Members } from "#balance/algorithm.ts";
 import { type AlgorithmKey, createAlgorithm } from "#balance/table.ts";
 import { hashText } from "#base/hash.ts";
@@ -88,6 +89,7 @@ export function ranking(algorithm: Algorithm, key: number, nowMs = 0): number[] 
   for (;;) {
     const index = algorithm.pick(key, nowMs, tried);
     if (index < 0) return tried;
+    assert.ok(!tried.includes(index), `${index} was tried`);
     tried.push(index);
   }
 }
