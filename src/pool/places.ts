@@ -185,6 +185,7 @@ export function createPlaces(options: PlacesOptions): Places {
 
   /** @returns the row, or one of `NO_PLACE` */
   function place(request: PlaceRequest, nowMs: number): number {
+    followEpoch();
     if (spec.sticky === undefined) {
       const index = choose(request, nowMs);
       return index < 0 ? index : members.rows[index]!;
@@ -233,7 +234,6 @@ export function createPlaces(options: PlacesOptions): Places {
       queue.apply(spec.queue, members.rows[0]);
     },
     take(request, nowMs) {
-      followEpoch();
       const { tried } = request;
       if (tried.length === 0) {
         budget.tried(nowMs);
