@@ -47,6 +47,8 @@ export type NftOptions = {
   readonly emit: Emit;
   /** The backend table. */
   readonly table: Int32Array;
+  /** The process before this one left its rules: they go with the first configuration that has none. */
+  readonly takesOver?: boolean;
   readonly run?: Run;
   readonly poke?: (address: string) => void;
 };
@@ -58,7 +60,9 @@ const WATCH_MS = 5_000;
 /** How long a backend may take to say its MAC address before a configuration is applied without it. */
 const NEIGHBOUR_WAIT_MS = 1_000;
 
-export function createNft({ clock, log, emit, table, run = createRun(), poke = pokeByUdp }: NftOptions): Nft {
+export function createNft(options: NftOptions): Nft {
+  const { clock, log, emit, table, run = createRun(), poke = pokeByUdp } = options;
+  let takesOver = options.takesOver ?? false;
   const neighbours = createNeighbours(run, clock, poke);
   const cache: SlotCache = new Map();
   const tell = createTeller(emit, clock);
@@ -87,6 +91,8 @@ export function createNft({ clock, log, emit, table, run = createRun(), poke = p
     const { nft } = current;
     let next = planFor(current);
     if (next.listeners.length === 0 && !applier) {
+      if (takesOver) await run("nft", ["-f", "-"], removalScript(nft.table)).catch(() => {});
+      takesOver = false;
       tell("configuration", next.problems);
       return;
     }

@@ -5,6 +5,7 @@ import { setImmediate } from "node:timers/promises";
 import { createManualClock } from "#base/clock.ts";
 import { silentLog } from "#base/log.ts";
 import { createNft } from "#l4/nft/create-nft.ts";
+import { removalScript } from "#l4/nft/ruleset.ts";
 import { createRun, type Ran, type Run } from "#l4/nft/run.ts";
 import type { NftSpec, PoolSpec } from "#state/balancer.ts";
 import type { RhumbEvent } from "#state/events.ts";
@@ -14,7 +15,7 @@ import { activeTable, kernelBackend, kernelListener, kernelPool, kernelSnapshot 
 type Call = { readonly words: string; readonly input: string };
 const DONE: Ran = { code: 0, out: "", err: "" };
 
-function worldOf(pool: Partial<PoolSpec> = {}, nftSpec: Partial<NftSpec> = {}) {
+function worldOf(pool: Partial<PoolSpec> = {}, nftSpec: Partial<NftSpec> = {}, takesOver = false) {
   const clock = createManualClock();
   const calls: Call[] = [];
   const events: RhumbEvent[] = [];
@@ -43,6 +44,7 @@ function worldOf(pool: Partial<PoolSpec> = {}, nftSpec: Partial<NftSpec> = {}) {
     log: silentLog,
     emit: (event) => events.push(event),
     table,
+    takesOver,
     run,
     poke: (address) => poked.push(address),
   });
@@ -78,6 +80,12 @@ describe("createNft()", () => {
     await pass(20_000);
     await nft.close({ leave: false });
     assert.deepEqual(calls, []);
+  });
+
+  test("removes what the process before it left, once", async () => {
+    const { nft, snapshot, rulesets } = worldOf({}, {}, true);
+    for (let at = 0; at < 2; at++) await nft.apply({ ...snapshot, listeners: [] });
+    assert.deepEqual(rulesets(), [removalScript("rhumb")]);
   });
 
   test("brings a wave of changes in one ruleset, and the same ruleset not again", async () => {
