@@ -5,7 +5,7 @@
  * @module
  */
 import type { ResolvedName } from "#config/files.ts";
-import { isPatchedBackend, type PoolsPatch } from "#config/overlay.ts";
+import { type PoolsPatch, patchedBackends } from "#config/overlay.ts";
 import { type BackendConfig, type Endpoint, endpointText, type PoolConfig } from "#pool/config.ts";
 
 export type BackendDraft = {
@@ -93,6 +93,8 @@ export function expandBackends(
     if (written.has(key)) repeated.push({ index, key });
     written.add(key);
   }
+  const isRepeated = new Set(repeated.map(({ index }) => index));
+  const patched = patchedBackends(patch, pool);
   // What is written out is meant as it stands; what the DNS adds to it comes once.
   const taken = new Set(written);
   for (const [index, entry] of backends.entries()) {
@@ -100,14 +102,14 @@ export function expandBackends(
     const config = settingsOf(entry);
     const name = endpoint?.host ?? (isEndpoint(entry) ? "" : (entry.srv ?? ""));
     const configured = endpoint ? endpointText(endpoint.host, endpoint.port) : name;
-    const origin = isPatchedBackend(patch, pool, configured) ? "api" : "file";
+    const origin = patched.has(configured) ? "api" : "file";
     const tier = config.priority ?? (config.backup ? 1 : 0);
     const add = (address: string, port: number, weight: number, priority: number): void => {
       const key = endpointText(address, port);
       drafts.push({ index, key, host: name, address, port, weight, priority, config, origin });
     };
     if (endpoint && !endpoint.isName) {
-      if (!repeated.some((one) => one.index === index)) add(endpoint.host, endpoint.port, config.weight, tier);
+      if (!isRepeated.has(index)) add(endpoint.host, endpoint.port, config.weight, tier);
       continue;
     }
     const answer = names?.get(name) ?? [];

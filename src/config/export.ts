@@ -8,10 +8,10 @@ import { isPlainMap } from "#config/entries.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import {
   backendEntryKey,
-  isPatchedBackend,
   mergePatch,
   type Overlay,
   type PoolsPatch,
+  patchedBackends,
   patchPools,
 } from "#config/overlay.ts";
 import { type Path, parseYaml } from "#config/yaml.ts";
@@ -63,9 +63,10 @@ function rootSection(file: string, value: unknown, patch: PoolsPatch): string {
     if (!isPlainMap(backends)) continue;
     removed.push(...removedNames(backends).map((key) => `backend ${name}/${key}`));
     const list = at([...path, "backends"]);
+    const patched = patchedBackends(patch, name);
     for (const item of isSeq(list) ? list.items : []) {
       const key = backendEntryKey((item as Node).toJS(document));
-      if (key !== undefined && isPatchedBackend(patch, name, key)) (item as Node).commentBefore = API_COMMENT;
+      if (key !== undefined && patched.has(key)) (item as Node).commentBefore = API_COMMENT;
     }
   }
   return textOf(file, document, removed);

@@ -87,12 +87,12 @@ function patchBackends(list: unknown, patch: Readonly<Record<string, unknown>>):
 
 export type PoolsPatch = NonNullable<Overlay["pools"]>;
 
-/** Whether the overlay says something of this backend of a pool. @param key `host:port` as configured, or an SRV name */
-export function isPatchedBackend(patch: PoolsPatch, pool: string, key: string): boolean {
-  const change = patch[pool];
+/** The backends of a pool that the overlay says something of, by `backendKey()` of how they are configured. */
+export function patchedBackends(patch: PoolsPatch, pool: string): { has(key: string): boolean } {
+  const change = Object.hasOwn(patch, pool) ? patch[pool] : undefined;
   const backends = isPlainMap(change) ? change["backends"] : undefined;
-  if (Array.isArray(backends)) return true;
-  return isPlainMap(backends) && Object.keys(backends).some((one) => backendKey(one) === key);
+  if (Array.isArray(backends)) return { has: () => true };
+  return new Set(isPlainMap(backends) ? Object.keys(backends).map(backendKey) : []);
 }
 
 /**
@@ -131,7 +131,8 @@ export function overlaidRoot(source: YamlSource, patch: PoolsPatch | undefined):
     const list = moved.get(pool);
     if (key !== "backends" || !list || path[4] === undefined) return true;
     const entry = backendEntryKey((list.value as unknown[])[Number(path[4])]);
-    return list.origins[Number(path[4])] === undefined || (entry !== undefined && isPatchedBackend(patch, pool, entry));
+    if (list.origins[Number(path[4])] === undefined) return true;
+    return entry !== undefined && patchedBackends(patch, pool).has(entry);
   };
   return {
     file: source.file,
