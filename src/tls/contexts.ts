@@ -5,7 +5,7 @@
  * Never:   reads files, or trusts a name: what a client sends is looked up and nothing else.
  * @module
  */
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { RhumbError } from "#base/errors.ts";
 
@@ -48,6 +48,8 @@ export function createTlsContexts(certificates: readonly CertificatePem[], ticke
 
 function createContext({ name, cert, key }: CertificatePem, ticketKeys: Uint8Array): SecureContext {
   try {
+    // Checked here: an empty key is taken, and fails at each handshake.
+    if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) throw new Error("the key is of another one");
     return createSecureContext({
       cert,
       key,
