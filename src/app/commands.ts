@@ -3,6 +3,7 @@
  * @module
  */
 import type { Commands, ConfigChangeView, ProbeRequest, ProbeView } from "#api/views.ts";
+import { createBalancerCommands } from "#app/balancer/commands.ts";
 import { generationText } from "#app/generation-text.ts";
 import type { NodeParts } from "#app/node-parts.ts";
 import { RhumbError } from "#base/errors.ts";
@@ -16,6 +17,9 @@ const PROBE_TIMEOUT_MS = 2_000;
 export function createCommands(parts: NodeParts): Commands {
   const { door, health, geo, latency, notifier, options } = parts;
   return {
+    balancer:
+      parts.balancerViews &&
+      createBalancerCommands({ door, health, views: parts.balancerViews, learnName: parts.learnName }),
     setOverride: ({ force, ...request }) => health.setOverride(request, { force }),
     clearOverride(id) {
       const before = health.listOverrides();

@@ -2,7 +2,7 @@
  * Moves a compiled snapshot to the ports and addresses that the demo world really has.
  * @module
  */
-import type { DemoPlace } from "#app/demo-regions.ts";
+import type { DemoPlace } from "#app/demo-places.ts";
 import type { CheckSpec, ListenAddress, Snapshot, TargetSpec } from "#state/snapshot.ts";
 
 export type DemoPorts = {

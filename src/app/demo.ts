@@ -1,9 +1,9 @@
 /**
- * `rhumb demo`, which `npm start` runs: the configuration at the top of the project, on loopback, with a responder
- * process per region. No root, nothing to install.
+ * `rhumb demo`, which `npm start` runs: the configuration at the top of the project, on loopback, with a balancer
+ * process and two backend processes per region. No root, nothing to install.
  *
  * Owns:    in its run folder (`run/`): `token`, `demo.json` (who listens where, for `rhumb curl`), `rhumb.log`, the
- *          store. Two worlds at once need two folders and two ranges of ports.
+ *          store, and a folder for each region's balancer. Two worlds at once need two folders and two ranges of ports.
  * Never:   fakes health or geography: probes, database and answers are the real ones.
  * @module
  */
@@ -12,7 +12,8 @@ import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync }
 import { join, resolve } from "node:path";
 import { createLog } from "#app/create-log.ts";
 import { regionLine } from "#app/demo-lines.ts";
-import { canListen, createDemoRegions, type DemoPlace, refuseBusyPort } from "#app/demo-regions.ts";
+import { type DemoPlace, placeRegions } from "#app/demo-places.ts";
+import { canListen, createDemoRegions, refuseBusyPort } from "#app/demo-regions.ts";
 import { reworkForDemo } from "#app/demo-rework.ts";
 import { type RhumbNode, startNode } from "#app/node.ts";
 import { untilSignal } from "#app/signals.ts";
@@ -25,11 +26,8 @@ import type { ConfigFiles } from "#config/files.ts";
 import { loadConfig } from "#config/load.ts";
 import type { RegionSpec } from "#state/snapshot.ts";
 
-const HTTP_PORT = 8_080;
 const DNS_PORT = 5_300;
 const API_PORT = 8_053;
-/** Regions where there is but one address: ports from here on. */
-const SHARED_HTTP_PORT = 18_080;
 const LIVE_MS = 500;
 const root = join(import.meta.dirname, "../..");
 
@@ -56,8 +54,10 @@ export async function demo({ portBase, run: runFolder }: DemoOptions): Promise<n
   };
   const dnsPort = portBase ?? DNS_PORT;
   const apiPort = portBase === undefined ? API_PORT : portBase + 1;
-  const places = await placeRegions(readRegions(config, load()), portBase);
-  const regions = createDemoRegions(places);
+  const found = readRegions(config, load());
+  const hasAll = (await Promise.all(found.map(({ v4 }) => canListen(v4[0]!)))).every(Boolean);
+  const places = placeRegions(found, hasAll, portBase);
+  const regions = createDemoRegions(places, run);
   const hasIpv6 = await canListen("::1");
   const log = createLog({
     level: "info",
@@ -108,17 +108,6 @@ function readRegions(config: string, files: ConfigFiles): readonly RegionSpec[] 
   const compiled = compile(files, { ...context, generation, nowMs: Date.now() });
   if ("problems" in compiled) throw new StartRefused(config, compiled.problems);
   return compiled.snapshot.regions;
-}
-
-/** Each region at its own address where the system has them, else at a port of 127.0.0.1. */
-async function placeRegions(regions: readonly RegionSpec[], portBase: number | undefined): Promise<DemoPlace[]> {
-  const hasAll = (await Promise.all(regions.map(({ v4 }) => canListen(v4[0]!)))).every(Boolean);
-  return regions.map(({ id: region, v4 }, index) => {
-    const address = v4[0]!;
-    if (hasAll) return { region, address, listen: address, port: portBase === undefined ? HTTP_PORT : portBase + 2 };
-    const first = portBase === undefined ? SHARED_HTTP_PORT : portBase + 2;
-    return { region, address, listen: "127.0.0.1", port: first + index };
-  });
 }
 
 function greet(

@@ -6,6 +6,7 @@
  * @module
  */
 import { Worker } from "node:worker_threads";
+import { acknowledged } from "#app/acknowledge.ts";
 import type { DnsWorkerData, DnsWorld, FromDnsWorker, ToDnsWorker } from "#app/dns-worker-protocol.ts";
 import { letsGoMuch } from "#app/let-go.ts";
 import type { UdpEngineName } from "#app/udp-engine.ts";
@@ -184,18 +185,13 @@ export function createDnsMember(options: {
       world = next;
       say({ type: "serve", world: next, letsGoMuch: isLess });
     },
-    async acknowledged(revision, timeoutMs) {
-      const untilMs = performance.now() + timeoutMs;
-      for (;;) {
-        const served = Atomics.load(ack, 0);
-        if (served >= revision) return;
-        if (fault?.revision === revision) throw new Error(`${name}: ${fault.says}`);
-        const leftMs = untilMs - performance.now();
-        if (leftMs <= 0) throw new Error(`${name} did not acknowledge within ${timeoutMs} ms`);
-        const waiting = Atomics.waitAsync(ack, 0, served, leftMs);
-        if (waiting.async) await waiting.value;
-      }
-    },
+    acknowledged: (revision, timeoutMs) =>
+      acknowledged(ack, {
+        name,
+        revision,
+        timeoutMs,
+        faultOf: () => (fault?.revision === revision ? fault.says : undefined),
+      }),
     async stop(drainMs) {
       isStopping = true;
       const end = new Promise<void>((resolve) => {

@@ -55,9 +55,3 @@ export type FromDnsWorker =
   | { readonly type: "closed"; readonly key: string }
   /** The revision could not be taken over; the one before it is still served. */
   | { readonly type: "serve-failed"; readonly revision: number; readonly says: string };
-
-/** Set by the worker alone, waited for by the engine. */
-export function acknowledge(ack: Int32Array, revision: number): void {
-  Atomics.store(ack, 0, revision);
-  Atomics.notify(ack, 0);
-}

@@ -8,14 +8,9 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { acknowledge } from "#app/acknowledge.ts";
 import { createComposer } from "#app/dns-compose.ts";
-import {
-  acknowledge,
-  type DnsWorkerData,
-  type DnsWorld,
-  type FromDnsWorker,
-  type ToDnsWorker,
-} from "#app/dns-worker-protocol.ts";
+import type { DnsWorkerData, DnsWorld, FromDnsWorker, ToDnsWorker } from "#app/dns-worker-protocol.ts";
 import { guardQueue } from "#app/guard-queue.ts";
 import { collectGarbage } from "#app/let-go.ts";
 import { createStepClock, createTurnClock, systemClock } from "#base/clock.ts";

@@ -26,6 +26,8 @@ const TIMEOUT_MS = 1_000;
 export type NameResolver = {
   /** The files with what the DNS says of their names; waits at most 2 s for those that it hears of for the first time. */
   complete(files: ConfigFiles): Promise<ConfigFiles>;
+  /** Asks for a name that is about to be configured. @returns whether it has an address, at the latest after 2 s */
+  learn(name: string): Promise<boolean>;
   /** These names and no others from now on: those of the configuration that serves. */
   follow(names: readonly string[]): void;
   close(): void;
@@ -144,6 +146,12 @@ export function createNameResolver(options: NameResolverOptions): NameResolver {
         .update(files.digest)
         .update(JSON.stringify([...names].sort()));
       return { ...files, names, digest: digest.digest("hex") };
+    },
+    async learn(name) {
+      const entry = enter(name, true);
+      await waitFor([entry]);
+      entry.isAwaited = false;
+      return entry.answer.length > 0;
     },
     follow(names) {
       const wanted = new Set(names);

@@ -3,9 +3,11 @@
  * @module
  */
 import type { EventRing } from "#api/event-ring.ts";
-import type { Commands } from "#api/views.ts";
+import type { BalancerViews, Commands } from "#api/views.ts";
+import type { BalancerEngine } from "#app/balancer/engine.ts";
 import type { DnsEngine } from "#app/dns-engine.ts";
 import type { GeoLoader } from "#app/geo-loader.ts";
+import type { Predecessor } from "#app/handover.ts";
 import type { LatencyMemory } from "#app/latency-memory.ts";
 import type { MapDoor } from "#app/map-door.ts";
 import type { QueryLog } from "#app/query-log.ts";
@@ -33,6 +35,8 @@ export type NodeOptions = {
   /** Absolute. Default: as the configuration says. */
   readonly stateFolder?: string | undefined;
   readonly demo?: Commands["demo"];
+  /** The process in whose place this one was started. */
+  readonly predecessor?: Predecessor | undefined;
   readonly onEvent?: (event: RhumbEvent) => void;
 };
 
@@ -47,6 +51,11 @@ export type NodeParts = {
   readonly latency: LatencyMemory;
   readonly maps: MapDoor;
   readonly dns: DnsEngine;
+  readonly balancer: BalancerEngine;
+  /** Undefined without the role. */
+  readonly balancerViews: BalancerViews | undefined;
+  /** `createNameResolver().learn` */
+  readonly learnName: (name: string) => Promise<boolean>;
   readonly notifier: Notifier;
   readonly metrics: Metrics;
   readonly events: EventRing;

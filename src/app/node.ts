@@ -2,8 +2,8 @@
  * One rhumb node: builds the engines, joins them by their doors, and takes them down in order.
  *
  * Owns:    the life of everything in the process. Start: store → engines → first configuration → API → watchers.
- *          Stop: not ready → DNS drains → API → geo and probes → notifier → store. The API goes after DNS, so that
- *          /readyz can say "draining" to whoever steers traffic around us.
+ *          Stop: not ready → balancer and DNS drain → API → geo and probes → notifier → store. The API goes after them,
+ *          so that /readyz can say "draining" to whoever steers traffic around us.
  * Never:   holds a rule: what is right stands in the rooms below; here stands who is told what.
  * @module
  */
@@ -13,12 +13,18 @@ import { join } from "node:path";
 import { createAuditLog } from "#api/audit-log.ts";
 import { type Api, createApi } from "#api/create-api.ts";
 import { createEventRing } from "#api/event-ring.ts";
+import { type BackendTimes, createBackendTimes } from "#app/balancer/backend-times.ts";
+import { createBalancerEngine } from "#app/balancer/engine.ts";
+import { balancerMetrics } from "#app/balancer/metrics.ts";
+import { createBalancerViews } from "#app/balancer/views.ts";
 import { createCommands } from "#app/commands.ts";
 import { createDnsEngine } from "#app/dns-engine.ts";
 import { createGeoLoader } from "#app/geo-loader.ts";
+import { startSuccessor } from "#app/handover.ts";
 import { createLatencyMemory } from "#app/latency-memory.ts";
 import { collectGarbage, letsGoMuch } from "#app/let-go.ts";
 import { createMapDoor } from "#app/map-door.ts";
+import { createNameResolver } from "#app/name-resolver.ts";
 import type { NodeOptions, NodeParts } from "#app/node-parts.ts";
 import { openStoreOrMemory } from "#app/open-store.ts";
 import { createQueryLog } from "#app/query-log.ts";
@@ -45,7 +51,7 @@ import { createNotifier } from "#notify/create-notifier.ts";
 import { DNS_COUNTERS } from "#state/counters.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import { createHealthTable } from "#state/health-table.ts";
-import type { OverrideSpec, Snapshot } from "#state/snapshot.ts";
+import type { ControlSnapshot, OverrideSpec, Snapshot } from "#state/snapshot.ts";
 
 export type RhumbNode = {
   readonly parts: NodeParts;
@@ -53,6 +59,11 @@ export type RhumbNode = {
   readonly apiUrl: string | undefined;
   /** SIGHUP. */
   reload(): Promise<void>;
+  /**
+   * SIGUSR2: starts the program anew and hands it our listeners.
+   * @returns whether it has taken over; then this process is to be closed
+   */
+  handOver(): Promise<boolean>;
   close(): Promise<void>;
 };
 
@@ -87,6 +98,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     const run = randomBytes(4).toString("hex");
     const events = createEventRing({ run });
     let isReady = false;
+    /** Another process serves in our place. */
+    let isHandedOver = false;
     let lastReload: ReturnType<NodeParts["lastReload"]> = null;
     const emit = (event: RhumbEvent): void => {
       events.push(event);
@@ -128,6 +141,18 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       },
     });
     closers.push(() => health.close());
+    const times: BackendTimes = createBackendTimes({ store, clock, log });
+    const balancer = createBalancerEngine({
+      log,
+      emit,
+      clock,
+      rng: Math.random,
+      healthTable,
+      rows: context.targets.capacity,
+      cause: health.cause,
+      inherited: options.predecessor?.sockets,
+    });
+    closers.push(health.onChange((rows) => balancer.healthChanged(rows)));
     const dns = createDnsEngine({ log, emit, healthTable, clock, rng: Math.random });
     /** What workers have left, this thread lets go as well, when nothing that is running refers to it any more. */
     const letGo = (before: readonly (object | undefined)[], after: readonly (object | undefined)[]): void => {
@@ -172,6 +197,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         generation: () => snapshotOf()?.generation ?? { epoch: 0, sequence: 0 },
         maps: () => maps.maps(),
         engine: () => dns.stats().engine,
+        balancer: () => balancerMetrics(balancer),
         build: () => ({ version: options.version }),
       },
     });
@@ -186,6 +212,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         throw new RhumbError("RHUMB_APP_ROLE_CHANGED", "dns");
       if (previous && (previous.control === undefined) !== (snapshot.control === undefined))
         throw new RhumbError("RHUMB_APP_ROLE_CHANGED", "control");
+      if (previous && (previous.balancer === undefined) !== (snapshot.balancer === undefined))
+        throw new RhumbError("RHUMB_APP_ROLE_CHANGED", "balancer");
       health.apply(snapshot.health);
       // Old and new maps side by side until all workers have left the old snapshot: no client is unknown meanwhile.
       await maps.widen(() => geo.apply(snapshot.geo, snapshot.regions));
@@ -193,6 +221,10 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       if (snapshot.dns) {
         await dns.apply({ ...snapshot, dns: snapshot.dns });
         queryLog.apply(snapshot.dns.queryLog, snapshot.regions);
+      }
+      if (snapshot.balancer) {
+        await balancer.apply(snapshot.balancer);
+        times.apply(snapshot.balancer);
       }
       await maps.narrow();
       notifier.apply(snapshot.notify);
@@ -202,8 +234,15 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
 
     const zones = createZoneLoader(context.zoneSeed);
     closers.push(() => zones.close());
+    const names = createNameResolver({
+      clock,
+      log,
+      emit,
+      onChange: () => void door.propose({ source: "names" }),
+    });
+    closers.push(() => names.close());
     const door: ConfigDoor = createConfigDoor({
-      load: async () => zones.complete(load(), door.current()?.files),
+      load: async () => names.complete(await zones.complete(load(), door.current()?.files)),
       compile: (files, overlay, previous) => {
         const compiled = compile(files, {
           ...context,
@@ -219,9 +258,15 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       log,
       emit,
       clock,
+      onApplied: ({ names: followed }) => names.follow(followed),
     });
     closers.push(() => api?.close());
-    closers.push(() => dns.close({ drainMs: snapshotOf()?.dns?.tcp.drainMs ?? 0 }));
+    closers.push(async () => {
+      await Promise.all([
+        dns.close({ drainMs: snapshotOf()?.dns?.tcp.drainMs ?? 0 }),
+        balancer.close({ drainMs: snapshotOf()?.balancer?.drainMs ?? 0, leaveKernel: isHandedOver }),
+      ]);
+    });
 
     const first = await door.propose({ source: "start" });
     if (!first.isApplied) throw new StartRefused(options.config, first.problems);
@@ -238,6 +283,9 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       latency,
       maps,
       dns,
+      balancer,
+      learnName: names.learn,
+      balancerViews: snapshotOf()?.balancer && createBalancerViews({ door, health, engine: balancer, times }),
       notifier,
       metrics,
       events,
@@ -248,9 +296,10 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       lastReload: () => lastReload,
       isReady: () => isReady,
     };
-    const control = snapshotOf()?.control;
+    // The process before us lets go of the API's address when we accept in its place.
+    await options.predecessor?.released();
     let apiUrl: string | undefined;
-    if (control) {
+    const openApi = async (control: ControlSnapshot): Promise<void> => {
       api = createApi({
         control,
         views: createViews(parts),
@@ -264,7 +313,14 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         observe: (...answer) => metrics.observeRequest(...answer),
       });
       apiUrl = await api.listen();
-    }
+    };
+    const closeApi = async (): Promise<void> => {
+      const closing = api;
+      api = undefined;
+      await closing?.close();
+    };
+    const { control } = snapshotOf()!;
+    if (control) await openApi(control);
 
     const watcher = createConfigWatcher({
       onChange: () => void propose("file"),
@@ -278,13 +334,14 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     };
     watcher.follow(door.current()!.files.watched);
     const addresses = dns.addresses();
-    emit({
-      kind: "engine.started",
-      atMs: clock.nowMs(),
-      severity: "info",
-      subject: "dns",
-      says: `rhumb ${options.version} serves DNS on ${addresses.map(({ address, port }) => `${address} port ${port}`).join(", ") || "no address"}`,
-    });
+    if (addresses.length > 0)
+      emit({
+        kind: "engine.started",
+        atMs: clock.nowMs(),
+        severity: "info",
+        subject: "dns",
+        says: `rhumb ${options.version} serves DNS on ${addresses.map(({ address, port }) => `${address} port ${port}`).join(", ")}`,
+      });
     if (storeFault)
       emit({
         kind: "store.fault",
@@ -294,11 +351,39 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         says: `${storeFault.message}: serving without it, and without what the API changed before. ${storeFault.fix}`,
       });
     isReady = true;
+    options.predecessor?.ready();
+
+    /** Says whether another process serves in our place. */
+    const handOver = async (): Promise<boolean> => {
+      const refuse = (why: string): false => {
+        const error = new RhumbError("RHUMB_BALANCER_HANDOVER", why);
+        log.error({ fix: error.fix }, error.message);
+        emit({
+          kind: "engine.hand-over",
+          atMs: clock.nowMs(),
+          severity: "warning",
+          subject: "balancer",
+          says: `${error.message}. ${error.fix}`,
+        });
+        return false;
+      };
+      if (isHandedOver) return refuse("it was already");
+      if (snapshotOf()?.dns)
+        return refuse("it also answers DNS, whose sockets cannot be handed over: run the balancer in its own process");
+      isHandedOver = true;
+      const fault = await startSuccessor({ sockets: balancer.handOver(), log, release: closeApi });
+      if (fault === undefined) return true;
+      isHandedOver = false;
+      const now = snapshotOf()?.control;
+      if (now && api === undefined) await openApi(now);
+      return refuse(fault);
+    };
 
     return {
       parts,
       apiUrl,
       reload: () => propose("sighup"),
+      handOver,
       async close() {
         isReady = false;
         await closeAll();

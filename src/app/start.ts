@@ -3,6 +3,7 @@
  * @module
  */
 import { createLog, type LogFormat } from "#app/create-log.ts";
+import { findPredecessor } from "#app/handover.ts";
 import { type RhumbNode, startNode } from "#app/node.ts";
 import { untilSignal } from "#app/signals.ts";
 import { StartRefused } from "#app/start-refused.ts";
@@ -19,9 +20,19 @@ export async function start({ config, logLevel, logFormat }: StartOptions): Prom
   const version = readVersion();
   let node: RhumbNode | undefined;
   // From the first moment on: an end that is asked for while we start comes when we have started.
-  const ended = untilSignal(() => void node?.reload());
+  const { promise: replaced, resolve: beReplaced } = Promise.withResolvers<string>();
+  const replace = async (): Promise<void> => {
+    if (await node?.handOver()) beReplaced("SIGUSR2");
+  };
+  const ended = Promise.race([
+    untilSignal(
+      () => void node?.reload(),
+      () => void replace(),
+    ),
+    replaced,
+  ]);
   try {
-    node = await startNode({ config, version, log });
+    node = await startNode({ config, version, log, predecessor: findPredecessor() });
     if (node.apiUrl) log.info({ url: node.apiUrl }, `Control API on ${node.apiUrl}`);
     const signal = await ended;
     log.info({ signal }, "Draining, then ending");

@@ -39,6 +39,7 @@ export function createViews(parts: NodeParts): Views {
   };
 
   return {
+    balancer: parts.balancerViews,
     status: () => statusView(parts),
     readiness() {
       const reasons = parts.isReady() ? [] : ["The node is starting or draining"];
@@ -48,6 +49,9 @@ export function createViews(parts: NodeParts): Views {
         if (ofKind.length > 0 && !ofKind.some(({ isServing }) => isServing))
           reasons.push(`No ${kind.toUpperCase()} worker answers: all are starting again`);
       }
+      const balancers = parts.balancer.stats().workers;
+      if (balancers.length > 0 && !balancers.some(({ isServing }) => isServing))
+        reasons.push("No balancer worker serves: all are starting again");
       return { isReady: reasons.length === 0, reasons };
     },
     regions() {

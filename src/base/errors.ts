@@ -208,8 +208,8 @@ export const ERRORS = {
     fix: "PATCH it, or remove it first; GET /backends lists all",
   },
   RHUMB_BALANCER_UNRESOLVED: {
-    says: "Added, but the DNS has no address for % yet",
-    fix: "Nothing more to do: it serves once its name is resolved and its check passes; GET /backends shows it then",
+    says: "The DNS has no address for %",
+    fix: "Check the name, and the name servers of this machine; or give an IP address",
   },
   RHUMB_BALANCER_LISTEN: {
     says: "The balancer cannot listen on %",

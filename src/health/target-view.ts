@@ -38,8 +38,15 @@ function regionCause(row: RegionRow): string {
 function probeView(row: AddressRow, unixOf: (steadyMs: number) => number): TargetView["lastProbe"] {
   const watched = row.watched;
   if (watched?.lastResult === undefined) return null;
-  const { ok, phases, says } = watched.lastResult;
-  return { atMs: unixOf(watched.lastResultMs), isPass: ok, durationMs: Math.round(phases.totalMicros) / 1_000, says };
+  const { ok, phases, says, errorClass } = watched.lastResult;
+  return {
+    atMs: unixOf(watched.lastResultMs),
+    isPass: ok,
+    durationMs: Math.round(phases.totalMicros) / 1_000,
+    errorClass,
+    isConnected: phases.connectMicros > 0,
+    says,
+  };
 }
 
 /** @param withMatches adds the ids that an override matches */

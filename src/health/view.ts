@@ -42,6 +42,10 @@ export type TargetView = {
     readonly atMs: number;
     readonly isPass: boolean;
     readonly durationMs: number;
+    /** `none` for a pass; see `probes/probe.ts`. */
+    readonly errorClass: string;
+    /** Whether a connection stood before it ended. */
+    readonly isConnected: boolean;
     readonly says: string;
   } | null;
   readonly override: OverrideView | null;

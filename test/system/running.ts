@@ -110,19 +110,22 @@ function canBind(address: string, port: number, kind: "tcp" | "udp"): Promise<bo
   return promise;
 }
 
-const DEMO_ADDRESSES = ["127.0.11.1", "127.0.12.1", "127.0.13.1"];
+const DEMO_ADDRESSES = ["11", "12", "13"].flatMap((region) =>
+  ["1", "11", "12"].map((host) => `127.0.${region}.${host}`),
+);
+/** Of a demo world: DNS, its control API; the balancers' HTTP and control API; two backends. */
+const DEMO_PORTS = 6;
 let lastBase = 0;
 
 /**
- * Three ports in a row that are free for UDP and TCP on all loopback addresses of the demo world. Below the range from
+ * Six ports in a row that are free for UDP and TCP on all loopback addresses of the demo world. Below the range from
  * which the system hands out ports by itself, and apart for test files that run at once.
  */
 export async function freePortBase(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
-    lastBase = lastBase === 0 ? 15_000 + (process.pid % 1_600) * 10 : lastBase + 3;
-    const wanted = [lastBase, lastBase + 1, lastBase + 2].flatMap((port) =>
-      ["127.0.0.1", ...DEMO_ADDRESSES].map((address) => ({ address, port })),
-    );
+    lastBase = lastBase === 0 ? 15_000 + (process.pid % 1_600) * 10 : lastBase + DEMO_PORTS;
+    const ports = Array.from({ length: DEMO_PORTS }, (_, index) => lastBase + index);
+    const wanted = ports.flatMap((port) => ["127.0.0.1", ...DEMO_ADDRESSES].map((address) => ({ address, port })));
     const free = await Promise.all(
       wanted.flatMap(({ address, port }) => [canBind(address, port, "tcp"), canBind(address, port, "udp")]),
     );

@@ -203,14 +203,17 @@ export function commandRoutes(context: RouteContext): Route[] {
         url: `/demo/:region/${verb}`,
         role: "operate",
         tag: "Demo",
-        summary: verb === "kill" ? "Kill the responder of a demo region" : "Start the responder of a demo region again",
+        summary:
+          verb === "kill"
+            ? "Kill the processes of a demo region, or of one backend: eu-west, eu-west/1"
+            : "Start what is not running of a demo region, or one backend, again",
         params: byRegion,
         response: schemas.demoSchema,
         subject: ({ params }) => `region/${params.region}`,
         handle: async ({ params, actor }) => {
           if (!commands.demo)
             throw new ApiError("RHUMB_API_NOT_FOUND", "demo here: this node runs a real configuration");
-          await mustBeRegion(params.region);
+          await mustBeRegion(params.region.split("/")[0]!);
           return commands.demo[verb](params.region, actor!);
         },
       }),

@@ -148,10 +148,12 @@ export const demoCommands = (): Command[] =>
   (["kill", "heal"] as const).map((verb) =>
     apiCommand(
       verb,
-      verb === "kill" ? "kill the responder of a demo region" : "start the responder of a demo region again",
+      verb === "kill"
+        ? "kill a demo region, or one of its backends"
+        : "start a demo region, or one of its backends, again",
       `rhumb demo ${verb} eu-west`,
     )
-      .argument("<region>", "us-east, eu-west or ap-south")
+      .argument("<region>", "us-east, eu-west or ap-south; or a backend of one, such as eu-west/1")
       .action(async (region: string, options: ApiOptions) => {
         const answer = (await clientFor(options).call("POST", `/demo/${encodeURIComponent(region)}/${verb}`)) as {
           says: string;

@@ -1,0 +1,391 @@
+/**
+ * The balancer engine: worker threads that relay, the keeper of backend states, and kernel mode.
+ *
+ * Owns:    the threads, their sockets, the backend table, and which revision is served. All or nothing: `apply` resolves
+ *          when every worker serves the new snapshot; when one cannot, all go back to what was served before.
+ * Never:   touches a connection. A new snapshot does not end one either: workers see to that (`l4/create-l4.ts`).
+ * Flow:    health table → `pool/keeper.ts` → backend table → every worker at each pick.
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { type BalancerMember, createBalancerMember, type MemberSockets } from "#app/balancer/member.ts";
+import { type BalancerWorkerKind, type BalancerWorld, MAX_LISTENERS } from "#app/balancer/protocol.ts";
+import { createSocketBank, formatListen, type InheritedSockets } from "#app/balancer/sockets.ts";
+import { chooseTcpEngine, type TcpEngine } from "#app/balancer/tcp-engine.ts";
+import type { Clock } from "#base/clock.ts";
+import { RhumbError } from "#base/errors.ts";
+import type { Log } from "#base/log.ts";
+import type { Rng } from "#base/rng.ts";
+import { createNft, type Nft } from "#l4/nft/create-nft.ts";
+import { CLIENT_LIMITS_OCTETS } from "#pool/client-limits.ts";
+import { createKeeper, type Keeper } from "#pool/keeper.ts";
+import { createStickyTable, isStickyTableFor } from "#pool/sticky-memory.ts";
+import { BACKEND_COUNTER, BACKEND_COUNTERS, createBackendTable } from "#state/backend-table.ts";
+import type { BalancerSnapshot, ListenerSpec } from "#state/balancer.ts";
+import { LISTENER_COUNTER, LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
+import type { Emit } from "#state/events.ts";
+import type { ListenAddress } from "#state/snapshot.ts";
+
+/** A worker compiles a snapshot in well under a second, tables of hashes included; one that takes this long will not finish. */
+const ACK_TIMEOUT_MS = 15_000;
+const KEEPER_TICK_MS = 250;
+
+export type ListenerStats = {
+  readonly name: string;
+  readonly address: ListenAddress;
+  readonly counters: Readonly<Record<ListenerCounter, number>>;
+};
+
+export type BalancerStats = {
+  readonly engine: TcpEngine | undefined;
+  readonly workers: readonly {
+    readonly name: string;
+    readonly kind: BalancerWorkerKind;
+    readonly restarts: number;
+    readonly isServing: boolean;
+  }[];
+  readonly listeners: readonly ListenerStats[];
+};
+
+export type BalancerEngine = {
+  /** @throws RhumbError RHUMB_BALANCER_*; what was served before is then still served */
+  apply(snapshot: BalancerSnapshot): Promise<void>;
+  /** Rows of the health table that changed. */
+  healthChanged(rows: readonly number[]): void;
+  stats(): BalancerStats;
+  pools(): ReturnType<Keeper["view"]>;
+  kernel(): ReturnType<Nft["stats"]>;
+  snapshot(): BalancerSnapshot | undefined;
+  /** Listening sockets by address, for the process that follows. */
+  handOver(): InheritedSockets;
+  /** Takes no new connections and lets those that live finish. `leaveKernel`: another process goes on with the ruleset. */
+  close(options: { readonly drainMs: number; readonly leaveKernel: boolean }): Promise<void>;
+};
+
+const socketsKey = ({ protocol, listen }: ListenerSpec): string =>
+  `${protocol === "udp" ? "udp" : "tcp"} ${formatListen(listen)}`;
+
+export function createBalancerEngine(options: {
+  readonly log: Log;
+  readonly emit: Emit;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly healthTable: Uint32Array;
+  /** Rows of the health table, and so of the backend table. */
+  readonly rows: number;
+  /** What the verdict on a row rests on. */
+  readonly cause: (row: number) => string | undefined;
+  readonly inherited?: InheritedSockets | undefined;
+}): BalancerEngine {
+  const { log, emit, clock, rng, healthTable, rows } = options;
+  const backendTable = createBackendTable(rows);
+  const limits = new SharedArrayBuffer(CLIENT_LIMITS_OCTETS);
+  const bank = createSocketBank(options.inherited);
+  const ticketKeys = new Uint8Array(randomBytes(48));
+  const slots = new Map<string, number>();
+  let members: BalancerMember[] = [];
+  let world: BalancerWorld | undefined;
+  let tcpEngine: TcpEngine | undefined;
+  let revision = 0;
+  let isClosed = false;
+  let queue: Promise<unknown> = Promise.resolve();
+  function inTurn<Result>(task: () => Promise<Result>): Promise<Result> {
+    const result = queue.then(task, task);
+    queue = result.catch(() => {});
+    return result;
+  }
+
+  const keeper = createKeeper({
+    table: backendTable,
+    healthTable,
+    clock,
+    rng,
+    emit,
+    log,
+    counters: () => members.map(({ backendCounters }) => backendCounters),
+    onExpire(row) {
+      for (const member of members) member.stopBackend(row);
+      nft.expired(row);
+    },
+    onChange: () => nft.statesChanged(),
+    cause: options.cause,
+  });
+  const nft = createNft({ clock, log, emit, table: backendTable });
+  let timer = clock.after(KEEPER_TICK_MS, tick);
+  function tick(): void {
+    keeper.tick();
+    timer = clock.after(KEEPER_TICK_MS, tick);
+  }
+
+  const kindOf = ({ protocol }: ListenerSpec): BalancerWorkerKind =>
+    protocol === "tcp" || protocol === "tls-passthrough" ? tcpEngine!.name : "net";
+  /** Listeners that the kernel serves have no socket. */
+  const served = (snapshot: BalancerSnapshot): readonly ListenerSpec[] =>
+    snapshot.listeners.filter(({ pool }) => pool === undefined || snapshot.pools[pool]!.mode === "proxy");
+
+  function slotOf(name: string): number {
+    const known = slots.get(name);
+    if (known !== undefined) return known;
+    if (slots.size === MAX_LISTENERS) throw new RhumbError("RHUMB_BALANCER_LISTENERS", name);
+    slots.set(name, slots.size);
+    return slots.size - 1;
+  }
+
+  /** A pool keeps its table, and so what it remembers, for as long as its size is the same. */
+  function tablesFor({ pools }: BalancerSnapshot): Record<string, Int32Array> {
+    const next: Record<string, Int32Array> = {};
+    for (const { name, sticky } of pools) {
+      if (!sticky) continue;
+      const before = world?.stickyTables[name];
+      const isKept = before !== undefined && isStickyTableFor(before, sticky.maxEntries);
+      next[name] = isKept ? before : createStickyTable(sticky.maxEntries);
+    }
+    return next;
+  }
+
+  function readPems(snapshot: BalancerSnapshot): Record<string, string> {
+    const pems: Record<string, string> = {};
+    for (const listener of snapshot.listeners) {
+      for (const file of listener.certificates.flatMap(({ certFile, keyFile }) => [certFile, keyFile])) {
+        try {
+          pems[file] ??= readFileSync(file, "utf8");
+        } catch (error) {
+          const says = `${listener.name}: ${(error as Error).message}`;
+          throw new RhumbError("RHUMB_BALANCER_CERTIFICATE", says, { cause: error });
+        }
+      }
+    }
+    return pems;
+  }
+
+  function startMember(kind: BalancerWorkerKind, index: number, first: BalancerWorld): BalancerMember {
+    const name = `balancer-${kind}-${index}`;
+    const servesTcp = tcpEngine!.name === kind;
+    return createBalancerMember({
+      name,
+      kind,
+      servesTcp,
+      world: first,
+      rows,
+      backendTable,
+      limits,
+      clock,
+      rng,
+      log,
+      async onEnd(member, reason) {
+        log.error({ worker: name, reason }, "A balancer worker ended unexpectedly and is started again");
+        const says = `Balancer worker ${name} ended unexpectedly and was started again; its connections are lost: ${reason.split("\n")[0]}`;
+        emit({ kind: "engine.worker-restarted", atMs: clock.nowMs(), severity: "warning", subject: name, says });
+        takeBack(member);
+        return replacements(member);
+      },
+    });
+  }
+
+  /** What the dead thread held, nobody will give back any more. */
+  function takeBack(member: BalancerMember): void {
+    keeper.takeBack(member.backendCounters);
+    for (let row = 0; row < rows; row++)
+      member.backendCounters[row * BACKEND_COUNTERS.length + BACKEND_COUNTER.active] = 0;
+    for (let slot = 0; slot < slots.size; slot++)
+      member.listenerCounters[slot * LISTENER_COUNTERS.length + LISTENER_COUNTER.active] = 0;
+    // The table does not say whose the places were: all start anew, and what other workers give back counts for nothing.
+    new Int32Array(limits).fill(0);
+  }
+
+  /** Its own sockets where they outlived the thread, else fresh ones. */
+  function replacements(member: BalancerMember): ReadonlyMap<string, MemberSockets> {
+    const next = new Map<string, MemberSockets>();
+    for (const [listener, sockets] of member.sockets) {
+      if ("address" in sockets) {
+        next.set(listener, sockets);
+        continue;
+      }
+      const alive = sockets.filter(({ fd }) => bank.survives(fd));
+      const dead = sockets.filter((socket) => !alive.includes(socket));
+      bank.forget(dead.map(({ fd }) => fd));
+      try {
+        next.set(listener, [...alive, ...dead.flatMap(({ at }) => bank.take(at, 1))]);
+      } catch (error) {
+        log.error({ error: String(error), listener }, "A listener's socket cannot be had again");
+        next.set(listener, alive);
+      }
+    }
+    return next;
+  }
+
+  const acknowledged = (next: BalancerWorld) =>
+    Promise.all(members.map((member) => member.acknowledged(next.revision, ACK_TIMEOUT_MS)));
+
+  /** Starts the kinds of workers that the listeners need and that do not run yet. */
+  function ensureMembers(next: BalancerWorld): void {
+    const kinds = new Set(served(next.snapshot).map(kindOf));
+    for (const kind of kinds) {
+      if (members.some((member) => member.kind === kind)) continue;
+      for (let index = 0; index < next.snapshot.workers; index++) members.push(startMember(kind, index, next));
+    }
+  }
+
+  /** Opens what is configured and not open. @throws when the first of them cannot be had */
+  async function ensureOpen(snapshot: BalancerSnapshot): Promise<void> {
+    for (const listener of served(snapshot)) {
+      const ofKind = members.filter(({ kind }) => kind === kindOf(listener));
+      const without = ofKind.filter(({ sockets }) => !sockets.has(listener.name));
+      if (without.length === 0) continue;
+      if (listener.protocol === "udp") {
+        let at = listener.listen;
+        for (const member of without) at = { ...at, port: await openUdp(member, listener, at) };
+        continue;
+      }
+      const fds = bank.take(listener.listen, without.length);
+      await Promise.all(
+        without.map((member, index) =>
+          member.open(
+            listener.name,
+            // More than workers where the process before had more of them: each goes on being served.
+            fds.filter((_, position) => position % without.length === index),
+          ),
+        ),
+      );
+    }
+  }
+  async function openUdp(member: BalancerMember, { name, listen }: ListenerSpec, at: ListenAddress): Promise<number> {
+    try {
+      return await member.open(name, at);
+    } catch (error) {
+      member.closed(name);
+      throw new RhumbError("RHUMB_BALANCER_LISTEN", `${formatListen(listen)} (UDP): ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Workers close by themselves what the new snapshot does not have, or has elsewhere. */
+  function noteClosed(before: BalancerSnapshot | undefined, after: BalancerSnapshot): void {
+    const stays = new Map(served(after).map((listener) => [listener.name, socketsKey(listener)]));
+    for (const listener of before ? served(before) : []) {
+      if (stays.get(listener.name) === socketsKey(listener)) continue;
+      for (const member of members) {
+        const sockets = member.sockets.get(listener.name);
+        if (sockets === undefined) continue;
+        if (!("address" in sockets)) bank.forget(sockets.map(({ fd }) => fd));
+        member.closed(listener.name);
+      }
+    }
+  }
+
+  async function serve(next: BalancerWorld, before: BalancerSnapshot | undefined): Promise<void> {
+    const running = [...members];
+    ensureMembers(next);
+    for (const member of running) member.serve(next);
+    await acknowledged(next);
+    noteClosed(before, next.snapshot);
+    await ensureOpen(next.snapshot);
+  }
+
+  const asError = (fault: unknown): RhumbError =>
+    fault instanceof RhumbError
+      ? fault
+      : new RhumbError("RHUMB_BALANCER_WORKER", fault instanceof Error ? fault.message : String(fault), {
+          cause: fault,
+        });
+
+  async function switchTo(snapshot: BalancerSnapshot): Promise<void> {
+    const previous = world;
+    tcpEngine ??= chooseTcpEngine(snapshot.engine);
+    for (const { name } of snapshot.listeners) slotOf(name);
+    const next: BalancerWorld = {
+      revision: ++revision,
+      snapshot,
+      pems: readPems(snapshot),
+      ticketKeys,
+      stickyTables: tablesFor(snapshot),
+      slots: Object.fromEntries(slots),
+    };
+    try {
+      keeper.apply(snapshot.pools);
+      await serve(next, previous?.snapshot);
+      world = next;
+      await nft.apply(snapshot);
+    } catch (fault) {
+      await goBack(previous, snapshot);
+      throw asError(fault);
+    }
+  }
+
+  async function goBack(previous: BalancerWorld | undefined, refused: BalancerSnapshot): Promise<void> {
+    world = previous;
+    if (!previous) {
+      keeper.apply([]);
+      await Promise.all(members.map((member) => member.drain(0)));
+      members = [];
+      return;
+    }
+    keeper.apply(previous.snapshot.pools);
+    world = { ...previous, revision: ++revision };
+    await serve(world, refused);
+    await nft.apply(previous.snapshot);
+  }
+
+  const countersOf = (name: string): Record<ListenerCounter, number> => {
+    const base = slots.get(name)! * LISTENER_COUNTERS.length;
+    const sum = (index: number) =>
+      members.reduce((total, { listenerCounters }) => total + listenerCounters[base + index]!, 0);
+    return Object.fromEntries(LISTENER_COUNTERS.map((counter, index) => [counter, sum(index)])) as Record<
+      ListenerCounter,
+      number
+    >;
+  };
+  const addressOf = ({ name, listen }: ListenerSpec): ListenAddress => {
+    const sockets = members.map((member) => member.sockets.get(name)).find((each) => each !== undefined);
+    if (sockets === undefined) return listen;
+    return "address" in sockets ? sockets : (sockets[0]?.at ?? listen);
+  };
+
+  return {
+    apply: (snapshot) =>
+      inTurn(async () => {
+        if (isClosed) throw asError(new Error("the engine is closed"));
+        const isFirst = world === undefined;
+        await switchTo(snapshot);
+        if (!isFirst) return;
+        bank.dropInherited();
+        const where = snapshot.listeners.map((listener) => `${listener.name} on ${formatListen(addressOf(listener))}`);
+        const says = `Balancing ${where.join(", ") || "nothing yet"}; plain TCP by ${tcpEngine!.name} (${tcpEngine!.why})`;
+        log.info({ listeners: where, workers: snapshot.workers, engine: tcpEngine }, says);
+        emit({ kind: "engine.started", atMs: clock.nowMs(), severity: "info", subject: "balancer", says });
+      }),
+    healthChanged: (changed) => keeper.healthChanged(changed),
+    stats: () => ({
+      engine: tcpEngine,
+      workers: members.map(({ name, kind, restarts, isServing }) => ({
+        name,
+        kind,
+        restarts: restarts(),
+        isServing: isServing(),
+      })),
+      listeners: (world?.snapshot.listeners ?? []).map((listener) => ({
+        name: listener.name,
+        address: addressOf(listener),
+        counters: countersOf(listener.name),
+      })),
+    }),
+    pools: () => keeper.view(),
+    kernel: () => nft.stats(),
+    snapshot: () => world?.snapshot,
+    handOver: () => bank.list(),
+    close: ({ drainMs, leaveKernel }) =>
+      inTurn(async () => {
+        if (isClosed) return;
+        isClosed = true;
+        await Promise.all(members.map((member) => member.drain(drainMs)));
+        timer.cancel();
+        keeper.close();
+        await nft.close({ leave: leaveKernel });
+        if (members.length === 0) return;
+        const says = "Balancing has stopped";
+        emit({ kind: "engine.stopped", atMs: clock.nowMs(), severity: "info", subject: "balancer", says });
+      }),
+  };
+}

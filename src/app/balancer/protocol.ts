@@ -1,0 +1,58 @@
+/**
+ * What the balancer engine and its worker threads say to each other.
+ *
+ * Owns:    the messages and what a thread starts with. One revision number runs through everything that is served; a
+ *          worker that serves a revision writes it into its word of shared memory and wakes who waits there.
+ * @module
+ */
+import type { LogFields } from "#base/log.ts";
+import type { BalancerSnapshot } from "#state/balancer.ts";
+import type { ListenAddress } from "#state/snapshot.ts";
+
+/** `epoll`: plain TCP and TLS passthrough over system calls. `net`: TLS, UDP, and plain TCP where there is no epoll. */
+export type BalancerWorkerKind = "epoll" | "net";
+
+/** Everything a worker serves from. */
+export type BalancerWorld = {
+  readonly revision: number;
+  readonly snapshot: BalancerSnapshot;
+  /** Certificates and keys of `tls` listeners: PEM text by path. */
+  readonly pems: Readonly<Record<string, string>>;
+  /** 48 octets that all workers encrypt session tickets with. */
+  readonly ticketKeys: Uint8Array;
+  /** What workers share of sticky clients, by pool (`pool/sticky-memory.ts`). */
+  readonly stickyTables: Readonly<Record<string, Int32Array>>;
+  /** Which block of counters is whose, by the listener's name. */
+  readonly slots: Readonly<Record<string, number>>;
+};
+
+export type BalancerWorkerData = {
+  readonly kind: BalancerWorkerKind;
+  /** Whether plain TCP is served by workers of this kind. */
+  readonly servesTcp: boolean;
+  world?: BalancerWorld;
+  readonly backendTable: Int32Array;
+  /** This worker's counters of backends and of listeners. */
+  readonly backendCounters: Float64Array;
+  readonly listenerCounters: Float64Array;
+  /** Limits of clients, over all workers. */
+  readonly limits: SharedArrayBuffer;
+  readonly ack: Int32Array;
+};
+
+export type ToBalancerWorker =
+  | { readonly type: "serve"; readonly world: BalancerWorld }
+  | { readonly type: "open"; readonly listener: string; readonly fd: number | undefined; readonly at: ListenAddress }
+  /** The time that connections at this backend had to finish is over. */
+  | { readonly type: "stop-backend"; readonly row: number }
+  /** No new connections; the thread ends when all are over, at the latest after `drainMs`. */
+  | { readonly type: "drain"; readonly drainMs: number };
+
+export type FromBalancerWorker =
+  | { readonly type: "opened"; readonly listener: string; readonly port: number }
+  | { readonly type: "open-failed"; readonly listener: string; readonly code: string; readonly says: string }
+  | { readonly type: "serve-failed"; readonly revision: number; readonly says: string }
+  | { readonly type: "log"; readonly level: "warn" | "error"; readonly fields: LogFields; readonly says: string };
+
+/** At most so many listeners over the life of a process. */
+export const MAX_LISTENERS = 256;

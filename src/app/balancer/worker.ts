@@ -1,0 +1,199 @@
+/**
+ * One thread of the balancer: the listeners of its kind, on its own sockets.
+ *
+ * Owns:    the driver and the L4 engine of its thread. A new revision is taken over between two events; connections that
+ *          live go on as they are.
+ * Reads:   the backend table at each pick. Writes: its counters, its acknowledgements, and counts of connections.
+ *
+ * An epoll worker waits in its driver and lets the event loop turn in between, for messages, promises and timers; a net
+ * worker lives in the event loop alone.
+ * @module
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { acknowledge } from "#app/acknowledge.ts";
+import type {
+  BalancerWorkerData,
+  BalancerWorld,
+  FromBalancerWorker,
+  ToBalancerWorker,
+} from "#app/balancer/protocol.ts";
+import { createAlgorithm } from "#balance/table.ts";
+import { systemClock } from "#base/clock.ts";
+import type { Log } from "#base/log.ts";
+import { connectRedis, type Redis } from "#cluster/redis.ts";
+import { createStickyStore } from "#cluster/sticky-table.ts";
+import { createL4 } from "#l4/create-l4.ts";
+import type { TcpDriver } from "#l4/tcp/driver.ts";
+import { createEpollDriver, type EpollDriver } from "#l4/tcp/epoll/driver.ts";
+import { loadEpoll } from "#l4/tcp/epoll/load.ts";
+import { createNetDriver } from "#l4/tcp/net-driver.ts";
+import { createUdpListener } from "#l4/udp/udp-listener.ts";
+import { createClientLimits } from "#pool/client-limits.ts";
+import type { StickyStore } from "#pool/place.ts";
+import { createPlaces } from "#pool/places.ts";
+import type { BalancerSnapshot, ListenerSpec } from "#state/balancer.ts";
+import { LISTENER_COUNTERS } from "#state/counters.ts";
+
+/** How often time passes for listeners and pools: time-outs of the queue, breakers, idle sessions. */
+const TICK_MS = 50;
+/** How long an epoll worker waits at most: so late it hears a message, or a place that became free in another worker. */
+const WAIT_MS = 10;
+/** While a store is asked for a client: its answer comes through the event loop. */
+const ASKING_WAIT_MS = 1;
+
+const data = workerData as BalancerWorkerData;
+const port = parentPort!;
+const tell = (message: FromBalancerWorker) => port.postMessage(message);
+/** Workers say nothing by themselves: what matters is counted, and what ends a thread reaches the main thread. */
+const log: Log = {
+  debug() {},
+  info() {},
+  warn: (fields, says) => tell({ type: "log", level: "warn", fields, says }),
+  error: (fields, says) => tell({ type: "log", level: "error", fields, says }),
+};
+const clock = systemClock;
+let world: BalancerWorld = data.world!;
+delete data.world; // nothing else lets go of what a thread was started with
+
+const epoll = data.kind === "epoll" ? openEpoll() : undefined;
+const driver: TcpDriver = epoll ?? createNetDriver({ clock });
+
+function openEpoll(): EpollDriver {
+  const calls = loadEpoll();
+  if (typeof calls === "string") throw new Error(`The epoll engine was chosen, and ${calls}`);
+  return createEpollDriver({ calls, clock });
+}
+
+// ── what nodes share of sticky clients ───────────────────────────────────────────────────────────────────────────
+
+let redis: { readonly url: string; readonly connection: Redis; readonly store: StickyStore } | undefined;
+let asking = 0;
+
+function stickyStore({ redisUrl, pools }: BalancerSnapshot): StickyStore | undefined {
+  const isWanted = redisUrl !== undefined && pools.some(({ sticky }) => sticky?.store === "redis");
+  if (redis && (!isWanted || redis.url !== redisUrl)) {
+    redis.connection.close();
+    redis = undefined;
+  }
+  if (!isWanted) return undefined;
+  if (!redis) {
+    const connection = connectRedis({ url: redisUrl, clock, log, rng: Math.random });
+    redis = { url: redisUrl, connection, store: createStickyStore(connection) };
+  }
+  return redis.store;
+}
+/** Goes to the store of now, which another configuration may have elsewhere. */
+const sticky: StickyStore = {
+  async get(key, ttlMs) {
+    asking++;
+    try {
+      return await redis?.store.get(key, ttlMs);
+    } finally {
+      asking--;
+    }
+  },
+  put: (key, backend, ttlMs) => redis?.store.put(key, backend, ttlMs),
+};
+
+// ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+const isPlainTcp = ({ protocol }: ListenerSpec): boolean => protocol === "tcp" || protocol === "tls-passthrough";
+const isRelayed = ({ pool }: ListenerSpec): boolean =>
+  pool === undefined || world.snapshot.pools[pool]!.mode === "proxy";
+
+const l4 = createL4({
+  driver,
+  clock,
+  log,
+  serves: (listener) => isRelayed(listener) && (isPlainTcp(listener) ? data.servesTcp : data.kind === "net"),
+  createPlaces: (spec, { zone }) =>
+    createPlaces({
+      spec,
+      table: data.backendTable,
+      counters: data.backendCounters,
+      zone,
+      clock,
+      rng: Math.random,
+      sticky,
+      stickyTable: world.stickyTables[spec.name],
+      createAlgorithm,
+    }),
+  applyPlaces: (places, spec) => places.apply(spec, world.stickyTables[spec.name]),
+  createUdpListener: (spec, context) => createUdpListener({ spec, context }),
+  backendCounters: data.backendCounters,
+  listenerSlots(name) {
+    const from = world.slots[name]! * LISTENER_COUNTERS.length;
+    return data.listenerCounters.subarray(from, from + LISTENER_COUNTERS.length);
+  },
+  listenerNumber: (name) => world.slots[name]!,
+  limits: createClientLimits(data.limits),
+  readPem: (file) => world.pems[file]!,
+  ticketKeys: () => world.ticketKeys,
+});
+
+function serve(next: BalancerWorld): void {
+  const before = world;
+  try {
+    world = next;
+    stickyStore(next.snapshot);
+    l4.apply(next.snapshot);
+    acknowledge(data.ack, next.revision);
+  } catch (error) {
+    world = before;
+    tell({
+      type: "serve-failed",
+      revision: next.revision,
+      says: error instanceof Error ? error.message : String(error),
+    });
+  }
+}
+
+async function open({ listener, fd, at }: Extract<ToBalancerWorker, { type: "open" }>): Promise<void> {
+  try {
+    tell({ type: "opened", listener, port: await l4.open(listener, fd, at) });
+  } catch (error) {
+    const { code = "UNKNOWN", message } = error as NodeJS.ErrnoException;
+    tell({ type: "open-failed", listener, code, says: message });
+  }
+}
+
+let isOver = false;
+async function drain(drainMs: number): Promise<void> {
+  await l4.drain(drainMs);
+  isOver = true;
+  l4.close();
+  redis?.connection.close();
+  clearInterval(ticking);
+  port.close(); // without its sockets and this port nothing keeps the thread
+}
+
+port.on("message", (message: ToBalancerWorker) => {
+  switch (message.type) {
+    case "serve":
+      serve(message.world);
+      break;
+    case "open":
+      void open(message);
+      break;
+    case "stop-backend":
+      l4.stopBackend(message.row);
+      break;
+    case "drain":
+      void drain(message.drainMs);
+      break;
+    default:
+      message satisfies never;
+  }
+});
+
+const ticking = setInterval(() => l4.tick(clock.monotonicMs()), TICK_MS);
+serve(world);
+
+if (epoll) {
+  const turn = (): void => {
+    if (isOver) return;
+    epoll.turn(asking > 0 ? ASKING_WAIT_MS : WAIT_MS);
+    setImmediate(turn);
+  };
+  turn();
+}
