@@ -1,5 +1,7 @@
 /** What every selection algorithm must do, whichever it is. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import test from "node:test";
 import type { Algorithm, Members } from "#balance/algorithm.ts";
 import { ALGORITHM_TABLE, type AlgorithmKey } from "#balance/table.ts";
@@ -22,6 +24,16 @@ import {
 
 test("the configuration's names are those of the table", () =>
   assert.deepEqual(Object.keys(ALGORITHM_TABLE), [...ALGORITHMS]));
+
+test("docs/algorithms.md has a row for every algorithm, and no other", () => {
+  const page = readFileSync(join(import.meta.dirname, "../../docs/algorithms.md"), "utf8");
+  const rowsOf = (heading: string): string[] => {
+    const section = page.slice(page.indexOf(`\n## ${heading}\n`)).split("\n## ")[1]!;
+    return [...section.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]!);
+  };
+  assert.deepEqual(rowsOf("All of them"), [...ALGORITHMS]);
+  assert.deepEqual(rowsOf("What it costs"), [...ALGORITHMS]);
+});
 
 const WEIGHTS = [1, 2, 3, 4, 1, 2, 3, 4, 2, 3];
 const WEIGHT_SUM = 25;
