@@ -4,6 +4,7 @@
  */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { after } from "node:test";
 import { createAlgorithm } from "#balance/table.ts";
 import { createManualClock, type ManualClock } from "#base/clock.ts";
 import { silentLog } from "#base/log.ts";
@@ -24,6 +25,21 @@ import type { ListenerSpec, PoolSpec } from "#state/balancer.ts";
 import { createCounterSlots, LISTENER_COUNTER, LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
 import { activeAt, backendAt, poolOf, publish } from "../../pool/pool-fixture.ts";
 
+/** What is waited for longer than this does not come any more, and the test has failed. */
+const PATIENCE_MS = 8_000;
+
+/** All that is open; a test that fails leaves something behind, which would keep the process alive. */
+const opened = new Set<Socket>();
+const listeners = new Set<L4Listener>();
+after(async () => {
+  for (const listener of listeners) await listener.drain(0);
+  for (const socket of opened) socket.unref();
+});
+function keep(socket: Socket): Socket {
+  opened.add(socket);
+  return socket.once("close", () => opened.delete(socket));
+}
+
 export type Backend = {
   readonly socket: Socket;
   readonly port: number;
@@ -36,7 +52,7 @@ export async function openBackend(
   reply: (datagram: Buffer) => readonly Buffer[] = (datagram) => [Buffer.concat([Buffer.from(`${name}:`), datagram])],
   host = "127.0.0.1",
 ): Promise<Backend> {
-  const socket = createSocket({ type: host.includes(":") ? "udp6" : "udp4", recvBufferSize: 8 * 1_048_576 });
+  const socket = keep(createSocket({ type: host.includes(":") ? "udp6" : "udp4", recvBufferSize: 8 * 1_048_576 }));
   socket.bind(0, host);
   await once(socket, "listening");
   const heard: Backend["heard"] = [];
@@ -56,7 +72,7 @@ export type Client = {
   close(): void;
 };
 export async function openClient(port: number, host = "127.0.0.1", local: string = host): Promise<Client> {
-  const socket = createSocket({ type: host.includes(":") ? "udp6" : "udp4", recvBufferSize: 8 * 1_048_576 });
+  const socket = keep(createSocket({ type: host.includes(":") ? "udp6" : "udp4", recvBufferSize: 8 * 1_048_576 }));
   socket.bind(0, local);
   await once(socket, "listening");
   socket.connect(port, host);
@@ -74,10 +90,17 @@ export async function openClient(port: number, host = "127.0.0.1", local: string
     socket,
     send: (datagram) => socket.send(datagram),
     next: () =>
-      new Promise((resolve) => {
+      new Promise((resolve, reject) => {
         const text = arrived.shift();
-        if (text === undefined) waiting.push(resolve);
-        else resolve(text);
+        if (text !== undefined) {
+          resolve(text);
+          return;
+        }
+        const timer = setTimeout(() => reject(new Error("No datagram came")), PATIENCE_MS);
+        waiting.push((next) => {
+          clearTimeout(timer);
+          resolve(next);
+        });
       }),
     ask(datagram) {
       client.send(datagram);
@@ -158,6 +181,7 @@ export async function createBed(
     listener: 0,
   };
   const listener = createUdpListener({ spec: udpSpec(options.listener), context });
+  listeners.add(listener);
   const port = await listener.open(undefined, { address: host, port: 0 });
   const clients: Client[] = [];
   return {
@@ -181,19 +205,17 @@ export async function createBed(
     backendCounter: (row, name) => backendCounters[backendCounter(row, BACKEND_COUNTER[name])]!,
     active: (row) => activeAt(table, row),
     async until(isTrue) {
-      while (!isTrue()) await new Promise((resolve) => setImmediate(resolve));
+      for (const untilMs = performance.now() + PATIENCE_MS; !isTrue(); ) {
+        if (performance.now() > untilMs) throw new Error(`Never came true: ${isTrue}`);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
     },
     async close() {
+      listeners.delete(listener);
       await listener.drain(0);
       places.close();
       for (const client of clients) client.close();
-      for (const { socket } of backends) {
-        try {
-          socket.close();
-        } catch {
-          // The test has closed it.
-        }
-      }
+      for (const { socket } of backends) if (opened.has(socket)) socket.close();
     },
   };
 }
