@@ -68,9 +68,12 @@ export async function createLab(): Promise<Lab> {
     }
     removeNamespaces();
     process.off("exit", removeNamespaces);
+    process.off("SIGTERM", endedFromOutside);
   };
   // A test file that is ended from outside must leave no namespaces either.
+  const endedFromOutside = (): void => process.exit(1);
   process.on("exit", removeNamespaces);
+  process.on("SIGTERM", endedFromOutside);
 
   try {
     for (const place of places) sh(`ip netns add ${ns(place)}; ip -n ${ns(place)} link set lo up`);
