@@ -1,0 +1,140 @@
+/**
+ * The connection to Redis: what nodes share without having to.
+ *
+ * Owns:    the connection, and the names of all keys. It connects when it is first asked something, and again and again
+ *          while it is closed, with a pause that grows to 5 s.
+ * Never:   makes anybody wait: a question has a time limit, nothing is kept for later, and while Redis is away or slow there
+ *          is no answer at once. Never throws; never tells a password.
+ * Needs:   Redis 6.2 (GETEX), or Valkey.
+ * Units:   ms.
+ * @module
+ */
+import { Redis as Client } from "ioredis";
+import { backoffMs } from "#base/backoff.ts";
+import type { Clock } from "#base/clock.ts";
+import type { Log } from "#base/log.ts";
+import type { Rng } from "#base/rng.ts";
+
+/** Every key of ours, so that one look shows who else may use the same Redis. */
+export const REDIS_KEYS = {
+  /** Backend of a client of a pool with `sticky: { store: redis }`; `client` is `pool:address`. */
+  sticky: (client: string) => `rhumb:sticky:${client}`,
+} as const;
+
+const CONNECT_TIMEOUT_MS = 2_000;
+const RECONNECT_BASE_MS = 100;
+const RECONNECT_CAP_MS = 5_000;
+/** After an answer that did not come in time nobody asks for so long, and then one. */
+const SLOW_MS = 1_000;
+
+export type Redis = {
+  /** False from the moment it is known that it is closed, or slow, to its next answer. Before the first question: false. */
+  isUp(): boolean;
+  /** Calls back with each change of `isUp()`. */
+  onChange(listener: (isUp: boolean) => void): void;
+  /** @returns what Redis answers; undefined: it is away, too slow, or says no */
+  ask<Answer>(question: (client: Client) => Promise<Answer>, limitMs: number): Promise<Answer | undefined>;
+  close(): void;
+};
+
+/** @param options.url `redis://` or `rediss://` (TLS), with user and password where it has them */
+export function connectRedis(options: {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly rng: Rng;
+}): Redis {
+  const { url, clock, log, rng } = options;
+  const { protocol, host } = new URL(url);
+  const where = `${protocol}//${host}`;
+  const client = new Client(url, {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy: (attempt) => RECONNECT_BASE_MS + backoffMs(attempt, RECONNECT_BASE_MS, RECONNECT_CAP_MS, rng),
+  });
+  const listeners: ((isUp: boolean) => void)[] = [];
+  const connected = Promise.withResolvers<void>();
+  let hasBegun = false;
+  let isClosed = false;
+  /** What was told last; undefined: nothing yet. */
+  let isUp: boolean | undefined;
+  let lastError = "";
+  let lastRefusal = "";
+  /** It owed an answer: until then nobody asks. 0: it does not. */
+  let askAgainAtMs = 0;
+
+  function tell(next: boolean, why: string): void {
+    if (isUp === next || isClosed) return;
+    if (!next)
+      log.warn({ redis: where, reason: why }, "Redis is away: what nodes share is not shared until it is back");
+    else if (isUp === false) log.info({ redis: where }, "Redis is back");
+    isUp = next;
+    for (const listener of listeners) listener(next);
+  }
+  client.on("error", (error: Error) => {
+    lastError = error.message;
+  });
+  client.on("ready", () => {
+    askAgainAtMs = 0;
+    tell(true, "");
+    connected.resolve();
+  });
+  client.on("close", () => {
+    tell(false, lastError === "" ? "the connection was closed" : lastError);
+    connected.resolve(); // who waited for the first connection is told that there is none
+  });
+
+  /** An error that Redis itself answered: a user without rights, a version without the command. Told once. */
+  function refused(error: Error): undefined {
+    if (error.name !== "ReplyError" || error.message === lastRefusal) return;
+    lastRefusal = error.message;
+    log.warn({ redis: where, reason: error.message }, "Redis refuses what nodes share");
+  }
+  function begin(): void {
+    hasBegun = true;
+    client.connect().catch(() => {}); // told by the events
+  }
+  function isSlow(): boolean {
+    if (askAgainAtMs === 0) return false;
+    const nowMs = clock.monotonicMs();
+    if (nowMs < askAgainAtMs) return true;
+    askAgainAtMs = nowMs + SLOW_MS; // this one may ask
+    return false;
+  }
+
+  return {
+    isUp: () => isUp === true,
+    onChange: (listener) => void listeners.push(listener),
+    async ask(question, limitMs) {
+      if (!hasBegun && !isClosed) begin();
+      if (isClosed || (isUp === false && client.status !== "ready") || isSlow()) return undefined;
+      const { promise: tooLate, resolve } = Promise.withResolvers<"too late">();
+      // What came while this thread was busy is read before it counts as late: timers run before sockets are looked at.
+      const timer = clock.after(limitMs, () => setImmediate(resolve, "too late" as const));
+      const answer = connected.promise
+        .then(() => question(client))
+        .then((value) => {
+          if (client.status === "ready") {
+            askAgainAtMs = 0;
+            tell(true, "");
+          }
+          return value;
+        }, refused);
+      const first = await Promise.race([answer, tooLate]);
+      timer.cancel();
+      if (first !== "too late") return first;
+      if (client.status === "ready") {
+        askAgainAtMs = clock.monotonicMs() + SLOW_MS;
+        tell(false, `no answer within ${limitMs} ms`);
+      }
+      return undefined;
+    },
+    close() {
+      isClosed = true;
+      client.disconnect();
+    },
+  };
+}
