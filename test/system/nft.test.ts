@@ -31,7 +31,7 @@ function worldOf(
   return kernelSnapshot([listener("tcp"), listener("udp")], [kernelPool(backends, pool)], more.nft);
 }
 
-describe("kernel mode", { skip: withoutKernel("conntrack", "bash"), timeout: 120_000 }, () => {
+describe("kernel mode", { skip: withoutKernel("conntrack", "bash"), timeout: 300_000 }, () => {
   let lab: Lab;
   let table: Int32Array;
   let nft: Nft;
