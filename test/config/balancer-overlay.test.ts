@@ -11,6 +11,7 @@ const SECTION = `region: here
 listeners:
   in: { listen: "127.0.0.1:80", protocol: tcp, pool: web }
   db: { listen: "127.0.0.1:81", protocol: tcp, pool: db }
+  tls: { listen: "127.0.0.1:82", protocol: tls-passthrough, sni: { "*": web } }
 pools:
   web:
     algorithm: round_robin
@@ -114,6 +115,12 @@ for (const { name, pools, expected } of [
       /^\(api\) pools:1:1 balancer\.pools\.web\.backends\[3\]\.address: Must be address:port; is "10\.0\.0\.1"/m,
   },
   {
+    name: "a backend that is none as well",
+    pools: { web: { backends: { "10.0.0.9:80": 5 } } },
+    expected:
+      /^\(api\) pools:1:1 balancer\.pools\.web\.backends\[3\]: Must be address:port, or a map .*is the number 5/m,
+  },
+  {
     name: "a pool that is none as well",
     pools: { web: 5 },
     expected: /^\(api\) pools:1:1 balancer\.pools\.web: Must be a map; is the number 5/m,
@@ -121,7 +128,7 @@ for (const { name, pools, expected } of [
   {
     name: "what the file says keeps its line, also when entries before it are gone",
     pools: { broken: { backends: { "10.0.0.1:80": null } } },
-    expected: /rhumb\.yaml:17:41 balancer\.pools\.broken\.backends\[0\]: Must be address:port; is "nonsense"/m,
+    expected: /rhumb\.yaml:18:41 balancer\.pools\.broken\.backends\[0\]: Must be address:port; is "nonsense"/m,
   },
   {
     name: "a listener whose pool is removed says so at its own line",
@@ -202,7 +209,7 @@ for (const { name, from, to, expected } of [
   {
     name: "listeners",
     from: '  in: { listen: "127.0.0.1:80", protocol: tcp, pool: web }',
-    to: '  new: { listen: "127.0.0.1:82", protocol: tcp, pool: web }',
+    to: '  new: { listen: "127.0.0.1:83", protocol: tcp, pool: web }',
     expected: ["listener new added", "listener in removed"],
   },
   {
