@@ -116,7 +116,7 @@ export function createPlaces(options: PlacesOptions): Places {
   function occupy(index: number, nowMs: number): boolean {
     const row = members.rows[index]!;
     const at = members.loadAt[index]!;
-    const limit = spec.backends[index]!.maxConnections;
+    const limit = members.limits[index]!;
     if (limit === 0) Atomics.add(table, at, 1);
     else {
       for (let seen = Atomics.load(table, at); ; ) {

@@ -13,6 +13,8 @@ import type { PoolSpec } from "#state/balancer.ts";
 
 export type PoolMembers = Members & {
   readonly rows: readonly number[];
+  /** Connections that each may have; 0: no limit. */
+  readonly limits: Int32Array;
   /** Of each the `backendHash` of its key. */
   readonly hashes: readonly number[];
   /** @returns -1: no backend of this configuration */
@@ -32,6 +34,8 @@ export function createPoolMembers({ backends }: PoolSpec, table: Int32Array): Po
   const indexByRow = new Map(rows.map((row, index) => [row, index]));
   const indexByHash = new Map(hashes.map((hash, index) => [hash, index]));
   const effective = new Float64Array(backends.length);
+  const limits = Int32Array.from(backends, ({ maxConnections }) => maxConnections);
+  const tiers = Int32Array.from(backends, ({ priority }) => priority);
   const loadAt = Uint32Array.from(rows, (row) => backendWord(row, BACKEND_WORD.active));
   return {
     size: backends.length,
@@ -41,6 +45,7 @@ export function createPoolMembers({ backends }: PoolSpec, table: Int32Array): Po
     loads: table,
     loadAt,
     rows,
+    limits,
     hashes,
     indexOf: (row) => indexByRow.get(row) ?? -1,
     indexOfHash: (hash) => indexByHash.get(hash) ?? -1,
@@ -57,12 +62,11 @@ export function createPoolMembers({ backends }: PoolSpec, table: Int32Array): Po
       let least = -1;
       let leastLoad = 0;
       for (let index = 0; index < backends.length; index++) {
-        const { priority, maxConnections } = backends[index]!;
-        if (effective[index]! <= 0 || (least >= 0 && priority > backends[least]!.priority)) continue;
-        const active = Atomics.load(table, loadAt[index]!);
-        if ((maxConnections > 0 && active >= maxConnections) || !isAllowed(index)) continue;
+        if (effective[index]! <= 0 || (least >= 0 && tiers[index]! > tiers[least]!)) continue;
+        const active = table[loadAt[index]!]!; // not by Atomics, 4 times as fast: who takes the place looks again
+        if ((limits[index]! > 0 && active >= limits[index]!) || !isAllowed(index)) continue;
         const load = (active + 1) / effective[index]!;
-        if (least >= 0 && priority === backends[least]!.priority && load >= leastLoad) continue;
+        if (least >= 0 && tiers[index] === tiers[least] && load >= leastLoad) continue;
         least = index;
         leastLoad = load;
       }
