@@ -87,12 +87,20 @@ test("complete() of SRV records gives addresses of their targets with port, weig
 });
 
 test("a name is asked for again when its TTL ends, and a change is told once", async (t) => {
-  const script: Script = new Map([["web.internal A", A("10.0.0.1", "10.0.0.2")]]);
+  const script: Script = new Map([
+    ["web.internal A", A("10.0.0.1", "10.0.0.2")],
+    ["other.internal A", A("10.0.0.5")],
+  ]);
   const { resolver, clock, seen, asked, until } = await openResolver(t, script);
   await resolver.complete(filesWith("web.internal:80"));
   asked.length = 0;
   clock.advance(4_999);
-  assert.deepEqual(asked, []);
+  // What was asked before this exchange has arrived before it as well.
+  await resolver.complete(filesWith("web.internal:80", "other.internal:80"));
+  assert.deepEqual(
+    asked.filter((question) => question.startsWith("web.")),
+    [],
+  );
   script.set("web.internal A", A("10.0.0.3", "10.0.0.1"));
   clock.advance(1);
   await until(() => seen.changes === 1);

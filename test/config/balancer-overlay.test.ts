@@ -175,11 +175,11 @@ for (const { name, from, to, expected } of [
   {
     name: "backends",
     from: '- "10.0.0.1:80"',
-    to: '- { address: "10.0.0.1:80", weight: 5, enabled: false }\n      - "10.0.0.2:80"',
+    to: '- { address: "10.0.0.1:80", weight: 5, enabled: false }\n      - "10.0.0.2:81"',
     expected: [
       "pool web: backend 10.0.0.1:80: weight 1 to 5",
       "pool web: backend 10.0.0.1:80: in maintenance",
-      "pool web: backend 10.0.0.2:80 added",
+      "pool web: backend 10.0.0.2:81 added",
     ],
   },
   {
