@@ -264,12 +264,12 @@ const stickySchema = z.strictObject({
   ttl: doc(durationMs("1s", "30d").prefault("1h"), "A client that stayed away this long is forgotten.", live),
   store: doc(
     z.enum(["memory", "redis"]).default("memory"),
-    "`memory`: each worker remembers by itself. `redis`: all nodes share what they remember, by `cluster.redis`.",
+    "`memory`: each node remembers by itself. `redis`: all nodes share what they remember, by `cluster.redis`.",
     live,
   ),
   maxEntries: doc(
     integer(1, 10_000_000).default(100_000),
-    "Clients that a worker remembers; the oldest go first.",
+    "Clients that a node remembers in memory; those not seen for longest go first.",
     live,
   ),
   duringDrain: doc(
