@@ -203,6 +203,15 @@ export function createPlaces(options: PlacesOptions): Places {
     vacate(members.rows[index]!, nowMs);
     return members.rows[theirs]!;
   }
+  /**
+   * A place while others wait: only where they may not go, at a backend that drains and keeps its clients, say.
+   * @returns the row, or `NO_PLACE.full`
+   */
+  function placeBesideQueue(request: PlaceRequest, nowMs: number): number {
+    followEpoch();
+    const kept = spec.sticky === undefined ? -1 : keep(stickiness.recall(request), request, nowMs);
+    return kept < 0 ? NO_PLACE.full : members.rows[kept]!;
+  }
   /** Takes a place at the backend that the client had. @returns its index, or -1 */
   function keep(backend: number, { tried }: PlaceRequest, nowMs: number): number {
     const index = members.indexOfHash(backend);
@@ -237,7 +246,7 @@ export function createPlaces(options: PlacesOptions): Places {
       const { tried } = request;
       if (tried.length === 0) {
         budget.tried(nowMs);
-        return queue.size() > 0 ? NO_PLACE.full : place(request, nowMs);
+        return queue.size() > 0 ? placeBesideQueue(request, nowMs) : place(request, nowMs);
       }
       if (tried.length >= spec.retry.attempts) return NO_PLACE.none;
       if (!budget.take(nowMs)) return NO_PLACE.budget;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import type { Places, StickyStore } from "#pool/place.ts";
+import { NO_PLACE, type Places, type StickyStore } from "#pool/place.ts";
 import { createStickyTable } from "#pool/sticky-memory.ts";
 import type { StickySpec } from "#state/balancer.ts";
 import {
@@ -130,6 +130,21 @@ test("a client whose backend is full gets another one, and keeps that", () => {
   assert.equal(take("c"), 1);
   places.release(0, now());
   assert.equal(take("c"), 1);
+});
+
+test("a client of a draining backend comes back to it past those who wait for the others", () => {
+  const spec = poolOf([backendAt(0), backendAt(1, { maxConnections: 1 })], {
+    sticky: stickyBySource({ duringDrain: true }),
+    algorithm: "first",
+  });
+  const { take, places, now, table } = createPoolWorld(spec);
+  assert.equal(take("c"), 0);
+  publish(table, { 0: "drain" });
+  assert.equal(take(), 1);
+  assert.equal(take("new"), NO_PLACE.full);
+  places.wait(requestOf("new"), now(), () => {});
+  assert.equal(take("c"), 0);
+  assert.equal(take("other"), NO_PLACE.full);
 });
 
 test("a client whose backend fails gets another one, and keeps that", () => {
