@@ -1,0 +1,34 @@
+/**
+ * Epoll drivers for tests: each takes its turns between those of the event loop, so that peers can live in the same thread.
+ * @module
+ */
+import { systemClock } from "#base/clock.ts";
+import { createEpollDriver, type EpollDriver } from "#l4/tcp/epoll/driver.ts";
+import { type EpollCalls, loadEpoll } from "#l4/tcp/epoll/load.ts";
+import { withoutNative } from "../../base/native/native.ts";
+
+export const skip = withoutNative;
+
+/** Not where `skip` is. */
+export function epollCalls(): EpollCalls {
+  const calls = loadEpoll();
+  if (typeof calls === "string") throw new Error(calls);
+  return calls;
+}
+
+/** @param over calls that are to behave otherwise */
+export function createTurningDriver(over: Partial<EpollCalls> = {}): EpollDriver {
+  const driver = createEpollDriver({ calls: { ...epollCalls(), ...over }, clock: systemClock });
+  let isClosed = false;
+  setImmediate(function run() {
+    driver.turn(1);
+    if (!isClosed) setImmediate(run);
+  });
+  return {
+    ...driver,
+    close() {
+      isClosed = true;
+      driver.close();
+    },
+  };
+}
