@@ -64,7 +64,7 @@ export function planKernel({ snapshot, table, macOf, cache = new Map() }: PlanIn
       family,
       mode: pool.mode as KernelGroup["mode"],
       backends: backends.map(({ id, address, port }, index) => ({
-        chain: `${pool.name}.${id.replace(/^backend-/, "")}`,
+        chain: `to.${pool.name}.${id.replace(/^backend-/, "")}`,
         address,
         port,
         mac: macs[index],
@@ -129,6 +129,8 @@ function kernelListener(
   if (pool.mode === "nft") return listener;
   if (nft.device === undefined)
     return `Listener ${name} is left out: \`mode: ${pool.mode}\` needs \`balancer.nft.device\``;
+  if (nft.device === "lo")
+    return `Listener ${name} is left out: what is forwarded on the device lo comes back for ever`;
   if (isWildcard(listener))
     return `Listener ${name} is left out: \`mode: ${pool.mode}\` needs an address, not ${listen.address}`;
   return listener;

@@ -32,7 +32,7 @@ export type Spread =
     };
 
 export type KernelBackend = {
-  /** Name of its chain, such as `web.1a2b3c`; unique within the ruleset. */
+  /** Name of its chain, such as `to.web.1a2b3c`; unique within the ruleset. */
   readonly chain: string;
   readonly address: string;
   readonly port: number;

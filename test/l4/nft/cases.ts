@@ -3,7 +3,7 @@ import type { KernelBackend, KernelGroup, KernelListener, RulesetInput } from "#
 
 const NO_LIMITS = { acceptPerSecond: 0, clientConnections: 0, clientPerSecond: 0, clientBurst: 0 };
 const backend = (pool: string, host: number, port = 80): KernelBackend => ({
-  chain: `${pool}.00000${host}`,
+  chain: `to.${pool}.00000${host}`,
   address: `10.0.0.${host}`,
   port,
   mac: `02:00:00:00:00:0${host}`,
@@ -66,6 +66,19 @@ export const CASES: readonly { readonly name: string; readonly input: RulesetInp
     input: input({
       listeners: [listener({ ...LISTENER6, protocol: "udp" })],
       groups: [group({ ...GROUP6, spread: { ...byClient, octets: 8 } })],
+    }),
+  },
+  {
+    name: "nft-names-that-begin-with-digits",
+    input: input({
+      listeners: [listener({ name: "0-80", group: "0.v4" })],
+      groups: [
+        group({
+          name: "0.v4",
+          backends: [backend("0", 1), backend("0", 2)],
+          spread: { ...byClient, slots: Uint32Array.of(1, 0, 0) },
+        }),
+      ],
     }),
   },
   { name: "nft-single-backend", input: input({ groups: [group({ spread: { kind: "single", backend: 1 } })] }) },

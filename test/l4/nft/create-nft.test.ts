@@ -100,7 +100,7 @@ describe("createNft()", () => {
     nft.statesChanged();
     await pass(500);
     assert.equal(rulesets().length, 2);
-    assert.match(rulesets()[1]!, /chain pool\.web\.v4 \{\n\t\tgoto web\.000003\n/);
+    assert.match(rulesets()[1]!, /chain pool\.web\.v4 \{\n\t\tgoto to\.web\.000003\n/);
   });
 
   test("applies at most ten times a second", async () => {
@@ -162,7 +162,7 @@ describe("createNft()", () => {
     delete answers["nft -f"];
     await pass(6_000);
     assert.equal(events.at(-1)!.severity, "resolved");
-    assert.match(rulesets().at(-1)!, /goto web\.000002/);
+    assert.match(rulesets().at(-1)!, /goto to\.web\.000002/);
     assert.equal(nft.stats().failed, rulesets().length - 2);
   });
 
@@ -200,7 +200,7 @@ describe("createNft()", () => {
     await pass(2_000);
     await applied;
     assert.deepEqual([...new Set(poked)], ["10.0.0.2", "10.0.0.3"]);
-    assert.match(rulesets()[0]!, /goto web\.000001/);
+    assert.match(rulesets()[0]!, /goto to\.web\.000001/);
     assert.match(events.find(({ subject }) => subject === "kernel/neighbours")!.says, /10\.0\.0\.2 .*10\.0\.0\.3 /);
     neighbours.push({ dst: "10.0.0.2", lladdr: "02:00:00:00:00:02" }, { dst: "10.0.0.3", lladdr: "02:00:00:00:00:03" });
     await pass(6_000);

@@ -220,6 +220,7 @@ describe("planKernel()", () => {
     { says: /PROXY header/, listener: { proxyProtocol: { trusted: [], timeoutMs: 1 } } },
     { says: /PROXY header/, pool: { proxyProtocol: { version: 2, uniqueId: false, authority: false, crc32c: false } } },
     { says: /needs `balancer.nft.device`/, pool: dsr, nft: { device: undefined } },
+    { says: /device lo comes back/, pool: dsr, nft: { device: "lo" } },
     { says: /needs an address, not 0\.0\.0\.0/, pool: dsr, address: "0.0.0.0" },
     { says: /must listen on port 443/, pool: dsr, listener: { listen: { address: VIP, port: 443 } }, served: 1 },
     { says: /no IPv6 backend/, address: "2001:db8::1", served: 1 },
