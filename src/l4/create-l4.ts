@@ -92,7 +92,7 @@ export function createL4(options: L4Options): L4 {
     };
     if (spec.protocol === "udp") {
       const listener = options.createUdpListener?.(spec, context);
-      if (listener === undefined) throw new Error(`this worker has no UDP, which ${spec.name} needs`);
+      if (listener === undefined) throw new Error(`This worker serves no UDP, which ${spec.name} needs`);
       return { spec, listener, connections: () => 0 };
     }
     const listener = createTcpListener({ spec, context, driver, contextsOf });
@@ -144,7 +144,7 @@ export function createL4(options: L4Options): L4 {
     },
     async open(name, fd, at) {
       const served = listeners.get(name);
-      if (served === undefined) throw new Error(`this worker serves no listener ${name}`);
+      if (served === undefined) throw new Error(`This worker serves no listener ${name}`);
       return served.listener.open(fd, at);
     },
     stopBackend(row) {
@@ -168,6 +168,7 @@ export function createL4(options: L4Options): L4 {
       for (const { listener } of all()) listener.tick(nowMs);
     },
     close() {
+      for (const { spec, listener } of all()) if (spec.protocol === "udp") void listener.drain(0);
       for (const places of pools.values()) places.close();
       driver.close();
     },

@@ -67,6 +67,8 @@ export type L4Bed = {
   /** Serves another configuration; what is not named stays as it was. */
   apply(changes: {
     pool?: Partial<PoolSpec>;
+    /** Names of the pools that stay, in their order. */
+    keepPools?: readonly string[];
     listener?: Partial<ListenerSpec>;
     listeners?: readonly ListenerSpec[];
   }): void;
@@ -218,6 +220,7 @@ export async function openL4(t: TestContext, options: L4BedOptions = {}): Promis
     port,
     apply(changes) {
       if (changes.pool) pools = [{ ...pools[0]!, ...changes.pool }, ...pools.slice(1)];
+      if (changes.keepPools) pools = changes.keepPools.map((name) => pools.find((pool) => pool.name === name)!);
       if (changes.listeners) listeners = changes.listeners;
       else if (changes.listener) listeners = [{ ...listeners[0]!, ...changes.listener }];
       l4.apply(snapshot());

@@ -209,6 +209,20 @@ check("TLS termination takes another certificate without touching connections", 
   old.socket.write("after");
   assert.equal((await old.received(11)).toString(), "beforeafter");
 });
+check("TLS termination brings clients to the pool that was meant when they came", async (t) => {
+  const bed = await openTls(
+    t,
+    { pool: 1 },
+    { backends: 3, pools: [{}, {}, {}], onConnection: (socket: Socket, row: number) => socket.end(`from ${row}`) },
+  );
+  const raw = await bed.dial();
+  await until(() => bed.count("active") === 1);
+  bed.apply({ keepPools: ["pool2"], listener: { pool: 0 } });
+  const early = await dialTls(t, bed.port, { socket: raw.socket });
+  assert.equal(await early.whole(), "from 1");
+  assert.equal(await (await dialTls(t, bed.port)).whole(), "from 2");
+  early.socket.end();
+});
 check("TLS termination keeps what it has when a certificate is bad", async (t) => {
   const texts = pems();
   const bed = await openTls(t, {}, { pems: texts });

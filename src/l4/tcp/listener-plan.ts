@@ -1,12 +1,13 @@
 /**
  * What a listener's settings mean for one connection, made ready once per configuration: connections keep the plan that
- * they were accepted under.
+ * they were accepted under. Its pools are objects, not indices, which mean something else in the next configuration.
  * @module
  */
 import { parseCidr, parseIp, unmapIp } from "#base/ip.ts";
 import { createNetworkList, NO_RULE } from "#base/network-list.ts";
 import { createSniRouter } from "#l4/tcp/sni-route.ts";
 import { type AccessList, createAccessList } from "#pool/access-list.ts";
+import type { Places } from "#pool/place.ts";
 import type { ListenerSpec } from "#state/balancer.ts";
 import type { TlsContexts } from "#tls/contexts.ts";
 
@@ -15,19 +16,32 @@ export type ListenerPlan = {
   readonly isAllowed: AccessList;
   /** Whether this peer begins with a PROXY header. */
   isTrusted(address: string): boolean;
-  /** @returns the pool, or undefined: such clients are refused */
-  route(client: { readonly serverName: string | undefined; readonly alpn: readonly string[] }): number | undefined;
+  /** Where no name decides; undefined: such clients are refused. */
+  readonly places: Places | undefined;
+  /** @returns where the client is to go; undefined: it is refused */
+  route(client: { readonly serverName: string | undefined; readonly alpn: readonly string[] }): Places | undefined;
   /** Of `tls` listeners. */
   readonly tls: TlsContexts | undefined;
 };
 
-export function createListenerPlan(spec: ListenerSpec, tls: TlsContexts | undefined): ListenerPlan {
+/** @param placesAt places at the pool with this index */
+export function createListenerPlan(
+  spec: ListenerSpec,
+  placesAt: (pool: number) => Places,
+  tls: TlsContexts | undefined,
+): ListenerPlan {
+  const places = spec.pool === undefined ? undefined : placesAt(spec.pool);
+  const routed = new Map(spec.sni.map(({ pool }) => [pool, placesAt(pool)]));
   const route = createSniRouter(spec.sni);
   return {
     spec,
     isAllowed: createAccessList(spec.access),
     isTrusted: trustOf(spec.proxyProtocol?.trusted ?? []),
-    route: (client) => route(client) ?? spec.pool,
+    places,
+    route(client) {
+      const pool = route(client);
+      return pool === undefined ? places : routed.get(pool);
+    },
     tls,
   };
 }

@@ -43,9 +43,9 @@ export class NetRelay implements Relay, ConnOwner, WheelEntry {
       conn.stopRead();
       conn.owner = this;
     }
+    this.#startMs = wheel.readMs();
+    this.#lastMs = this.#startMs;
     this.#wait();
-    this.#startMs = wheel.nowMs;
-    this.#lastMs = wheel.nowMs;
     upstream.socket.cork(); // head and first octets leave as one
     if (options.head !== undefined) upstream.socket.write(options.head);
     this.#begin(client);
@@ -111,8 +111,8 @@ export class NetRelay implements Relay, ConnOwner, WheelEntry {
     const { lifetimeMs } = this.#options;
     const quietMs = this.#isHalfClosed ? this.#options.halfCloseMs : this.#options.idleMs;
     const now = this.#wheel.nowMs;
-    const quietLeft = quietMs > 0 ? (this.#lastMs ?? now) + quietMs - now : Number.POSITIVE_INFINITY;
-    const lifeLeft = lifetimeMs > 0 ? (this.#startMs ?? now) + lifetimeMs - now : Number.POSITIVE_INFINITY;
+    const quietLeft = quietMs > 0 ? this.#lastMs + quietMs - now : Number.POSITIVE_INFINITY;
+    const lifeLeft = lifetimeMs > 0 ? this.#startMs + lifetimeMs - now : Number.POSITIVE_INFINITY;
     const left = Math.min(quietLeft, lifeLeft);
     if (left === Number.POSITIVE_INFINITY) this.#wheel.stop(this);
     else this.#wheel.start(this, Math.max(0, left));

@@ -27,7 +27,7 @@ export function createTcpListener(options: {
 }): TcpListener {
   const { context, driver, contextsOf } = options;
   const planOf = (spec: ListenerSpec) =>
-    createListenerPlan(spec, spec.protocol === "tls" ? contextsOf?.(spec) : undefined);
+    createListenerPlan(spec, context.places, spec.protocol === "tls" ? contextsOf?.(spec) : undefined);
   let plan = planOf(options.spec);
   const listeners = new Set<DriverListener>();
   const sessions = new Set<TcpSession>();

@@ -115,7 +115,7 @@ export class TcpSession implements PlaceRequest {
     this.#isAdmitted = true;
     if (spec.protocol === "tls-passthrough") this.#readClientHello();
     else if (spec.protocol === "tls") this.#shakeHands();
-    else this.#enter(spec.pool);
+    else this.#enter(this.#plan.places);
   }
 
   // ── which pool it is for ───────────────────────────────────────────────────────────────────────────────────────
@@ -147,9 +147,8 @@ export class TcpSession implements PlaceRequest {
     });
   }
 
-  #enter(pool: number | undefined): void {
-    if (pool === undefined) return void this.#refuse("refused_route");
-    const places = this.#host.context.places(pool);
+  #enter(places: Places | undefined): void {
+    if (places === undefined) return void this.#refuse("refused_route");
     this.#places = places;
     this.key = clientKey(this.client, places.spec.hashBits);
     if (!places.remember(this, () => this.#take())) this.#take();

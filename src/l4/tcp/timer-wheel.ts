@@ -33,11 +33,17 @@ export class TimerWheel {
     this.nowMs = this.#originMs;
   }
 
+  /** Steady time in ms: of the last tick, or by the clock while nothing ticks. */
+  readMs(): number {
+    if (this.#timer === undefined) this.#readClock();
+    return this.nowMs;
+  }
+
   /** Calls `entry.onDue()` once after `delayMs`. An entry that was started already is moved. */
   start(entry: WheelEntry, delayMs: number): void {
     this.stop(entry);
     if (this.#timer === undefined) {
-      this.#readClock();
+      this.readMs();
       this.#tick = this.#reached(); // slept until now: nothing was missed
       this.#arm();
     }
