@@ -5,7 +5,7 @@ import { networkInterfaces } from "node:os";
 import test from "node:test";
 import { createSeededRng } from "#base/rng.ts";
 import { createUdpListener } from "#l4/udp/udp-listener.ts";
-import { HOLD_MS } from "#l4/udp/udp-session.ts";
+import { HOLD_MS, MAX_HELD_OCTETS } from "#l4/udp/udp-session.ts";
 import { clientKey } from "#pool/client-key.ts";
 import { stickyBySource } from "../../pool/pool-fixture.ts";
 import { type Backend, createBed, openBackend, openClient, udpSpec } from "./bed.ts";
@@ -221,6 +221,25 @@ test("a datagram that nobody waits for an error of any more is not sent twice", 
   );
   await bed.close();
 });
+
+for (const { name, reply, passes } of [
+  { name: "answered", reply: (datagram: Buffer) => [datagram.subarray(0, 1)], passes: false },
+  { name: "not refused", reply: () => [], passes: true },
+])
+  test(`datagrams that were ${name} are held no longer: there is room for those of others`, async () => {
+    const octets = 60_000;
+    const backend = await openBackend("a", reply);
+    const bed = await createBed([backend]);
+    for (let number = 1; number <= (1.5 * MAX_HELD_OCTETS) / octets; number++) {
+      const client = await bed.client();
+      client.send(Buffer.alloc(octets));
+      if (!passes) await client.next();
+      await bed.until(() => backend.heard.length === number);
+      if (passes && number % 50 === 0) bed.pass(HOLD_MS);
+    }
+    assert.equal(bed.counter("datagrams_dropped"), 0);
+    await bed.close();
+  });
 
 test("the least recently used session goes first where there are too many", async () => {
   const bed = await createBed([await openBackend("a")], {
