@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { createAlgorithm } from "#balance/table.ts";
 import { NO_PLACE, type Places } from "#pool/place.ts";
 import { activeAt, backendAt, createPoolWorld, poolOf, publish, requestOf, wordAt } from "./pool-fixture.ts";
 
@@ -207,6 +208,40 @@ test("callbacks may give back, take and wait", () => {
   places.release(0, now());
   assert.deepEqual(order, ["a", "b", "c", "again"]);
   assert.deepEqual([queuedWord(table), places.queued(), activeAt(table, 0)], [0, 0, 1]);
+});
+
+test("thousands who wait may each give back from inside their callback", () => {
+  const { places, take, now, table } = createPoolWorld(single(10_000));
+  take();
+  let served = 0;
+  for (let count = 0; count < 10_000; count++)
+    places.wait(requestOf("c"), now(), (row) => {
+      served++;
+      places.release(row, now());
+    });
+  places.release(0, now());
+  assert.deepEqual([served, queuedWord(table), activeAt(table, 0)], [10_000, 0, 0]);
+});
+
+test("a place that comes free is offered to the first, and not to all thousands behind", () => {
+  let picks = 0;
+  const { places, take, now } = createPoolWorld(single(10_000), {
+    createAlgorithm: (name, options) => {
+      const algorithm = createAlgorithm(name, options);
+      return {
+        ...algorithm,
+        pick(key, nowMs, tried) {
+          picks++;
+          return algorithm.pick(key, nowMs, tried);
+        },
+      };
+    },
+  });
+  take();
+  for (let count = 0; count < 1_000; count++) places.wait(requestOf("c"), now(), () => {});
+  picks = 0;
+  places.release(0, now());
+  assert.ok(picks < 10, `${picks} picks`);
 });
 
 test("the count of who waits moves with the pool's first backend", () => {

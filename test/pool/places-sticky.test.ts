@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { createAlgorithm } from "#balance/table.ts";
 import { NO_PLACE, type Places, type StickyStore } from "#pool/place.ts";
 import { createStickyTable } from "#pool/sticky-memory.ts";
 import type { StickySpec } from "#state/balancer.ts";
@@ -41,6 +42,41 @@ test("a client gets one backend, whichever worker it comes to, and clients are s
   rowsOf(workers, now());
   for (const { target } of backends)
     assert.ok(activeAt(table, target) >= 40, `${activeAt(table, target)} at ${target}`);
+});
+
+test("a client that two workers meet in the same moment gets the backend of the faster one", () => {
+  let between = (): void => {};
+  const { workers, now, table } = createPoolWorld(sticky({}, { algorithm: "random" }), {
+    workers: 2,
+    stickyTable: createStickyTable(100),
+    // What happens after a worker found nothing remembered, and before it has chosen.
+    createAlgorithm(name, options) {
+      const algorithm = createAlgorithm(name, options);
+      return {
+        ...algorithm,
+        pick(key, nowMs, tried) {
+          const meanwhile = between;
+          between = () => {};
+          meanwhile();
+          return algorithm.pick(key, nowMs, tried);
+        },
+      };
+    },
+  });
+  const [one, other] = workers as [Places, Places];
+  for (let count = 0; count < 10; count++) {
+    const client = newClient();
+    let faster = -1;
+    between = () => {
+      faster = other.take(requestOf(client), now());
+    };
+    assert.equal(one.take(requestOf(client), now()), faster);
+  }
+  assert.equal(
+    backends.reduce((sum, { target }) => sum + activeAt(table, target), 0),
+    20,
+    "places of the choice that did not count were given back",
+  );
 });
 
 test("clients stay where they are when backends are added, also on a worker that has not met them", () => {

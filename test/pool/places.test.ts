@@ -229,6 +229,14 @@ test("apply() keeps what is known of backends that stay: turns of round robin, o
   assert.equal(take(), 1);
 });
 
+test("apply() forgets breakers of backends that are gone", () => {
+  const { take, places, now } = createPoolWorld(poolOf(three, { algorithm: "first" }));
+  for (let count = 0; count < 5; count++) places.failed(0, "refused", now());
+  places.apply(poolOf(three.slice(1), { algorithm: "first" }));
+  places.apply(poolOf(three, { algorithm: "first" }));
+  assert.equal(take(), 0);
+});
+
 // ── what is counted ──────────────────────────────────────────────────────────────────────────────────────────────
 
 test("places count what befalls a backend, by worker", () => {

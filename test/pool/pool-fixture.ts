@@ -7,7 +7,7 @@ import { createManualClock, type ManualClock } from "#base/clock.ts";
 import { hashText } from "#base/hash.ts";
 import { createSeededRng } from "#base/rng.ts";
 import type { PlaceRequest, Places, StickyStore } from "#pool/place.ts";
-import { createPlaces } from "#pool/places.ts";
+import { createPlaces, type PlacesOptions } from "#pool/places.ts";
 import {
   BACKEND_COUNTER,
   BACKEND_EPOCH_WORD,
@@ -127,6 +127,7 @@ export function createPoolWorld(
     sticky?: StickyStore;
     stickyTable?: Int32Array;
     seed?: number;
+    createAlgorithm?: PlacesOptions["createAlgorithm"];
   } = {},
 ): PoolWorld {
   const rows = options.rows ?? 64;
@@ -145,7 +146,7 @@ export function createPoolWorld(
       rng,
       sticky: options.sticky,
       stickyTable: options.stickyTable,
-      createAlgorithm,
+      createAlgorithm: options.createAlgorithm ?? createAlgorithm,
     }),
   );
   const places = workers[0]!;
