@@ -100,11 +100,9 @@ check("hands on the RST of a client that had ended before", async (bed) => {
   const { client, server, end } = await bed.relayed();
   client.socket.end();
   assert.equal(await server.ending, "fin");
-  const reset = once(server.socket, "error");
-  client.socket.resetAndDestroy();
+  client.socket.destroy(); // what comes from now on is answered by RST
+  server.socket.write("anybody there?");
   assert.equal((await end).reason, "client-reset");
-  const [error] = (await reset) as [NodeJS.ErrnoException];
-  assert.equal(error.code, "ECONNRESET");
 });
 check("hands on the RST of a client whose octets nobody takes", async (bed) => {
   const { client, server, end } = await bed.relayed();
