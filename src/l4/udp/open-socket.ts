@@ -30,9 +30,12 @@ function socketFor(address: string, reusePort: boolean): Socket {
 export async function openListening(fd: number | undefined, at: ListenAddress): Promise<Socket> {
   const socket = socketFor(at.address, fd === undefined && CAN_SHARE_PORT);
   await new Promise<void>((resolve, reject) => {
-    socket.once("error", reject);
+    socket.once("error", (error) => {
+      socket.close();
+      reject(error);
+    });
     socket.bind(fd === undefined ? { address: at.address, port: at.port } : { fd }, () => {
-      socket.off("error", reject);
+      socket.removeAllListeners("error");
       resolve();
     });
   });
