@@ -90,7 +90,7 @@ for (const [name, createDriver] of Object.entries(DRIVERS)) {
       client.socket.end();
     }
     assert.deepEqual(served, ["one", "two", "two", "two", "one"]);
-    await assert.rejects(dialTls(t, bed.port, { servername: "three.example" }));
+    await assert.rejects(dialTls(t, bed.port, { servername: "three.example" }), /unrecognized.name/);
     await until(() => bed.count("refused_route") === 1);
     const plain = await bed.dial();
     plain.socket.write("GET / HTTP/1.1\r\n");

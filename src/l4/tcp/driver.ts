@@ -28,8 +28,8 @@ export type TcpConn = {
     options: { readonly maxOctets: number; readonly timeoutMs: number },
     look: (octets: Uint8Array | undefined, why: ReadEnd | undefined) => number,
   ): void;
-  /** Ends it in order (FIN), without waiting. */
-  close(): void;
+  /** Ends it in order (FIN), without waiting. @param last goes before that, as far as there is room for it */
+  close(last?: Uint8Array): void;
   /** Ends it by RST. */
   reset(): void;
 };

@@ -149,9 +149,10 @@ export class NetConn implements TcpConn, WheelEntry {
     this.#endRead("timeout");
   }
 
-  close(): void {
+  close(last?: Uint8Array): void {
     this.#isLetGo = true;
     this.stopRead();
+    if (last !== undefined && this.socket.writable) this.socket.write(last);
     this.socket.destroySoon();
   }
 

@@ -5,11 +5,11 @@
  *          through which every way out leads.
  * Order:   PROXY header → access → limits → ClientHello or handshake → place → connect, with others of the ranking where
  *          one fails → relay. Access comes before limits, so that those who may not come cannot use up the rates.
- * Refusal: by RST. It costs nothing to keep, and nobody takes it for an answer.
+ * Refusal: by RST. It costs nothing to keep, and nobody takes it for an answer. A ClientHello gets a TLS alert.
  * @module
  */
 import type { ListenerContext } from "#l4/listener.ts";
-import { MAX_CLIENT_HELLO_OCTETS, parseClientHello } from "#l4/tcp/client-hello.ts";
+import { alertRecord, MAX_CLIENT_HELLO_OCTETS, parseClientHello } from "#l4/tcp/client-hello.ts";
 import type { ConnectFault, Relay, RelayEnd, RelayReason, TcpAddress, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
 import type { ListenerPlan } from "#l4/tcp/listener-plan.ts";
 import { type UniqueIds, upstreamHead } from "#l4/tcp/upstream-head.ts";
@@ -126,9 +126,11 @@ export class TcpSession implements PlaceRequest {
       if (octets === undefined) return this.#refuse("refused_preamble");
       const hello = parseClientHello(octets);
       if (hello === "more") return -1;
-      if ("fault" in hello) return this.#refuse("refused_preamble");
+      if ("fault" in hello) return this.#refuse("refused_preamble", alertRecord(hello.fault));
+      const places = this.#plan.route(hello);
+      if (places === undefined) return this.#refuse("refused_route", alertRecord("no-route"));
       this.#serverName = hello.serverName;
-      this.#afterwards(() => this.#enter(this.#plan.route(hello)));
+      this.#afterwards(() => this.#enter(places));
       return 0; // the backend wants to read it too
     });
   }
@@ -282,9 +284,10 @@ export class TcpSession implements PlaceRequest {
   }
 
   /** @returns 0, what a look returns when it has seen enough */
-  #refuse(counter: ListenerCounter): number {
+  #refuse(counter: ListenerCounter, alert?: Uint8Array): number {
     if (!this.#isOver) {
-      this.#conn.reset();
+      if (alert === undefined) this.#conn.reset();
+      else this.#conn.close(alert);
       this.#end(counter);
     }
     return 0;

@@ -142,6 +142,17 @@ export function driverContract(name: string, create: () => TcpDriver): void {
     second.conn.reset();
     assert.equal(await second.client.ending, "reset");
   });
+  check("sends last words before it ends a conn", async (bed) => {
+    const { client, conn } = await bed.accepted();
+    client.socket.write("question");
+    await look(conn, 8, 8);
+    conn.close(Buffer.from("no"));
+    assert.equal(await client.whole(), "no");
+    const gone = await bed.accepted();
+    gone.client.socket.resetAndDestroy();
+    await closed(gone.client.socket);
+    gone.conn.close(Buffer.from("no"));
+  });
   check("survives conns that are ended twice, and peers that are gone", async (bed) => {
     const { client, conn } = await bed.accepted();
     conn.reset();

@@ -26,7 +26,7 @@ import {
 import { createPipes } from "#l4/tcp/epoll/pipes.ts";
 import { createPoller } from "#l4/tcp/epoll/poller.ts";
 import { createPreambles } from "#l4/tcp/epoll/preamble.ts";
-import { createPump, noteReadable } from "#l4/tcp/epoll/pump.ts";
+import { createPump, MSG_NOSIGNAL, noteReadable } from "#l4/tcp/epoll/pump.ts";
 import { DOING, type Doing, type EpollRelay, EpollSocket, type SocketOwner } from "#l4/tcp/epoll/socket.ts";
 import { createSockets } from "#l4/tcp/epoll/system.ts";
 import { createWheel } from "#l4/tcp/epoll/wheel.ts";
@@ -123,9 +123,15 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
       socket.dueMs = clock.monotonicMs() + timeoutMs;
       wheel.arm(socket, socket.dueMs);
     },
-    end(socket, isReset) {
+    end(socket, isReset, last) {
       // A socket that is relayed belongs to its relay.
-      if (socket.doing === DOING.resting || socket.doing === DOING.reading) drop(socket, isReset);
+      if (socket.doing !== DOING.resting && socket.doing !== DOING.reading) return;
+      if (last !== undefined) {
+        const buffer = buffers.copy(last.length, last);
+        calls.send(socket.descriptor, buffer.address, last.length, MSG_NOSIGNAL);
+        buffers.give(buffer);
+      }
+      drop(socket, isReset);
     },
     nameOf: (socket) => sockets.nameOf(socket.descriptor),
   };

@@ -22,7 +22,7 @@ const STREAM_READS = 4;
 const RESCUE_READS = 16;
 
 const { EAGAIN, EINTR } = constants.errno;
-const MSG_NOSIGNAL = 0x4000;
+export const MSG_NOSIGNAL = 0x4000;
 const SPLICE_F_MOVE = 1;
 const SPLICE_F_NONBLOCK = 2;
 const SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;

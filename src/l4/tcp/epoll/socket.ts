@@ -27,7 +27,7 @@ export type Look = (octets: Uint8Array | undefined, why: ReadEnd | undefined) =>
 /** What a socket asks of the driver that it belongs to. */
 export type SocketOwner = {
   read(socket: EpollSocket, options: { readonly maxOctets: number; readonly timeoutMs: number }, look: Look): void;
-  end(socket: EpollSocket, isReset: boolean): void;
+  end(socket: EpollSocket, isReset: boolean, last?: Uint8Array): void;
   nameOf(socket: EpollSocket): TcpAddress;
 };
 
@@ -126,8 +126,8 @@ export class EpollSocket implements TcpConn, WheelEntry {
   read(options: { readonly maxOctets: number; readonly timeoutMs: number }, look: Look): void {
     this.#owner.read(this, options, look);
   }
-  close(): void {
-    this.#owner.end(this, false);
+  close(last?: Uint8Array): void {
+    this.#owner.end(this, false, last);
   }
   reset(): void {
     this.#owner.end(this, true);
