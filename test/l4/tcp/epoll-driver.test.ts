@@ -25,8 +25,9 @@ function check(
   run: (bed: Bed & { driver: ReturnType<typeof createTurningDriver> }) => Promise<void>,
   over?: (calls: EpollCalls) => Partial<EpollCalls>,
 ): void {
-  test(`epoll driver ${title}`, { skip, timeout: 60_000 }, async () => {
+  test(`epoll driver ${title}`, { skip, timeout: 60_000 }, async (t) => {
     const driver = createTurningDriver(over?.(epollCalls()));
+    t.after(() => driver.close());
     const bed = createBed(driver);
     await run({ ...bed, driver });
     await bed.close();
