@@ -5,7 +5,7 @@
  * Order:   the new one is started with the sockets as open file descriptors, and accepts → the old one closes its control
  *          API → the new one opens that → the old one ends when its connections have, at the latest after `balancer.drain`.
  *          Both accept for a moment, from the same queues. If the new one does not come up, the old one goes on.
- * Never:   moves connections that live, UDP sessions, or DNS.
+ * Never:   moves connections or UDP sessions that live, or DNS.
  * Units:   ms.
  * @module
  */
