@@ -5,6 +5,7 @@ import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 
 export type Flow = {
   readonly from: string;
@@ -49,6 +50,8 @@ export type Task =
 
 const AT_A_TIME = 40;
 const PATIENCE_MS = 5_000;
+/** A test that waits for more than this has failed already. */
+const TASK_LIMIT_MS = 60_000;
 const held = new Map<
   string,
   { readonly socket: Socket | DatagramSocket; readonly to: string; readonly port: number }
@@ -185,6 +188,8 @@ function perform(task: Task): Promise<unknown> {
   }
 }
 process.stdout.write("ready\n");
-for await (const line of createInterface({ input: process.stdin }))
-  process.stdout.write(`${JSON.stringify(await perform(JSON.parse(line) as Task))}\n`);
+for await (const line of createInterface({ input: process.stdin })) {
+  const outcome = await Promise.race([perform(JSON.parse(line) as Task), sleep(TASK_LIMIT_MS, "too long")]);
+  process.stdout.write(`${JSON.stringify(outcome)}\n`);
+}
 process.exit(0);
