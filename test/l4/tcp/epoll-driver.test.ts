@@ -70,8 +70,12 @@ check(
   "moves streams through buffers where there are no pipes",
   async (bed) => {
     const { client, server } = await bed.relayed();
-    const octets = pattern(16 * 1_048_576, 5);
-    await pour(server, octets);
+    const octets = pattern(32 * 1_048_576, 5);
+    client.socket.pause();
+    const isPoured = pour(server, octets);
+    await settled(() => server.socket.bytesWritten - server.socket.writableLength);
+    client.socket.resume();
+    await isPoured;
     assert.equal(await client.ending, "fin");
     assert.deepEqual(Buffer.concat(client.chunks), octets);
     assert.equal(bed.driver.held().pipes, 0);
