@@ -34,6 +34,8 @@ export class NetConn implements TcpConn, WheelEntry {
   dueTick = -1;
 
   readonly #tcp: Socket;
+  /** Undefined during a TLS handshake. */
+  #source: Socket | undefined;
   readonly #wheel: TimerWheel;
   #local: TcpAddress | undefined;
   #look: Look | undefined;
@@ -49,20 +51,28 @@ export class NetConn implements TcpConn, WheelEntry {
     this.#attach(socket);
   }
 
+  /** Events of a socket count as long as the conn stands on it. */
   #attach(socket: Socket): void {
+    this.#source = socket;
     socket.on("data", (chunk: Buffer) => {
+      if (this.#source !== socket) return;
       if (this.owner !== undefined) this.owner.onData(this, chunk);
       else this.#hold(chunk);
     });
     socket.on("end", () => {
+      if (this.#source !== socket) return;
       this.isEnded = true;
       if (this.owner !== undefined) this.owner.onEnd(this);
       else this.#endRead("ended");
     });
-    socket.on("error", () => this.#break());
-    socket.on("drain", () => this.owner?.onDrain(this));
+    socket.on("error", () => {
+      if (this.#source === socket) this.#break();
+    });
+    socket.on("drain", () => {
+      if (this.#source === socket) this.owner?.onDrain(this);
+    });
     socket.on("close", () => {
-      this.owner?.onClose(this);
+      if (this.#source === socket) this.owner?.onClose(this);
     });
   }
 
@@ -75,18 +85,13 @@ export class NetConn implements TcpConn, WheelEntry {
   /** Lets go of the TCP socket's octets: what came and was not consumed is read from it again. */
   beginTls(): Socket {
     this.stopRead();
-    const { socket } = this;
-    socket.removeAllListeners("data");
-    socket.removeAllListeners("end");
-    socket.removeAllListeners("drain");
-    if (this.held !== undefined) socket.unshift(this.held);
+    this.#source = undefined;
+    if (this.held !== undefined) this.socket.unshift(this.held);
     this.held = undefined;
-    return socket;
+    return this.socket;
   }
   /** From now on octets come and go through this socket, on top of the TCP one. */
   standOn(socket: Socket): void {
-    this.#tcp.removeAllListeners("error");
-    this.#tcp.on("error", () => {}); // the socket on top tells
     this.socket = socket;
     socket.pause();
     this.#attach(socket);
