@@ -83,7 +83,7 @@ export async function createLab(): Promise<Lab> {
       shell("switch", `ip link set ${place} master br0 up`);
       shell(
         place,
-        `echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad
+        `echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_redirects
 echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter; echo 0 > /proc/sys/net/ipv4/conf/eth0/rp_filter
 ip link set eth0 up`,
       );
