@@ -15,7 +15,7 @@ import { typeNumber } from "#dns/wire/types.ts";
 const PROBE_TIMEOUT_MS = 2_000;
 
 export function createCommands(parts: NodeParts): Commands {
-  const { door, health, geo, latency, notifier, options } = parts;
+  const { door, health, geo, latency, notifier, drain, options } = parts;
   return {
     balancer:
       parts.balancerViews &&
@@ -45,6 +45,8 @@ export function createCommands(parts: NodeParts): Commands {
     },
     probe: (request) => probe(request, door.current()!.snapshot.node),
     testNotify: (name) => notifier.test(name),
+    startDrain: (reason, { name }) => drain.start(reason, name),
+    stopDrain: ({ name }) => drain.stop(name),
     ...(options.demo ? { demo: options.demo } : {}),
   };
 }

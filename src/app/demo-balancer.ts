@@ -9,6 +9,7 @@ import { createWriteStream } from "node:fs";
 import { createLog } from "#app/create-log.ts";
 import { startNode } from "#app/node.ts";
 import { StartRefused } from "#app/start-refused.ts";
+import { keepHeapTight } from "#base/heap.ts";
 import { formatProblem } from "#base/problem.ts";
 import { readVersion } from "#cli/version.ts";
 
@@ -20,6 +21,7 @@ if (config === undefined || logFile === undefined) {
 process.on("disconnect", () => process.exit(0));
 process.on("SIGINT", () => {}); // Ctrl-C reaches the whole group; the parent decides when we end
 
+keepHeapTight();
 const stream = createWriteStream(logFile, { flags: "a", mode: 0o600 });
 try {
   await startNode({ config, version: readVersion(), log: createLog({ level: "info", format: "json", stream }) });

@@ -10,6 +10,7 @@ import type { GeoLoader } from "#app/geo-loader.ts";
 import type { Predecessor } from "#app/handover.ts";
 import type { LatencyMemory } from "#app/latency-memory.ts";
 import type { MapDoor } from "#app/map-door.ts";
+import type { NodeDrain } from "#app/node-drain.ts";
 import type { QueryLog } from "#app/query-log.ts";
 import type { QueryRate } from "#app/query-rate.ts";
 import type { SteeringShares } from "#app/steering-shares.ts";
@@ -65,4 +66,5 @@ export type NodeParts = {
   readonly steeringShares: SteeringShares;
   readonly lastReload: () => { atMs: number; isOk: boolean; says: string } | null;
   readonly isReady: () => boolean;
+  readonly drain: NodeDrain;
 };

@@ -25,6 +25,7 @@ import { createLatencyMemory } from "#app/latency-memory.ts";
 import { collectGarbage, letsGoMuch } from "#app/let-go.ts";
 import { createMapDoor } from "#app/map-door.ts";
 import { createNameResolver } from "#app/name-resolver.ts";
+import { createNodeDrain } from "#app/node-drain.ts";
 import type { NodeOptions, NodeParts } from "#app/node-parts.ts";
 import { openStoreOrMemory } from "#app/open-store.ts";
 import { createQueryLog } from "#app/query-log.ts";
@@ -295,6 +296,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       steeringShares,
       lastReload: () => lastReload,
       isReady: () => isReady,
+      drain: createNodeDrain(clock, emit),
     };
     // The process before us lets go of the API's address when we accept in its place.
     await options.predecessor?.released();

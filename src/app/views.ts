@@ -19,7 +19,7 @@ const LATENCY_ENTRIES_SHOWN = 1_000;
 type Shares = ReturnType<NodeParts["steeringShares"]["shares"]>;
 
 export function createViews(parts: NodeParts): Views {
-  const { door, health, geo, maps, dns, notifier, metrics, queryLog, steeringShares, options } = parts;
+  const { door, health, geo, maps, dns, notifier, metrics, queryLog, steeringShares, drain, options } = parts;
   const applied = (): AppliedConfig => door.current()!; // the API starts after the first configuration
   const snapshot = (): Snapshot => applied().snapshot;
   const targets = (): Map<string, TargetHealthView> => new Map(health.view().map((view) => [view.target, view]));
@@ -43,6 +43,8 @@ export function createViews(parts: NodeParts): Views {
     status: () => statusView(parts),
     readiness() {
       const reasons = parts.isReady() ? [] : ["The node is starting or draining"];
+      // Everybody may ask: who drains and why is told by events and the audit log alone.
+      if (drain.view().isDraining) reasons.push("An operator drains the node");
       const { workers } = dns.stats();
       for (const kind of ["udp", "tcp"] as const) {
         const ofKind = workers.filter((worker) => worker.kind === kind);

@@ -20,8 +20,7 @@ import type {
 import { createAlgorithm } from "#balance/table.ts";
 import { systemClock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
-import { connectRedis, type Redis } from "#cluster/redis.ts";
-import { createStickyStore } from "#cluster/sticky-table.ts";
+import type { Redis } from "#cluster/redis.ts";
 import { createL4 } from "#l4/create-l4.ts";
 import type { TcpDriver } from "#l4/tcp/driver.ts";
 import { createEpollDriver, type EpollDriver } from "#l4/tcp/epoll/driver.ts";
@@ -66,33 +65,41 @@ function openEpoll(): EpollDriver {
 
 // ── what nodes share of sticky clients ───────────────────────────────────────────────────────────────────────────
 
-let redis: { readonly url: string; readonly connection: Redis; readonly store: StickyStore } | undefined;
+type SharedTable = { readonly connection: Redis; readonly store: StickyStore };
+let redis: { readonly url: string; readonly opened: Promise<SharedTable> } | undefined;
 let asking = 0;
 
-function stickyStore({ redisUrl, pools }: BalancerSnapshot): StickyStore | undefined {
-  const isWanted = redisUrl !== undefined && pools.some(({ sticky }) => sticky?.store === "redis");
-  if (redis && (!isWanted || redis.url !== redisUrl)) {
-    redis.connection.close();
-    redis = undefined;
-  }
-  if (!isWanted) return undefined;
-  if (!redis) {
-    const connection = connectRedis({ url: redisUrl, clock, log, rng: Math.random });
-    redis = { url: redisUrl, connection, store: createStickyStore(connection) };
-  }
-  return redis.store;
+/** The client of Redis takes 20 MB per thread: it is loaded where it is used. */
+async function openTable(url: string): Promise<SharedTable> {
+  const [{ connectRedis }, { createStickyStore }] = await Promise.all([
+    import("#cluster/redis.ts"),
+    import("#cluster/sticky-table.ts"),
+  ]);
+  const connection = connectRedis({ url, clock, log, rng: Math.random });
+  return { connection, store: createStickyStore(connection) };
+}
+function closeTable(): void {
+  void redis?.opened.then(({ connection }) => connection.close());
+  redis = undefined;
+}
+function followTable({ redisUrl, pools }: BalancerSnapshot): void {
+  const isWanted = pools.some((pool) => pool.sticky?.store === "redis");
+  const url = isWanted ? redisUrl : undefined;
+  if (redis?.url === url) return;
+  closeTable();
+  if (url !== undefined) redis = { url, opened: openTable(url) };
 }
 /** Goes to the store of now, which another configuration may have elsewhere. */
 const sticky: StickyStore = {
   async get(key, ttlMs) {
     asking++;
     try {
-      return await redis?.store.get(key, ttlMs);
+      return await (await redis?.opened)?.store.get(key, ttlMs);
     } finally {
       asking--;
     }
   },
-  put: (key, backend, ttlMs) => redis?.store.put(key, backend, ttlMs),
+  put: (key, backend, ttlMs) => void redis?.opened.then(({ store }) => store.put(key, backend, ttlMs)),
 };
 
 // ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +142,7 @@ function serve(next: BalancerWorld): void {
   const before = world;
   try {
     world = next;
-    stickyStore(next.snapshot);
+    followTable(next.snapshot);
     l4.apply(next.snapshot);
     acknowledge(data.ack, next.revision);
   } catch (error) {
@@ -162,7 +169,7 @@ async function drain(drainMs: number): Promise<void> {
   await l4.drain(drainMs);
   isOver = true;
   l4.close();
-  redis?.connection.close();
+  closeTable();
   clearInterval(ticking);
   port.close(); // without its sockets and this port nothing keeps the thread
 }
