@@ -83,6 +83,28 @@ check(
   () => ({ pipe2: () => -1 }),
 );
 
+check(
+  "sends a buffer in parts where the kernel has little room",
+  async (bed) => {
+    const { client, server } = await bed.relayed();
+    const octets = pattern(4 * 1_048_576, 6);
+    await pour(server, octets);
+    assert.equal(await client.ending, "fin");
+    assert.deepEqual(Buffer.concat(client.chunks), octets);
+  },
+  (calls) => {
+    const size = new Int32Array(new ArrayBuffer(4)).fill(4_608);
+    return {
+      pipe2: () => -1,
+      accept4(...options) {
+        const descriptor = calls.accept4(...options);
+        if (descriptor >= 0) calls.setsockopt(descriptor, 1, 7, Number(calls.addressOf(size)), 4); // SO_SNDBUF
+        return descriptor;
+      },
+    };
+  },
+);
+
 for (const { what, octets } of [
   { what: "few octets", octets: 100 },
   { what: "a stream", octets: 8 * 1_048_576 },
