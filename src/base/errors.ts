@@ -97,6 +97,10 @@ export const ERRORS = {
     says: "Cannot write a first configuration: % is already there",
     fix: "Choose an empty folder with --dir",
   },
+  RHUMB_CONFIG_IMPORT_OCCUPIED: {
+    says: "Cannot write what was imported: % is already there",
+    fix: "Choose another folder with --out, or overwrite it with --force",
+  },
   RHUMB_CONFIG_NAME_BAD: {
     says: "Cannot write a configuration for %: it is not a domain name",
     fix: "Give a name with at least two labels, such as example.com",

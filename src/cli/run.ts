@@ -12,7 +12,9 @@ import { backendCommand, listenerCommand, poolCommand } from "#cli/commands/back
 import { backupCommand, checkCommand, configCommand, initCommand, restoreCommand } from "#cli/commands/config.ts";
 import { curlCommand } from "#cli/commands/curl.ts";
 import { digCommand } from "#cli/commands/dig.ts";
+import { drainCommand } from "#cli/commands/drain.ts";
 import { geoCommand } from "#cli/commands/geo.ts";
+import { importCommand } from "#cli/commands/import.ts";
 import { lookCommands } from "#cli/commands/look.ts";
 import { failbackCommand, notifyCommand, overrideCommand } from "#cli/commands/override.ts";
 import { queryCommands } from "#cli/commands/queries.ts";
@@ -46,6 +48,7 @@ export function buildProgram(exit: Exit): Command {
     listenerCommand(),
     overrideCommand(),
     failbackCommand(),
+    drainCommand(),
     configCommand(),
     geoCommand(exit),
     answerCommand(exit),
@@ -53,6 +56,7 @@ export function buildProgram(exit: Exit): Command {
     curlCommand(),
     doctorCommand(exit),
     initCommand(),
+    importCommand(exit),
     backupCommand(),
     restoreCommand(),
     notifyCommand(exit),

@@ -1,0 +1,12 @@
+/**
+ * The formats that can be imported, by the word of the command line.
+ * @module
+ */
+import { importHaproxy } from "#config/import/haproxy.ts";
+import type { Imported } from "#config/import/settle.ts";
+import type { Sources } from "#config/import/sources.ts";
+
+export const IMPORT_FORMATS = {
+  haproxy: importHaproxy,
+} as const satisfies Record<string, (sources: Sources) => Imported>;
+export type ImportFormat = keyof typeof IMPORT_FORMATS;
