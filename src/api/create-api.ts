@@ -25,6 +25,7 @@ import { defineRoute, type Input, type Route, type RouteContext } from "#api/rou
 import { balancerRoutes } from "#api/routes/balancer.ts";
 import { commandRoutes } from "#api/routes/command.ts";
 import { dashboardRoutes } from "#api/routes/dashboard.ts";
+import { drainRoutes } from "#api/routes/drain.ts";
 import { eventRoutes } from "#api/routes/events.ts";
 import { queryRoutes } from "#api/routes/queries.ts";
 import { readRoutes } from "#api/routes/read.ts";
@@ -109,6 +110,7 @@ export function createApi(options: ApiOptions): Api {
   const routes: Route[] = [
     ...readRoutes(context),
     ...commandRoutes(context),
+    ...drainRoutes(context),
     ...balancerRoutes(context),
     ...eventRoutes(context),
     ...queryRoutes(context),

@@ -441,6 +441,15 @@ export const readinessSchema = z
   .object({ isReady: z.boolean(), reasons: z.array(text).describe("What is missing; empty when ready") })
   .meta({ id: "Readiness" });
 
+export const drainSchema = z
+  .object({
+    isDraining: z.boolean(),
+    sinceMs: z.number().nullable(),
+    owner: text.nullable(),
+    reason: text.nullable(),
+  })
+  .meta({ id: "NodeDrain" });
+
 export const failbackSchema = z
   .object({ region: text, isApproved: z.boolean(), says: text })
   .meta({ id: "FailbackApproval" });

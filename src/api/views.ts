@@ -37,6 +37,7 @@ export type LatencyView = Shape<typeof schemas.latencySchema>;
 export type GeoReloadView = Shape<typeof schemas.geoReloadSchema>;
 export type ProbeView = Shape<typeof schemas.probeSchema>;
 export type ReadinessView = Shape<typeof schemas.readinessSchema>;
+export type DrainView = Shape<typeof schemas.drainSchema>;
 export type FailbackView = Shape<typeof schemas.failbackSchema>;
 export type DemoView = Shape<typeof schemas.demoSchema>;
 export type AuditEntry = Shape<typeof schemas.auditEntrySchema>;
@@ -166,6 +167,9 @@ export type Commands = {
     name: string | undefined,
     actor: Actor,
   ): Maybe<readonly { name: string; isDelivered: boolean; says: string }[]>;
+  /** `/readyz` says no from now on; who comes is served. Not kept over a restart. */
+  startDrain(reason: string | undefined, actor: Actor): Maybe<DrainView>;
+  stopDrain(actor: Actor): Maybe<DrainView>;
   /** Only in the demo world; undefined elsewhere, and the routes answer 404. */
   readonly demo?: {
     kill(region: string, actor: Actor): Maybe<DemoView>;

@@ -23,6 +23,7 @@ export const EVENT_KINDS = [
   "engine.worker-restarted",
   "engine.stopped",
   "engine.hand-over",
+  "node.drain",
   "kernel.fault",
   "clock.skew",
   "store.fault",

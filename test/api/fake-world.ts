@@ -313,6 +313,14 @@ export function createWorld(
       calls.push({ command: "testNotify", input: name, actor });
       return [{ name: name ?? "hook", isDelivered: true, says: "200" }];
     },
+    startDrain(reason, actor) {
+      calls.push({ command: "startDrain", input: reason, actor });
+      return { isDraining: true, sinceMs: clock.nowMs(), owner: actor.name, reason: reason ?? null };
+    },
+    stopDrain(actor) {
+      calls.push({ command: "stopDrain", input: undefined, actor });
+      return { isDraining: false, sinceMs: null, owner: null, reason: null };
+    },
     ...(options.isDemo === false
       ? {}
       : {

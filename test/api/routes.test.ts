@@ -21,6 +21,7 @@ const SAMPLES: Record<string, { url?: string; body?: object }> = {
   "POST /regions/:id/failback": { url: "/regions/eu-west/failback" },
   "PUT /config": { body: { dns: { workers: 2 } } },
   "PUT /latency": { body: { entries: [{ network: "198.51.100.0/24", rttMs: { "eu-west": 12 } }] } },
+  "POST /drain": { body: { reason: "test" } },
   "POST /geo/reload": { body: { force: true } },
   "POST /probe": { body: { address: "192.0.2.1", name: "demo.example" } },
   "POST /notify/test": { body: {} },
@@ -369,6 +370,31 @@ test("/readyz answers 503 and why while not ready", async () => {
   const response = await api.inject({ url: "/readyz" });
   assert.equal(response.statusCode, 503);
   assert.deepEqual(response.json().reasons, ["no zone is loaded"]);
+});
+
+test("a drain says who asked and why, and stands in the audit log", async () => {
+  const { api, calls, audit } = createWorld();
+  const headers = bearer("operate");
+  const started = await api.inject({ method: "POST", url: "/drain", headers, payload: { reason: "kernel upgrade" } });
+  assert.deepEqual([started.statusCode, started.json().owner, started.json().reason], [200, "olga", "kernel upgrade"]);
+  assert.equal((await api.inject({ method: "POST", url: "/drain", headers, payload: {} })).json().reason, null);
+  assert.equal((await api.inject({ method: "DELETE", url: "/drain", headers })).json().isDraining, false);
+  assert.deepEqual(
+    calls.map(({ command, input }) => [command, input]),
+    [
+      ["startDrain", "kernel upgrade"],
+      ["startDrain", undefined],
+      ["stopDrain", undefined],
+    ],
+  );
+  assert.deepEqual(
+    audit.list().map(({ name, subject }) => [name, subject]),
+    [
+      ["olga", "node"],
+      ["olga", "node"],
+      ["olga", "kernel upgrade"],
+    ],
+  );
 });
 
 test("/demo is not there outside the demo", async () => {

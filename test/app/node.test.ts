@@ -129,3 +129,35 @@ test("bad questions and bad measurements are 400, each with what is wrong", asyn
   assert.equal(unknown.status, 409);
   assert.match(JSON.stringify(unknown.body), /No target matches/);
 });
+
+test("a node that is drained by hand says that it is not ready, serves on, and is ready again after a restart", async (t) => {
+  const folder = makeFolder(t);
+  const first = await run(folder);
+  const ready = { status: 200, body: { isReady: true, reasons: [] } };
+  const drained = { status: 503, body: { isReady: false, reasons: ["An operator drains the node"] } };
+  const openDrains = async (node: Running) => {
+    const { alarms } = (await node.call("GET", "/status")).body as { alarms: { kind: string; says: string }[] };
+    return alarms.filter(({ kind }) => kind === "node.drain").map(({ says }) => says);
+  };
+  assert.deepEqual(await first.call("GET", "/readyz"), ready);
+  const started = (await first.call("POST", "/drain", { reason: "fan swap" })).body as { sinceMs: number };
+  assert.deepEqual(await first.call("GET", "/readyz"), drained);
+  assert.match((await openDrains(first))[0]!, /^ops drains this node: fan swap\./);
+  const { workers } = (await first.call("GET", "/status")).body as { workers: { state: string }[] };
+  assert.deepEqual([...new Set(workers.map(({ state }) => state))], ["serving"]);
+  assert.deepEqual((await first.call("POST", "/drain", {})).body, {
+    ...{ isDraining: true, owner: "ops", reason: null },
+    sinceMs: started.sinceMs,
+  });
+  await first.call("DELETE", "/drain");
+  assert.deepEqual(await first.call("GET", "/readyz"), ready);
+  assert.deepEqual(await openDrains(first), []);
+  await first.call("DELETE", "/drain");
+  const severities = first.events.filter(({ kind }) => kind === "node.drain").map(({ severity }) => severity);
+  assert.deepEqual(severities, ["warning", "warning", "resolved"]);
+  await first.call("POST", "/drain", {});
+  await first.node.close();
+  const second = await run(folder);
+  assert.deepEqual(await second.call("GET", "/readyz"), ready);
+  await second.node.close();
+});

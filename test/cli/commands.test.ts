@@ -58,6 +58,8 @@ for (const { words, check } of [
   { words: ["status"], check: (value: never) => assert.equal(value["services"][0]["name"], "www") },
   { words: ["events"], check: (value: never) => assert.ok(Array.isArray(value)) },
   { words: ["notify", "test"], check: (value: never) => assert.equal(value[0]!["isDelivered"], true) },
+  { words: ["drain", "start"], check: (value: never) => assert.equal(value["isDraining"], true) },
+  { words: ["drain", "stop"], check: (value: never) => assert.equal(value["isDraining"], false) },
   { words: ["demo", "kill", "eu-west"], check: (value: never) => assert.equal(value["isRunning"], false) },
   { words: ["failback", "approve", "eu-west"], check: (value: never) => assert.equal(value["isApproved"], true) },
 ]) {
@@ -144,6 +146,16 @@ test("an override is this system user's, for four hours, unless said otherwise (
   const { input } = world.calls.findLast(({ command }) => command === "setOverride")!;
   const { owner, untilMs } = input as { owner: string; untilMs: number };
   assert.deepEqual([owner, untilMs], [userName(), world.clock.nowMs() + 4 * 3_600_000]);
+});
+
+test("drain says what goes on and how it ends, with a reason or without", async () => {
+  const started = await run(["drain", "start", "--reason", "kernel upgrade"], "operate");
+  assert.equal(started.code, 0, started.err);
+  assert.match(started.out, /Draining by olga \(kernel upgrade\): .*\nEnd it with: rhumb drain stop/);
+  assert.equal(world.calls.findLast(({ command }) => command === "startDrain")!.input, "kernel upgrade");
+  assert.match((await run(["drain", "start"], "operate")).out, /^Draining by olga: /);
+  assert.match((await run(["drain", "stop"], "operate")).out, /^No longer draining/);
+  assert.equal((await run(["drain", "start"], "read")).code, 1);
 });
 
 for (const { name, words, says } of [

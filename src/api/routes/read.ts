@@ -155,7 +155,7 @@ export function readRoutes({ views, audit, clock }: RouteContext): Route[] {
       url: "/readyz",
       role: "public",
       tag: "Probes",
-      summary: "200 when this node answers DNS, else 503 and why not",
+      summary: "200 when this node serves and no operator drains it, else 503 and why not",
       response: schemas.readinessSchema,
       handle: async ({ reply }) => {
         const readiness = await views.readiness();
