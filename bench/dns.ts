@@ -11,18 +11,18 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { dnsLoads } from "./lib/dns-loads.ts";
-import { parseDnsOptions, USAGE } from "./lib/dns-options.ts";
 import { RECIPES } from "./lib/dns-recipes.ts";
 import { fillPage, textRatios, textTable } from "./lib/dns-report.ts";
 import { type LoadResults, ratiosOf } from "./lib/dns-results.ts";
 import { runLoad } from "./lib/dns-run.ts";
 import { LOAD_CORE } from "./lib/dns-servers.ts";
 import { describeMachine, type Machine, writeReport } from "./lib/machine.ts";
+import { parseBenchOptions, usageOf } from "./lib/options.ts";
 
-const options = parseDnsOptions(process.argv.slice(2), {
-  loads: dnsLoads(false).map(({ name }) => name),
-  subjects: RECIPES.map(({ name }) => name),
-});
+const ROUNDS = { quick: 3, full: 7 };
+const USAGE = usageOf("dns", { ...ROUNDS, says: "small worlds", example: "--only static --subjects batch,gdnsd" });
+const known = { loads: dnsLoads(false).map(({ name }) => name), subjects: RECIPES.map(({ name }) => name) };
+const options = parseBenchOptions(process.argv.slice(2), known, ROUNDS);
 if (typeof options === "string") {
   const isHelp = options === "help";
   (isHelp ? process.stdout : process.stderr).write(isHelp ? USAGE : `${options}\n${USAGE}`);

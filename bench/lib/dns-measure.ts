@@ -8,7 +8,7 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { type DnsServer, LOAD_CORE } from "./dns-servers.ts";
-import { cpuBetween, cpuTimeOf } from "./machine.ts";
+import { cpuBetween, cpuTimeOf, residentOctets } from "./machine.ts";
 
 /** Queries under way at once: enough to keep a server busy, and few enough that no socket buffer overflows. */
 export const OUTSTANDING = 200;
@@ -102,10 +102,5 @@ export function measureLatency(server: DnsServer, load: Load, rate: number, outp
   return { p50Micros: percentile(latencies, 0.5), p99Micros: percentile(latencies, 0.99), lost: result.lost };
 }
 
-/** Resident memory now, in MiB: Rss of all processes, what they share counted once (Pss). */
-export function residentMib(server: DnsServer): number {
-  const kib = server.pids.map((pid) =>
-    Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1]),
-  );
-  return Math.round(kib.reduce((sum, value) => sum + value, 0) / 1_024);
-}
+/** Resident memory now, in MiB. */
+export const residentMib = (server: DnsServer): number => Math.round(residentOctets(server.pids) / 1_048_576);

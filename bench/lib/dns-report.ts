@@ -4,9 +4,7 @@
  */
 import type { LoadResult, LoadResults, SubjectResult } from "./dns-results.ts";
 import type { Machine } from "./machine.ts";
-
-const whole = (value: number | undefined) => (value === undefined ? "–" : Math.round(value).toLocaleString("en"));
-const fixed = (digits: number) => (value: number | undefined) => (value === undefined ? "–" : value.toFixed(digits));
+import { fillBlocks, fixed, markdownLines, markdownMachine, textLines, whole } from "./tables.ts";
 
 type Column = { readonly head: string; cell(subject: SubjectResult): string; isIn?(load: LoadResult): boolean };
 const some =
@@ -62,13 +60,8 @@ function noteOf(load: LoadResult): string {
 
 /** A table for the terminal. */
 export function textTable(load: LoadResult): string {
-  const cells = cellsOf(load);
-  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
-  const lines = cells.map((row) =>
-    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  "),
-  );
   const reasons = Object.entries(load.leftOut).map(([name, reason]) => `  left out: ${name}: ${reason}`);
-  return [`\n${load.title} (${noteOf(load)})`, ...lines, ...reasons, ""].join("\n");
+  return [`\n${load.title} (${noteOf(load)})`, ...textLines(cellsOf(load)), ...reasons, ""].join("\n");
 }
 
 /** One line for each of ours and each measure: what it is in multiples of the others. */
@@ -82,32 +75,12 @@ export function textRatios(ratios: Readonly<Record<string, number>>): string {
   return [...lines].map(([name, list]) => `  ${name.padEnd(24)} ${list.join(", ")}\n`).join("");
 }
 
-export function markdownTable(load: LoadResult): string {
-  const [heads, ...rows] = cellsOf(load);
-  const line = (row: readonly string[]) => `| ${row.join(" | ")} |`;
-  const rule = `|${heads!.map((_, column) => (column === 0 ? "---" : "---:")).join("|")}|`;
-  return [line(heads!), rule, ...rows.map(line), "", noteOf(load)].join("\n");
-}
+export const markdownTable = (load: LoadResult): string =>
+  [...markdownLines(cellsOf(load)), "", noteOf(load)].join("\n");
 
-const markdownMachine = ({ cpu, cores, memoryMiB, system, node }: Machine): string =>
-  `${cpu}, ${cores} cores, ${whole(memoryMiB / 1_024)} GiB; ${system}; Node ${node}.`;
-
-/**
- * Puts tables into a page, between `<!-- bench NAME -->` and `<!-- /bench -->`; blocks of loads that were not measured
- * stay as they are.
- * @throws Error when a block has no end
- */
-export function fillPage(page: string, machine: Machine, results: LoadResults): string {
-  const parts = page.split(/(?<=<!-- bench [a-z0-9-]+ -->\n)/);
-  return parts
-    .map((part, index) => {
-      const name = /<!-- bench ([a-z0-9-]+) -->\n$/.exec(parts[index - 1] ?? "")?.[1];
-      if (name === undefined) return part;
-      const end = part.indexOf("<!-- /bench -->");
-      if (end < 0) throw new Error(`The block "bench ${name}" has no end`);
-      const load = results[name];
-      const text = name === "machine" ? markdownMachine(machine) : load && markdownTable(load);
-      return text === undefined ? part : `\n${text}\n\n${part.slice(end)}`;
-    })
-    .join("");
-}
+/** Fills in the machine and the loads that were measured; blocks of others stay as they are. */
+export const fillPage = (page: string, machine: Machine, results: LoadResults): string =>
+  fillBlocks(page, {
+    machine: markdownMachine(machine),
+    ...Object.fromEntries(Object.entries(results).map(([name, load]) => [name, markdownTable(load)])),
+  });

@@ -31,6 +31,12 @@ export const cpuBetween = (before: CpuTime, after: CpuTime): CpuTime => ({
   systemMs: after.systemMs - before.systemMs,
 });
 
+/** Resident memory of processes; what they share is counted once (Pss of proc_pid_smaps(5)). */
+export function residentOctets(pids: readonly number[]): number {
+  const kib = pids.map((pid) => Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1]));
+  return kib.reduce((sum, value) => sum + value, 0) * 1_024;
+}
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >>> 1;

@@ -8,10 +8,10 @@ import { agreementOf } from "../../bench/lib/dns-agreement.ts";
 import { cityDatabase } from "../../bench/lib/dns-city.ts";
 import { dnsLoads } from "../../bench/lib/dns-loads.ts";
 import { percentile, readDnsperf, readLatencies } from "../../bench/lib/dns-measure.ts";
-import { parseDnsOptions } from "../../bench/lib/dns-options.ts";
 import { fillPage, markdownTable, textRatios } from "../../bench/lib/dns-report.ts";
 import { type LoadResult, mediansOf, ratiosOf, type SubjectResult } from "../../bench/lib/dns-results.ts";
 import { type QueryKind, writeQueries, ZONE, zoneText } from "../../bench/lib/dns-world.ts";
+import { parseBenchOptions } from "../../bench/lib/options.ts";
 
 const REPORT = `> NOERROR binary input 0.000120
 > NOERROR binary input 0.000026
@@ -161,9 +161,10 @@ test("agreementOf() counts equal answers; two silences agree on nothing", () => 
 });
 
 const KNOWN = { loads: ["static", "tcp"], subjects: ["batch", "gdnsd"] };
-test("parseDnsOptions() has defaults for a full and a quick run", () => {
-  const full = parseDnsOptions([], KNOWN);
-  const quick = parseDnsOptions(["--quick", "--only", "tcp", "--subjects", "batch,gdnsd"], KNOWN);
+const ROUNDS = { quick: 3, full: 7 };
+test("parseBenchOptions() has defaults for a full and a quick run", () => {
+  const full = parseBenchOptions([], KNOWN, ROUNDS);
+  const quick = parseBenchOptions(["--quick", "--only", "tcp", "--subjects", "batch,gdnsd"], KNOWN, ROUNDS);
   assert.ok(typeof full !== "string" && typeof quick !== "string");
   assert.deepEqual([full.rounds, full.isQuick, full.only], [7, false, undefined]);
   assert.deepEqual([quick.rounds, quick.only, quick.subjects], [3, ["tcp"], ["batch", "gdnsd"]]);
@@ -176,8 +177,8 @@ for (const { args, says } of [
   { args: ["--fast"], says: /--fast/ },
   { args: ["--help"], says: /^help$/ },
 ]) {
-  test(`parseDnsOptions() refuses ${args.join(" ")} in words`, () => {
-    const result = parseDnsOptions(args, KNOWN);
+  test(`parseBenchOptions() refuses ${args.join(" ")} in words`, () => {
+    const result = parseBenchOptions(args, KNOWN, ROUNDS);
     assert.match(result as string, says);
   });
 }

@@ -1,20 +1,24 @@
 /**
- * The command line of `bench/dns.ts`. Pure.
+ * The command line of the benchmarks that compare servers, `bench/dns.ts` and `bench/l4.ts`. Pure.
  * @module
  */
 import { parseArgs } from "node:util";
 
-export const USAGE = `Usage: npm run bench -- dns [options]
-  --quick                one second a round, three rounds, small worlds
+/** What `--help` prints. */
+export const usageOf = (bench: string, { quick, full, says, example }: Rounds & { says: string; example: string }) =>
+  `Usage: npm run bench -- ${bench} [options]
+  --quick                one second a round, ${quick} rounds, ${says}
   --only LOAD[,LOAD]     these loads alone
   --subjects NAME[,…]    these servers alone
-  --rounds N             7 by default
+  --rounds N             ${full} by default
   --json FILE            writes machine, rounds and ratios, after each load; loads that FILE has already stay in it
   --resume               measures only loads that FILE does not have yet
   --markdown PAGE        puts the tables of FILE into a page, between its marks
-Example: npm run bench -- dns --only static,steered --subjects batch,gdnsd,gdnsd-geoip
+Example: npm run bench -- ${bench} ${example}
 `;
-export type DnsOptions = {
+/** How often each server is measured, where `--rounds` does not say. */
+export type Rounds = { readonly quick: number; readonly full: number };
+export type BenchOptions = {
   readonly isQuick: boolean;
   readonly only: readonly string[] | undefined;
   readonly subjects: readonly string[] | undefined;
@@ -28,10 +32,11 @@ export type DnsOptions = {
  * @param known names that `--only` and `--subjects` may have
  * @returns "help", or a sentence that says what is wrong
  */
-export function parseDnsOptions(
+export function parseBenchOptions(
   args: readonly string[],
   known: { readonly loads: readonly string[]; readonly subjects: readonly string[] },
-): DnsOptions | string {
+  byDefault: Rounds,
+): BenchOptions | string {
   let values: ReturnType<typeof parse>;
   try {
     values = parse(args);
@@ -48,7 +53,7 @@ export function parseDnsOptions(
     const strange = list?.find((name) => !names.includes(name));
     if (strange !== undefined) return `${flag} does not know ${JSON.stringify(strange)}; it knows ${names.join(", ")}`;
   }
-  const rounds = Number(values.rounds ?? (values.quick ? 3 : 7));
+  const rounds = Number(values.rounds ?? (values.quick ? byDefault.quick : byDefault.full));
   if (!Number.isInteger(rounds) || rounds < 1) return `--rounds must be a whole number above 0, not ${values.rounds}`;
   if (values.resume && values.json === undefined) return "--resume needs --json FILE, the file to go on with";
   return {
