@@ -17,7 +17,7 @@ const server = createServer((request, response) => {
   const isHealth = request.url === "/healthz";
   const headers = { "content-type": "text/plain; charset=utf-8", "x-region": region, "x-backend": name };
   response.writeHead(200, headers);
-  response.end(isHealth ? "ok\n" : `${region} (${address ?? listen}) here, backend ${name}\n`);
+  response.end(isHealth ? "ok\n" : `${region} (${address ?? listen}) here\nserved by backend ${name}\n`);
 });
 server.on("error", (error: NodeJS.ErrnoException) => {
   process.send?.({ failed: error.code ?? error.message });

@@ -32,7 +32,7 @@ const comparable = (line: string): string =>
   line
     .trimEnd()
     .replace(/^\d{4}-\d\d-\d\dT[0-9:.]+Z/, "TIME")
-    .replace(/process \d+/g, "process N")
+    .replace(/process(es)? \d+(, \d+)*/g, "process N")
     .replace(/^generation +\S+/, "generation N")
     .replace(/^ttl +\d+s/, "ttl Ns")
     .replace(/\s\d+\s+IN\s/, " N IN ")

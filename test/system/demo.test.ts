@@ -24,6 +24,8 @@ const EU = "+subnet=198.51.100.0/24";
 const JP = "+subnet=203.0.113.0/24";
 const US = "+subnet=192.0.2.0/24";
 const ADDRESS = { "us-east": "127.0.11.1", "eu-west": "127.0.12.1", "ap-south": "127.0.13.1" };
+/** Of three regions: a balancer and two backends each. */
+const PROCESSES = 9;
 const isAbout =
   (kind: string, subject: string, severity: string, says: RegExp) =>
   (event: RhumbEvent): boolean =>
@@ -96,6 +98,18 @@ describe("the demo world", { skip: without("dig", "kdig"), timeout: 120_000 }, (
     assert.match(await command("curl", "http://www.demo.example/", ...from), /^ap-south /);
   });
 
+  test("behind a region stand a balancer and two backends; one of them may die", async () => {
+    const api = ["--api", `http://${ADDRESS["ap-south"]}:${world.httpPort + 1}`];
+    assert.match(await command("backend", "list", ...api), /web +\S+ +127\.0\.13\.11:\d+ +healthy/);
+    assert.match(await command("demo", "kill", "ap-south/1"), /Killed process \d+/);
+    const ask = async (): Promise<string> =>
+      (await fetch(`http://${ADDRESS["ap-south"]}:${world.httpPort}/`, { headers: { connection: "close" } })).text();
+    // No request is lost meanwhile: a refused connection goes on to the other one.
+    for (let request = 0; request < 10; request++) assert.match(await ask(), /served by backend 2/);
+    assert.match(await command("demo", "heal", "ap-south/1"), /Started: ap-south\/1 is process \d+/);
+    assert.match(await command("pool", "list", ...api), /web +proxy +p2c/);
+  });
+
   test("each policy steers as its service says", async () => {
     assert.deepEqual(await short("app.demo.example", "A", JP), [ADDRESS["us-east"]], "failover: the first, wherever");
     // The demo's vantage stands in Frankfurt: for clients near it, the probes' own round trips count, and on loopback
@@ -122,8 +136,8 @@ describe("the demo world", { skip: without("dig", "kdig"), timeout: 120_000 }, (
     assert.ok(toEurope > 0.04 && toEurope < 0.16, `${toEurope} of the clients go to eu-west, not about a tenth`);
   });
 
-  test("killing a region's responder moves answers when its probes fail, not before", async () => {
-    assert.match(await command("demo", "kill", "eu-west"), /Killed process \d+/);
+  test("killing a region moves answers when its probes fail, not before", async () => {
+    assert.match(await command("demo", "kill", "eu-west"), /Killed processes \d+, \d+, \d+/);
     await assert.rejects(fetch(`http://${ADDRESS["eu-west"]}:${world.httpPort}/`));
     await events.until("eu-west is down", isAbout("health.transition", "region/eu-west", "alarm", /down/));
     assert.deepEqual(await short("www.demo.example", "A", EU), [ADDRESS["us-east"]]);
@@ -148,7 +162,10 @@ describe("the demo world", { skip: without("dig", "kdig"), timeout: 120_000 }, (
   });
 
   test("a healed region is held back before it returns", async () => {
-    assert.match(await command("demo", "heal", "eu-west"), /Started process \d+/);
+    assert.match(
+      await command("demo", "heal", "eu-west"),
+      /Started: eu-west is process \d+, eu-west\/1 is process \d+, eu-west\/2 is process \d+/,
+    );
     assert.deepEqual(
       await short("www.demo.example", "A", EU),
       [ADDRESS["us-east"]],
@@ -226,18 +243,18 @@ describe("the demo world", { skip: without("dig", "kdig"), timeout: 120_000 }, (
   });
 
   test("SIGTERM ends it with 0, and nothing of it is left", async () => {
-    assert.equal(childrenOf(world.process.pid).length, 3);
+    assert.equal(childrenOf(world.process.pid).length, PROCESSES);
     world.process.signal("SIGTERM");
-    // Its responders hold its standard error: that all of it is closed says that they have ended.
+    // They hold its standard error: that all of it is closed says that they have ended.
     assert.equal(await world.process.ended, 0);
     assert.equal(world.process.err(), "");
     await assert.rejects(fetch(`http://${ADDRESS["us-east"]}:${world.httpPort}/`));
   });
 });
 
-test("no responder outlives a demo world that was killed", { timeout: 60_000 }, async (context) => {
+test("no balancer or backend outlives a demo world that was killed", { timeout: 60_000 }, async (context) => {
   const world = await startDemoWorld(context);
-  assert.equal(childrenOf(world.process.pid).length, 3);
+  assert.equal(childrenOf(world.process.pid).length, PROCESSES);
   world.process.signal("SIGKILL");
   assert.equal(await world.process.ended, null);
   await assert.rejects(fetch(`http://127.0.11.1:${world.httpPort}/`));

@@ -111,7 +111,7 @@ export function createBalancerEngine(options: {
     onChange: () => nft.statesChanged(),
     cause: options.cause,
   });
-  const nft = createNft({ clock, log, emit, table: backendTable });
+  const nft = createNft({ clock, log, emit, table: backendTable, takesOver: options.inherited !== undefined });
   let timer = clock.after(KEEPER_TICK_MS, tick);
   function tick(): void {
     keeper.tick();
