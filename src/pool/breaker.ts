@@ -2,6 +2,7 @@
  * Circuit breakers: what this worker itself has seen of a pool's backends lately, long before probes can say so.
  *
  * Owns:    one state per backend that fails: closed (no entry) → open → probation → closed, or open again for twice as long.
+ *          A backend that was out by its checks or by an operator, and is active again, starts closed (`places.ts`).
  * Never:   refuses by itself: `places.ts` passes over backends whose breaker is open, and still takes one where nothing
  *          else is left.
  * Units:   steady ms. A backend is named by its row.

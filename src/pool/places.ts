@@ -15,7 +15,7 @@ import { createTiers, groupOf, type Tiers } from "#balance/tiers.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Rng } from "#base/rng.ts";
 import { createBreakers } from "#pool/breaker.ts";
-import { fillEffective } from "#pool/eligible.ts";
+import { fillEffective, stateOf } from "#pool/eligible.ts";
 import { NO_PLACE, type PlaceFault, type PlaceRequest, type Places, type StickyStore } from "#pool/place.ts";
 import { createPoolMembers, type PoolMembers } from "#pool/pool-members.ts";
 import { createQueue } from "#pool/queue.ts";
@@ -24,6 +24,7 @@ import { createStickiness } from "#pool/stickiness.ts";
 import {
   BACKEND_COUNTER,
   BACKEND_EPOCH_WORD,
+  BACKEND_STATE,
   BACKEND_WORD,
   type BackendCounter,
   backendCounter,
@@ -72,6 +73,8 @@ export function createPlaces(options: PlacesOptions): Places {
   let epoch = 0;
   /** Backends that were removed while this worker has connections there. */
   const gone = new Map<number, BackendSpec>();
+  /** Rows that were not active at the last look. */
+  let away = new Set<number>();
   const skipped: number[] = [];
   /** Whether the last choice passed over somebody because of its limit. */
   let isAnyFull = false;
@@ -99,6 +102,12 @@ export function createPlaces(options: PlacesOptions): Places {
   function refresh(): void {
     epoch = Atomics.load(table, BACKEND_EPOCH_WORD); // before the states: what changes meanwhile is seen next time
     fillEffective(spec, table, members.effective);
+    const awayNow = new Set<number>();
+    for (const [index, row] of members.rows.entries())
+      if (stateOf(table, spec.backends[index]!) !== BACKEND_STATE.active) awayNow.add(row);
+      // Who is back has shown so: what its breaker holds against it is of the time before.
+      else if (away.has(row)) breakers.succeeded(row);
+    away = awayNow;
   }
   function followEpoch(): boolean {
     if (Atomics.load(table, BACKEND_EPOCH_WORD) === epoch) return false;

@@ -194,6 +194,31 @@ test("breakers are each worker's own", () => {
   assert.equal(wordAt(table, 0, "failuresInARow"), 5, "and the keeper sees the failures of all");
 });
 
+test("a backend that becomes active again is not held back by its breaker", () => {
+  const { table, take, places, clock, now } = createPoolWorld(
+    poolOf([backendAt(0), backendAt(1)], { algorithm: "first" }),
+  );
+  for (let count = 0; count < 5; count++) places.failed(0, "refused", now());
+  publish(table, { 1: ["active", 2] });
+  assert.equal(take(), 1, "another one's change says nothing of it");
+  publish(table, { 0: "down" });
+  assert.equal(take(), 1);
+  publish(table, { 0: "active" });
+  places.tick(now());
+  clock.advance(1);
+  assert.deepEqual([take(), take()], [0, 0]);
+});
+
+test("a backend that comes back with another configuration is not held back by its breaker", () => {
+  const { table, take, places, now } = createPoolWorld(poolOf(three, { algorithm: "first" }));
+  places.apply(poolOf([backendAt(0, { isEnabled: false }), backendAt(1)], { algorithm: "first" }));
+  for (let count = 0; count < 5; count++) places.failed(0, "refused", now());
+  assert.equal(take(), 1);
+  publish(table, { 0: "active" });
+  places.apply(poolOf(three, { algorithm: "first" }));
+  assert.equal(take(), 0);
+});
+
 // ── other configurations ─────────────────────────────────────────────────────────────────────────────────────────
 
 test("apply() leaves places that are taken valid, also at backends that are gone", () => {
