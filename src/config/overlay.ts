@@ -159,9 +159,18 @@ export function isInFile(root: unknown, pool: string, key?: string): boolean {
 /** The overlay with one more change of a pool; `null` for `settings` takes back what the overlay said of it. */
 export function withPool(stored: Overlay, pool: string, settings: Readonly<Record<string, unknown>> | null): Overlay {
   const { [pool]: before, ...others } = stored.pools ?? {};
-  const pools = settings === null ? others : { ...others, [pool]: mergeKeepingNulls(before, settings) };
+  const pools = settings === null ? others : { ...others, [pool]: mergePool(before, settings) };
   const { pools: _, ...rest } = stored;
   return Object.keys(pools).length === 0 ? rest : { ...rest, pools };
+}
+
+function mergePool(before: unknown, settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const merged = mergeKeepingNulls(before, settings);
+  const list = isPlainMap(before) ? before["backends"] : undefined;
+  const patch = settings["backends"];
+  // A list that stands for all backends is patched itself: it hides those that the file has.
+  if (Array.isArray(list) && isPlainMap(patch)) merged["backends"] = patchBackends(list, patch).value;
+  return merged;
 }
 
 /** The overlay with one more change of a backend: settings, null to remove it, undefined to say nothing of it any more. */
@@ -172,11 +181,16 @@ export function withBackend(
   change: Readonly<Record<string, unknown>> | null | undefined,
 ): Overlay {
   const before = stored.pools?.[pool];
-  const { backends: list, ...settings } = isPlainMap(before) ? before : {};
-  const { [key]: old, ...others } = isPlainMap(list) ? list : {};
+  const { backends, ...settings } = isPlainMap(before) ? before : {};
+  if (Array.isArray(backends)) return withPool(stored, pool, { backends: { [key]: change ?? null } });
+  const others: Record<string, unknown> = {};
+  let old: unknown;
+  for (const [name, said] of Object.entries(isPlainMap(backends) ? backends : {}))
+    if (backendKey(name) === key) old = said;
+    else others[name] = said;
   const next = change === null || change === undefined ? change : mergeKeepingNulls(old, change);
-  const backends = next === undefined ? others : { ...others, [key]: next };
-  const patch = Object.keys(backends).length === 0 ? settings : { ...settings, backends };
+  if (next !== undefined) others[key] = next;
+  const patch = Object.keys(others).length === 0 ? settings : { ...settings, backends: others };
   const cleared = withPool(stored, pool, null);
   return Object.keys(patch).length === 0 ? cleared : { ...cleared, pools: { ...cleared.pools, [pool]: patch } };
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { diffSnapshots } from "#config/diff.ts";
 import { exportConfig } from "#config/export.ts";
-import { backendKey, type Overlay } from "#config/overlay.ts";
+import { backendKey, type Overlay, withBackend, withPool } from "#config/overlay.ts";
 import { compileFiles, compileFolder, poolOf, problemsOf, snapshotOf, writeBalancer } from "./load-balancer.ts";
 import { loadFrom } from "./load-good.ts";
 
@@ -158,6 +158,48 @@ test("pools cannot be changed where there is no balancer", (t) => {
   assert.deepEqual(problems, [
     "(api) pools:1:1: This node has no balancer, so that there are no pools to change (Send it to the balancer's own API)",
   ]);
+});
+
+const KEY = "10.0.0.7:80";
+const replaced: Overlay = { pools: { web: { drain: "9s", backends: [KEY, { address: "10.0.0.8:80", zone: "a" }] } } };
+for (const { name, overlay, expected } of [
+  {
+    name: "adds one",
+    overlay: withBackend(replaced, "web", "10.0.0.9:80", { weight: 4 }),
+    expected: ["10.0.0.7:80 weight 1 api", "10.0.0.8:80 weight 1 api", "10.0.0.9:80 weight 4 api"],
+  },
+  {
+    name: "changes one",
+    overlay: withBackend(replaced, "web", KEY, { weight: 4, zone: null }),
+    expected: ["10.0.0.7:80 weight 4 api", "10.0.0.8:80 weight 1 api"],
+  },
+  {
+    name: "removes one that the file has not",
+    overlay: withBackend(replaced, "web", KEY, undefined),
+    expected: ["10.0.0.8:80 weight 1 api"],
+  },
+  {
+    name: "removes one that the file has as well",
+    overlay: withBackend(replaced, "web", KEY, null),
+    expected: ["10.0.0.8:80 weight 1 api"],
+  },
+  {
+    name: "changes several by one change of the pool",
+    overlay: withPool(replaced, "web", { backends: { [KEY]: { weight: 2 }, "10.0.0.8:80": null, "10.0.0.9:80": {} } }),
+    expected: ["10.0.0.7:80 weight 2 api", "10.0.0.9:80 weight 1 api"],
+  },
+])
+  test(`where the overlay replaced all backends by a list, one more change ${name} and keeps the others`, (t) => {
+    const pool = poolOf(snapshotOf(compileFolder(writeBalancer(t, SECTION), { overlay, names })), "web");
+    assert.deepEqual(shown(pool), expected);
+    assert.equal(pool.drainMs, 9_000);
+  });
+
+test("a change of a backend adds to what the overlay said of it in another spelling", () => {
+  const stored: Overlay = { pools: { web: { backends: { "[2001:DB8::1]:80": { zone: "b" }, [KEY]: {} } } } };
+  assert.deepEqual(withBackend(stored, "web", "[2001:db8::1]:80", { weight: 2 }), {
+    pools: { web: { backends: { [KEY]: {}, "[2001:db8::1]:80": { zone: "b", weight: 2 } } } },
+  });
 });
 
 test("keys of backends are canonical where they can be read", () => {
