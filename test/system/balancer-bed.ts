@@ -30,6 +30,15 @@ export type LineBackend = {
   revive(): Promise<void>;
 };
 
+/**
+ * While a FIN is on its way out libuv refuses to reset (UV_EINVAL) and Node loses the handle: the socket stays open, and at
+ * its end the process waits for it for ever. A turn later the FIN is out.
+ */
+function resetSocket(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.once("finish", () => socket.resetAndDestroy());
+  else socket.resetAndDestroy();
+}
+
 export async function startBackend(context: Context, name: string, wanted = 0): Promise<LineBackend> {
   const sockets = new Set<Socket>();
   const held: (() => void)[] = [];
@@ -63,7 +72,7 @@ export async function startBackend(context: Context, name: string, wanted = 0): 
     if (!server.listening) return;
     const closed = once(server, "close");
     server.close();
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of sockets) resetSocket(socket);
     await closed;
   };
   context.after(kill);
