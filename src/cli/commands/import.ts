@@ -61,5 +61,10 @@ export function importCommand(exit: Exit): Command {
     "frontends and backends of HAProxy as listeners and pools",
     "rhumb import haproxy haproxy.cfg > rhumb.yaml",
   );
+  format(
+    "nginx",
+    "servers and upstreams of nginx as listeners and pools",
+    "rhumb import nginx /etc/nginx/nginx.conf --out rhumb/",
+  );
   return group;
 }

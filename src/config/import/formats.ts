@@ -3,10 +3,12 @@
  * @module
  */
 import { importHaproxy } from "#config/import/haproxy.ts";
+import { importNginx } from "#config/import/nginx.ts";
 import type { Imported } from "#config/import/settle.ts";
 import type { Sources } from "#config/import/sources.ts";
 
 export const IMPORT_FORMATS = {
   haproxy: importHaproxy,
+  nginx: importNginx,
 } as const satisfies Record<string, (sources: Sources) => Imported>;
 export type ImportFormat = keyof typeof IMPORT_FORMATS;

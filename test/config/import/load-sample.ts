@@ -16,6 +16,7 @@ export const samplesFolder = join(import.meta.dirname, "samples");
 /** Each sample with what the command line would name beside it. */
 export const SAMPLES: readonly { readonly format: ImportFormat; readonly file: string; readonly extra?: string }[] = [
   { format: "haproxy", file: "haproxy.cfg" },
+  { format: "nginx", file: "nginx/nginx.conf" },
 ];
 
 export function sourcesOf({ file, extra }: (typeof SAMPLES)[number]): Sources {
