@@ -175,7 +175,7 @@ describe("kernel mode", { skip: withoutKernel("conntrack", "bash"), timeout: 300
           assert.match(await ask(`drain${family}`), /ECONNRESET|closed/);
         }));
 
-      test("nft: a backend that is removed loses its flows, and the others keep theirs", () => {
+      test("nft: a backend that is removed loses its flows when its time is over, and the others keep theirs", () => {
         const snapshot = worldOf(family, { algorithm: "round_robin" });
         return serving(snapshot, async () => {
           const flows = [];
@@ -184,6 +184,9 @@ describe("kernel mode", { skip: withoutKernel("conntrack", "bash"), timeout: 300
           const [pool] = snapshot.pools;
           const backends = pool!.backends.filter((_, index) => NAMES[index] !== removed);
           await nft.apply({ ...snapshot, pools: [{ ...pool!, backends }] });
+          for (const at of flows.keys()) assert.equal(await ask(`remove${family}-${at}`), "still here?");
+          nft.expired(NAMES.indexOf(removed as never));
+          await until(() => nft.stats().flowsForgotten > 0);
           for (const [at, { backend }] of flows.entries())
             assert.equal((await ask(`remove${family}-${at}`)) === "still here?", backend !== removed);
         });

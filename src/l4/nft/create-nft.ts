@@ -70,6 +70,8 @@ export function createNft(options: NftOptions): Nft {
   let applier: (Applier & { readonly table: string }) | undefined;
   let plan: KernelPlan | undefined;
   let flows: ReadonlyMap<string, PlannedFlows> = new Map();
+  /** Of backends and listeners that are configured no more; they have their time to finish, as relayed ones do. */
+  const leaving = new Map<string, PlannedFlows>();
   let flowsForgotten = 0;
   let queue: Promise<unknown> = Promise.resolve();
   let isDirty = false;
@@ -112,7 +114,7 @@ export function createNft(options: NftOptions): Nft {
     tell("configuration", next.problems);
     tell("neighbours", unknownNeighbours(next));
     tell("forwarding", await notForwarding(next));
-    await forgetGone(next);
+    await forgetGone(next, current);
   }
 
   async function useTable(name: string): Promise<void> {
@@ -140,14 +142,28 @@ export function createNft(options: NftOptions): Nft {
     return says;
   }
 
-  /** Flows to backends that were removed, or are gone since the last look. */
-  async function forgetGone(next: KernelPlan): Promise<void> {
+  /** Flows to backends that are gone since the last look are forgotten; those of removed ones when `expired` says so. */
+  async function forgetGone(next: KernelPlan, { pools, drainMs }: BalancerSnapshot): Promise<void> {
     const before = flows;
     flows = next.flows;
+    const configured = new Set(pools.flatMap(({ backends }) => backends.map(({ target }) => target)));
+    for (const [name, former] of before) {
+      if (next.flows.has(name)) continue;
+      leaving.set(name, former);
+      // Nobody says of a listener when its time is over.
+      if (configured.has(former.row)) clock.after(drainMs, () => void inTurn(() => forgetLeft([name])));
+    }
     const gone: FlowsOf[] = [];
-    for (const [name, former] of before) if (!next.flows.has(name)) gone.push(former.flows);
-    for (const [name, now] of next.flows) if (now.isGone && !before.get(name)?.isGone) gone.push(now.flows);
+    for (const [name, now] of next.flows) {
+      leaving.delete(name);
+      if (now.isGone && !before.get(name)?.isGone) gone.push(now.flows);
+    }
     await forget(gone);
+  }
+  async function forgetLeft(names: readonly string[]): Promise<void> {
+    const left = names.flatMap((name) => leaving.get(name)?.flows ?? []);
+    for (const name of names) leaving.delete(name);
+    if (!isClosed) await forget(left);
   }
   async function forget(gone: readonly FlowsOf[]): Promise<void> {
     if (gone.length === 0) return;
@@ -210,9 +226,10 @@ export function createNft(options: NftOptions): Nft {
       });
     },
     expired(row) {
-      void inTurn(() =>
-        forget([...flows.values()].filter((planned) => planned.row === row).map((planned) => planned.flows)),
-      );
+      void inTurn(async () => {
+        await forget([...flows.values()].filter((planned) => planned.row === row).map((planned) => planned.flows));
+        await forgetLeft([...leaving].flatMap(([name, planned]) => (planned.row === row ? [name] : [])));
+      });
     },
     stats() {
       const { applied = 0, failed = 0, lastMs = 0 } = applier?.stats() ?? {};

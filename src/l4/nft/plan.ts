@@ -148,12 +148,8 @@ function clashOf(
   return taken;
 }
 
-const GONE: readonly BackendState[] = [
-  BACKEND_STATE.none,
-  BACKEND_STATE.maint,
-  BACKEND_STATE.down,
-  BACKEND_STATE.ejected,
-];
+/** Their flows lead nowhere. Those of a backend in maintenance or draining have time to finish: `expired` says when it is over. */
+const GONE: readonly BackendState[] = [BACKEND_STATE.down, BACKEND_STATE.ejected];
 function plannedFlows(
   listener: Omit<KernelListener, "group">,
   backend: BackendSpec,

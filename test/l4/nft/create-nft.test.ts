@@ -133,17 +133,36 @@ describe("createNft()", () => {
     assert.match(forgotten()[1]!, /--reply-src 10\.0\.0\.2/);
   });
 
-  test("forgets flows of a backend that was removed, and of a listener that is gone", async () => {
+  test("a backend that was removed keeps its flows until its time is over, one that is back keeps them for good", async () => {
     const { nft, snapshot, spec, forgotten, pass } = worldOf();
+    const apply = async (backends: typeof spec.backends): Promise<void> => {
+      const applied = nft.apply({ ...snapshot, pools: [{ ...spec, backends }] });
+      await pass(200);
+      await applied;
+    };
+    const removed = spec.backends[0]!.target;
     await nft.apply(snapshot);
-    const applied = nft.apply({ ...snapshot, pools: [{ ...spec, backends: spec.backends.slice(1) }] });
-    await pass(200);
-    await applied;
+    await apply(spec.backends.slice(1));
+    assert.equal(forgotten().length, 0);
+    nft.expired(removed);
+    await pass(10);
     assert.equal(forgotten().length, 1);
-    const emptied = nft.apply({ ...snapshot, listeners: [] });
+    await apply(spec.backends);
+    await apply(spec.backends.slice(1));
+    await apply(spec.backends);
+    assert.equal(forgotten().length, 1);
+  });
+
+  test("flows of a listener that is gone have the balancer's time to finish", async () => {
+    const { nft, snapshot, spec, forgotten, pass } = worldOf();
+    await nft.apply({ ...snapshot, drainMs: 5_000 });
+    const emptied = nft.apply({ ...snapshot, drainMs: 5_000, listeners: [] });
     await pass(200);
     await emptied;
-    assert.equal(forgotten().length, 3);
+    await pass(4_500);
+    assert.equal(forgotten().length, 0);
+    await pass(1_000);
+    assert.equal(forgotten().length, spec.backends.length);
   });
 
   test("keeps what is in the kernel when it takes no more, says so once, and tries again", async () => {
