@@ -298,6 +298,28 @@ export const statusSchema = z
         restarts: z.number(),
       }),
     ),
+    balancer: z
+      .object({
+        region: text,
+        engine: z.object({ name: text, why: text }).nullable().describe("How plain TCP is relayed, and why so"),
+        workers: z.number(),
+        listeners: z.array(
+          z.object({ name: text, protocol: text, address: text, port: z.number(), active: z.number() }),
+        ),
+        pools: z.array(
+          z.object({
+            name: text,
+            algorithm: text,
+            healthy: z.number(),
+            backends: z.number(),
+            panic: z.boolean(),
+            active: z.number(),
+            queued: z.number(),
+          }),
+        ),
+      })
+      .nullable()
+      .describe("Null without the role"),
     zones: z.array(
       z.object({
         apex: text,

@@ -6,6 +6,7 @@
  * @module
  */
 import { createServer } from "node:http";
+import { flushCompileCache } from "node:module";
 
 const [region, name, listen, port, address] = process.argv.slice(2);
 if (region === undefined || name === undefined || listen === undefined || port === undefined) {
@@ -23,7 +24,10 @@ server.on("error", (error: NodeJS.ErrnoException) => {
   process.send?.({ failed: error.code ?? error.message });
   process.exit(1);
 });
-server.listen({ host: listen, port: Number(port) }, () => process.send?.("ready"));
+server.listen({ host: listen, port: Number(port) }, () => {
+  flushCompileCache(); // we are killed, not ended: now or never
+  process.send?.("ready");
+});
 process.on("disconnect", () => process.exit(0));
 process.on("SIGTERM", () => server.close(() => process.exit(0)));
 process.on("SIGINT", () => {}); // Ctrl-C reaches the whole group; the parent decides when we end

@@ -6,6 +6,7 @@
  * @module
  */
 import { createWriteStream } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { createLog } from "#app/create-log.ts";
 import { startNode } from "#app/node.ts";
 import { StartRefused } from "#app/start-refused.ts";
@@ -25,6 +26,7 @@ keepHeapTight();
 const stream = createWriteStream(logFile, { flags: "a", mode: 0o600 });
 try {
   await startNode({ config, version: readVersion(), log: createLog({ level: "info", format: "json", stream }) });
+  flushCompileCache(); // we are killed, not ended: now or never
   process.send?.("ready");
 } catch (error) {
   const says = error instanceof StartRefused ? error.problems.map(formatProblem).join("\n") : String(error);

@@ -2,7 +2,7 @@
  * What the API may read, made from the parts of the node. Translates; decides nothing.
  * @module
  */
-import type { RegionView, ServiceView, StatusView, TargetHealthView, Views } from "#api/views.ts";
+import type { BalancerStatsView, RegionView, ServiceView, StatusView, TargetHealthView, Views } from "#api/views.ts";
 import { explainView } from "#app/explain-view.ts";
 import { createExplainer, type Explainer } from "#app/explainer.ts";
 import { generationText } from "#app/generation-text.ts";
@@ -115,7 +115,12 @@ export function createViews(parts: NodeParts): Views {
       generation: generationText(now.generation),
       startedAtMs,
       uptimeSeconds: Math.floor((Date.now() - startedAtMs) / 1_000),
-      roles: [...(now.dns ? ["dns"] : []), ...(now.control ? ["control"] : []), "health"],
+      roles: [
+        ...(now.dns ? ["dns"] : []),
+        ...(now.balancer ? ["balancer"] : []),
+        ...(now.control ? ["control"] : []),
+        "health",
+      ],
       engine: dns.stats().engine ?? null,
       listen: dns.addresses().flatMap((listen) => [
         { ...listen, transport: "udp" as const },
@@ -128,6 +133,7 @@ export function createViews(parts: NodeParts): Views {
         generation: generation ? generationText(generation) : null,
         restarts,
       })),
+      balancer: parts.balancerViews ? balancerStatus(parts.balancerViews.stats()) : null,
       zones: [
         ...(now.dns?.zones ?? []).map(({ apex, serial, recordCount, file }) => ({
           apex: formatName(apex),
@@ -173,6 +179,30 @@ export function createViews(parts: NodeParts): Views {
       alarms: notifier.open().map((alarm) => ({ ...alarm })),
     };
   }
+}
+
+function balancerStatus({ region, engine, workers, listeners, pools }: BalancerStatsView): StatusView["balancer"] {
+  return {
+    region,
+    engine,
+    workers: workers.length,
+    listeners: listeners.map(({ name, protocol, address, port, counters }) => ({
+      name,
+      protocol,
+      address,
+      port,
+      active: counters["active"] ?? 0,
+    })),
+    pools: pools.map(({ name, algorithm, backends, panic, active_connections, queued }) => ({
+      name,
+      algorithm,
+      healthy: backends.healthy,
+      backends: backends.total,
+      panic,
+      active: active_connections,
+      queued,
+    })),
+  };
 }
 
 function regionView(

@@ -67,6 +67,27 @@ export type Status = {
   readonly engine: { readonly name: string; readonly why: string } | null;
   readonly listen: readonly { readonly address: string; readonly port: number; readonly transport: string }[];
   readonly workers: readonly unknown[];
+  readonly balancer: {
+    readonly region: string;
+    readonly engine: { readonly name: string; readonly why: string } | null;
+    readonly workers: number;
+    readonly listeners: readonly {
+      readonly name: string;
+      readonly protocol: string;
+      readonly address: string;
+      readonly port: number;
+      readonly active: number;
+    }[];
+    readonly pools: readonly {
+      readonly name: string;
+      readonly algorithm: string;
+      readonly healthy: number;
+      readonly backends: number;
+      readonly panic: boolean;
+      readonly active: number;
+      readonly queued: number;
+    }[];
+  } | null;
   readonly zones: readonly { readonly apex: string; readonly serial: number | null; readonly problem: string | null }[];
   readonly geo: {
     readonly database: {

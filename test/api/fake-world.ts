@@ -84,6 +84,7 @@ export const STATUS: StatusView = {
     { address: "127.0.0.1", port: 5300, transport: "tcp" },
   ],
   workers: [{ id: "udp-0", kind: "udp", state: "serving", generation: "1.3", restarts: 0 }],
+  balancer: null,
   zones: [{ apex: "demo.example.", serial: 1, records: 20, file: "zones/demo.example.zone", problem: null }],
   geo: {
     database: {

@@ -66,5 +66,10 @@ export function importCommand(exit: Exit): Command {
     "servers and upstreams of nginx as listeners and pools",
     "rhumb import nginx /etc/nginx/nginx.conf --out rhumb/",
   );
+  format(
+    "route53",
+    "a hosted zone of Route 53 as zone, services, regions and checks",
+    "aws route53 list-resource-record-sets --hosted-zone-id Z1 > sets.json\nrhumb import route53 sets.json --out rhumb/",
+  ).option("--health-checks <file>", "output of `aws route53 list-health-checks`");
   return group;
 }

@@ -1,5 +1,7 @@
 /** `rhumb status`, `explain`, `events`: looking at a running node. @module */
+
 import type { Command } from "commander";
+import { countText } from "#base/units.ts";
 import { type ApiOptions, apiCommand, clientFor, type Exit } from "#cli/command.ts";
 import { follow } from "#cli/follow.ts";
 import { type Cell, type Colour, formatSpan, paint, plain, say, sayJson, table } from "#cli/output.ts";
@@ -47,6 +49,27 @@ function shareRows(services: readonly Service[]): Cell[][] {
   });
 }
 
+function balancerLines({ region, engine, workers, listeners, pools }: NonNullable<Status["balancer"]>): string[] {
+  const where = listeners.map(
+    ({ name, protocol, address, port }) =>
+      `${plain(name)} ${address.includes(":") ? `[${address}]` : address}:${port} ${protocol}`,
+  );
+  const how = engine ? `; engine ${engine.name} (${engine.why}), ${countText(workers, "worker")}` : "";
+  const rows = pools.map(({ name, algorithm, healthy, backends, panic, active, queued }): Cell[] => [
+    name,
+    algorithm,
+    {
+      text: `${healthy} of ${backends}${panic ? ", panic: health is ignored" : ""}`,
+      colour: healthy === 0 ? "red" : healthy < backends ? "yellow" : "green",
+    },
+    String(active),
+    String(queued),
+  ]);
+  const head = ["POOL", "ALGORITHM", "HEALTHY", "CONNECTIONS", "QUEUED"];
+  const balancer = `balancer of ${plain(region)}: ${where.join(", ") || "no listeners"}${how}`;
+  return rows.length === 0 ? [balancer] : [balancer, "", table(head, rows)];
+}
+
 /** The text of `rhumb status`. */
 export function statusText(
   status: Status,
@@ -70,9 +93,11 @@ export function statusText(
       `dns   ${[...sockets].map(([key, transports]) => `${key} ${transports.join("+")}`).join(", ")}${engine}`,
     );
   }
-  lines.push(
-    `zones ${status.zones.map(({ apex, serial, problem }) => (problem === null ? `${apex} ${serial}` : paint(`${apex} not loaded: ${plain(problem)}`, "red"))).join(", ") || "none"}`,
-  );
+  if (status.balancer) lines.push(...balancerLines(status.balancer));
+  if (sockets.size > 0 || status.zones.length > 0)
+    lines.push(
+      `zones ${status.zones.map(({ apex, serial, problem }) => (problem === null ? `${apex} ${serial}` : paint(`${apex} not loaded: ${plain(problem)}`, "red"))).join(", ") || "none"}`,
+    );
   const database = status.geo?.database;
   if (database) {
     const age = database.builtAtMs === null ? "" : `, built ${formatSpan(nowMs - database.builtAtMs)} ago`;
@@ -89,7 +114,7 @@ export function statusText(
   if (regions.every(({ sharePercent }) => sharePercent === null)) {
     for (const row of [head, ...rows]) row.splice(6, 1); // a column of dashes says nothing
   }
-  lines.push("", table(head, rows));
+  if (rows.length > 0) lines.push("", table(head, rows));
   const shares = shareRows(services);
   if (shares.length > 0) lines.push("", table(["SERVICE", "NAMES", "ANSWERS OF THE LAST MINUTE"], shares));
   if (status.alarms.length > 0) {
