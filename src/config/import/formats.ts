@@ -4,11 +4,13 @@
  */
 import { importHaproxy } from "#config/import/haproxy.ts";
 import { importNginx } from "#config/import/nginx.ts";
+import { importRoute53 } from "#config/import/route53.ts";
 import type { Imported } from "#config/import/settle.ts";
 import type { Sources } from "#config/import/sources.ts";
 
 export const IMPORT_FORMATS = {
   haproxy: importHaproxy,
   nginx: importNginx,
+  route53: importRoute53,
 } as const satisfies Record<string, (sources: Sources) => Imported>;
 export type ImportFormat = keyof typeof IMPORT_FORMATS;

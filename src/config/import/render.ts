@@ -22,7 +22,7 @@ function yamlText(head: string, value: unknown): string {
     const size = JSON.stringify(node.toJSON()).length;
     if (size <= MAX_INLINE && (isLeaf || (isMap(node) && isPair(owner)))) node.flow = true;
   });
-  const body = document.toString({ lineWidth: 120, flowCollectionPadding: true, nullStr: "" });
+  const body = document.toString({ lineWidth: 120, flowCollectionPadding: true });
   return `${head.replace(/^/gm, "# ")}\n${body}`;
 }
 
@@ -43,7 +43,8 @@ function rootText({ product, balancer, dns }: Draft): string {
     node: "node1",
     ...(isDns ? { dns: { listen: dns.listen.length > 0 ? dns.listen : ["127.0.0.1:5300"] } } : {}),
     control: { listen: "unix:run/rhumb.sock" },
-    ...(isDns ? { zones: "zones/", geo: { database: null }, health: { checks: "health/" } } : {}),
+    ...(isDns ? { zones: "zones/" } : {}),
+    ...(dns.regions.size > 0 ? { geo: { regions: "geo-data/regions.yaml" }, health: { checks: "health/" } } : {}),
     ...(isBalancer
       ? {
           balancer: { region: "home", listeners: plainMap(balancer.listeners), pools: plainMap(balancer.pools) },
