@@ -277,3 +277,61 @@ async function waitForEnd(pid: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+/** What GET /backends says of one. */
+export type BedBackend = {
+  backend_id: string;
+  pool: string;
+  address: string;
+  port: number;
+  weight: number;
+  effective_weight: number;
+  max_connections: number;
+  health_check_path: string | null;
+  zone: string | null;
+  enabled: boolean;
+  status: string;
+  origin: string;
+  active_connections: number;
+  cause: string | null;
+  created_at: string;
+  updated_at: string;
+};
+
+/** A check that sees within a second who is there and who is not. */
+export const CHECK =
+  "{ kind: tcp, interval: 300ms, timeout: 200ms, downSpan: 0s, thresholds: { down: 2, up: 1, ok: 1 } }";
+
+/** Looks again and again, until what it sees fits or the test is over. */
+export async function until<Body>(
+  look: () => Body | Promise<Body>,
+  fits: (body: Body) => boolean,
+  { signal }: Pick<TestContext, "signal">,
+): Promise<Body> {
+  for (;;) {
+    const body = await look();
+    if (fits(body)) return body;
+    signal.throwIfAborted();
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+export const backendsOf = (bed: BalancerBed): Promise<BedBackend[]> => bed.json("GET", "/backends");
+export const allHealthy = (bed: BalancerBed, t: Pick<TestContext, "signal">): Promise<BedBackend[]> =>
+  until(
+    () => backendsOf(bed),
+    (all) => all.length > 0 && all.every(({ status }) => status === "healthy"),
+    t,
+  );
+export const withPort = (all: readonly BedBackend[], { port }: { readonly port: number }): BedBackend =>
+  all.find((one) => one.port === port)!;
+/** Names of the backends that answer so many clients, one after the other. */
+export async function answers({ port }: BalancerBed, count: number): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (let asked = 0; asked < count; asked++) {
+    const client = await openClient(port);
+    const [name = ""] = (await client.ask("x")).split(" ");
+    client.close();
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}

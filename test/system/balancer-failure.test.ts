@@ -2,12 +2,15 @@
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import {
+  type BedBackend as Backend,
   type BedConfig,
+  CHECK,
   configHead,
   type LineBackend,
   openClient,
   startBackend,
   startBalancer,
+  until,
 } from "./balancer-bed.ts";
 
 const configOf =
@@ -23,7 +26,7 @@ const configOf =
     web:
       algorithm: round_robin
       drain: 30s
-      check: { kind: tcp, interval: 300ms, timeout: 200ms, downSpan: 0s, thresholds: { down: 2, up: 1, ok: 1 } }
+      check: ${CHECK}
       ${pool}
       backends: [${backends.map(({ port: at }) => `"127.0.0.1:${at}"`).join(", ")}]
 `;
@@ -74,16 +77,6 @@ function load(t: TestContext, port: number, count: number, linesEach = 5) {
 }
 
 const CLIENTS = 12;
-type Backend = { backend_id: string; status: string; port: number; active_connections: number };
-async function until<Body>(look: () => Promise<Body>, fits: (body: Body) => boolean, t: TestContext): Promise<Body> {
-  for (;;) {
-    const body = await look();
-    if (fits(body)) return body;
-    t.signal.throwIfAborted();
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}
-
 for (const engine of ["epoll", "net"] as const) {
   test(`killing a backend under load loses at most what was in flight on it (${engine})`, {
     timeout: 60_000,
