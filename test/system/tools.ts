@@ -2,6 +2,7 @@
  * What tests of real daemons share: finding programs, free ports, starting and stopping by pid.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -19,16 +20,24 @@ export function without(...tools: readonly string[]): string | false {
   return missing.length > 0 && !process.env["CI"] && `not installed: ${missing.join(", ")}`;
 }
 
-/** A port that is free on 127.0.0.1 now. */
-export function freePort(): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const server = createServer();
-  server.on("error", reject);
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as { port: number };
-    server.close(() => resolve(port));
-  });
-  return promise;
+/** Below the ports that the kernel gives to outgoing connections (net.ipv4.ip_local_port_range): none of them takes ours. */
+const PORTS = { from: 12_000, count: 20_000 };
+
+/** A port that is free on 127.0.0.1 now, and that nobody gets by chance before it is used. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const server = createServer();
+    try {
+      const port = PORTS.from + Math.floor(Math.random() * PORTS.count);
+      server.listen(port, "127.0.0.1");
+      await once(server, "listening");
+      server.close();
+      await once(server, "close");
+      return port;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    }
+  }
 }
 
 /** A folder with these files in it, removed when the test ends. */
