@@ -21,7 +21,7 @@ import { createNft, type Nft } from "#l4/nft/create-nft.ts";
 import { CLIENT_LIMITS_OCTETS } from "#pool/client-limits.ts";
 import { createKeeper, type Keeper } from "#pool/keeper.ts";
 import { createStickyTable, isStickyTableFor } from "#pool/sticky-memory.ts";
-import { BACKEND_COUNTER, BACKEND_COUNTERS, createBackendTable } from "#state/backend-table.ts";
+import { createBackendTable } from "#state/backend-table.ts";
 import type { BalancerSnapshot, ListenerSpec } from "#state/balancer.ts";
 import { LISTENER_COUNTER, LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
 import type { Emit } from "#state/events.ts";
@@ -186,8 +186,6 @@ export function createBalancerEngine(options: {
   /** What the dead thread held, nobody will give back any more. */
   function takeBack(member: BalancerMember): void {
     keeper.takeBack(member.backendCounters);
-    for (let row = 0; row < rows; row++)
-      member.backendCounters[row * BACKEND_COUNTERS.length + BACKEND_COUNTER.active] = 0;
     for (let slot = 0; slot < slots.size; slot++)
       member.listenerCounters[slot * LISTENER_COUNTERS.length + LISTENER_COUNTER.active] = 0;
     // The table does not say whose the places were: all start anew, and what other workers give back counts for nothing.
