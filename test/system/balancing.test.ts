@@ -1,6 +1,6 @@
 /**
- * docs/balancing.md: its sessions print what it shows, against a balancer that runs its first configuration with the
- * addresses of the page mapped to loopback; its other settings check when they are laid over that one; its commands exist.
+ * docs/balancing.md, and the balancer of README.md: its sessions print what it shows, against a balancer that runs its first configuration with the
+ * addresses of the page mapped to loopback; their other settings check when they are laid over that one; its commands exist.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -16,11 +16,11 @@ import { folderWith, freePort } from "./tools.ts";
 type Map_ = Record<string, unknown>;
 type Block = { readonly info: string; readonly text: string };
 
-const page = readFileSync(join(projectFolder, "docs/balancing.md"), "utf8");
-const blocks: Block[] = [...page.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)].map((match) => ({
-  info: match[1]!,
-  text: match[2]!,
-}));
+const readPage = (file: string): string => readFileSync(join(projectFolder, file), "utf8");
+const blocksOf = (text: string): Block[] =>
+  [...text.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)].map((match) => ({ info: match[1]!, text: match[2]! }));
+const page = readPage("docs/balancing.md");
+const blocks = blocksOf(page);
 const isWhole = ({ info, text }: Block): boolean => info === "yaml" && text.startsWith("version: 1");
 const whole = blocks.find(isWhole)!;
 
@@ -104,8 +104,10 @@ const merge = (base: Map_, over: Map_): Map_ => {
 
 test("each fragment of rhumb.yaml checks when it is laid over the first configuration", async (t) => {
   const { folder, inside, rhumb } = await world(t);
-  const fragments = blocks.filter((block) => block.info === "yaml" && !isWhole(block));
-  assert.ok(fragments.length >= 4);
+  const ofReadme = blocksOf(readPage("README.md")).filter(({ text }) => /^balancer:$/m.test(text));
+  assert.ok(ofReadme.length > 0);
+  const fragments = [...blocks.filter((block) => block.info === "yaml" && !isWhole(block)), ...ofReadme];
+  assert.ok(fragments.length >= 5);
   for (const { text } of fragments) {
     const merged = merge(parse(inside(whole.text)) as Map_, parse(inside(text)) as Map_);
     writeFileSync(join(folder, "fragment.yaml"), stringify(merged));
