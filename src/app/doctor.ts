@@ -68,10 +68,11 @@ async function examine(
   findings.push(ok("config", `${config} is valid: ${summaryText(summary)}`));
   const unit = readUnit();
   findings.push(...checkFiles({ snapshot, files, stateFolder, unit, nowMs }));
-  if (!snapshot.dns) return snapshot;
+  if (!snapshot.dns && !snapshot.balancer) return snapshot;
   const zones = readZones(files);
-  const node = await checkNode({ snapshot, zones: zones.zones, unit });
+  const node = await checkNode({ snapshot, zones: snapshot.dns ? zones.zones : [], unit });
   findings.push(...node.findings);
+  if (!snapshot.dns) return snapshot;
 
   const { listen } = snapshot.dns;
   if (listen.every(({ address }) => isLoopback(address))) {

@@ -7,6 +7,8 @@ import { askApi } from "#app/doctor/ask-api.ts";
 import { askServer } from "#app/doctor/ask-servers.ts";
 import { type Finding, ok, problem, warning } from "#app/doctor/finding.ts";
 import {
+  CAPABILITY,
+  missingPrograms,
   readFileLimit,
   readFirstFreePort,
   readHasCapability,
@@ -14,7 +16,14 @@ import {
   readPort,
   readRmemMax,
 } from "#app/doctor/machine-facts.ts";
-import { judgeBuffers, judgeClock, judgeFileLimit, judgePort, judgePrivilege } from "#app/doctor/machine-rules.ts";
+import {
+  judgeBuffers,
+  judgeClock,
+  judgeFileLimit,
+  judgeKernel,
+  judgePort,
+  judgePrivilege,
+} from "#app/doctor/machine-rules.ts";
 import { judgeAnswer, type ServerAnswer } from "#app/doctor/server-rules.ts";
 import type { ZoneFacts } from "#app/doctor/zone-facts.ts";
 import { countText } from "#base/units.ts";
@@ -31,6 +40,7 @@ type Status = {
   readonly version: string;
   readonly generation: string;
   readonly listen: readonly ListenAddress[];
+  readonly balancer: { readonly listeners: readonly { readonly name: string; readonly port: number }[] } | null;
   readonly config: { readonly lastReload: { readonly isOk: boolean; readonly says: string } | null };
   readonly alarms: readonly { readonly says: string }[];
 };
@@ -41,7 +51,7 @@ export async function checkNode(options: {
   unit: string | undefined;
 }): Promise<NodeReport> {
   const { snapshot, zones, unit } = options;
-  const { dns, control, health } = snapshot;
+  const { dns, control, health, balancer } = snapshot;
   const findings: Finding[] = [];
   const api = control ? await askStatus(control) : undefined;
   const status = typeof api === "object" ? api : undefined;
@@ -49,15 +59,24 @@ export async function checkNode(options: {
   const listen = dns?.listen.filter(({ port }) => port !== 0) ?? [];
   const isServed = ({ address, port }: ListenAddress): boolean =>
     status?.listen.some((one) => one.address === address && one.port === port) === true;
-  const ports = await Promise.all(
-    listen.flatMap((one) => (["udp", "tcp"] as const).map((protocol) => readPort(protocol, one, isServed(one)))),
+  const relayed = (balancer?.listeners ?? []).filter(
+    ({ listen: { port }, pool }) => port !== 0 && (pool === undefined || balancer!.pools[pool]!.mode === "proxy"),
   );
+  const ports = await Promise.all([
+    ...listen.flatMap((one) =>
+      (["udp", "tcp"] as const).map((protocol) => readPort(protocol, one, "dns.listen", isServed(one))),
+    ),
+    ...relayed.map(({ name, protocol, listen: one }) => {
+      const isOpen = status?.balancer?.listeners.some((other) => other.name === name && other.port === one.port);
+      return readPort(protocol === "udp" ? "udp" : "tcp", one, `balancer.listeners.${name}`, isOpen === true);
+    }),
+  ]);
   const isServing = ports.some((port) => port.isServed || port.owner?.isRhumb === true);
   findings.push(...ports.map(judgePort));
   const privileges = {
-    ports: listen.map(({ port }) => port),
+    ports: ports.map(({ port }) => port),
     firstFreePort: readFirstFreePort(),
-    hasCapability: readHasCapability(),
+    hasCapability: readHasCapability(CAPABILITY.netBindService),
     isRoot: process.geteuid?.() === 0,
     isServing,
     unit,
@@ -67,7 +86,12 @@ export async function checkNode(options: {
   const probedAddresses = health.targets.filter((target) => target.kind === "address" && target.check).length;
   const pid = ports.find(({ owner }) => owner?.isRhumb)?.owner?.pid;
   const tcpConnections = dns?.tcp.maxConnections ?? 0;
-  findings.push(judgeFileLimit({ ...readFileLimit(pid, unit), tcpConnections, probedAddresses }));
+  const relayedConnections = relayed.reduce((sum, { limits }) => sum + limits.maxConnections, 0);
+  const files = { tcpConnections, relayed: relayedConnections, probedAddresses };
+  findings.push(judgeFileLimit({ ...readFileLimit(pid, unit), ...files }));
+  const kernel = (balancer?.pools ?? []).filter(({ mode }) => mode !== "proxy").map(({ name }) => name);
+  const hasCapability = readHasCapability(CAPABILITY.netAdmin);
+  findings.push(...judgeKernel({ pools: kernel, missing: missingPrograms(["nft", "conntrack"]), hasCapability, unit }));
   if (dns) findings.push(...judgeBuffers(readRmemMax()));
 
   const isRunning = status !== undefined || isServing;
@@ -86,7 +110,7 @@ export async function checkNode(options: {
     findings.push(
       warning(
         "node",
-        `DNS is served, but the control API says ${api}`,
+        `rhumb runs, but its control API says ${api}`,
         "Compare `control.listen` with what runs; restart it",
       ),
     );

@@ -62,7 +62,12 @@ const OUTCOMES: Record<string, PortFacts["outcome"]> = {
 };
 
 /** @param isServed whether the control API of a running node says that it listens there */
-export async function readPort(protocol: "udp" | "tcp", listen: ListenAddress, isServed: boolean): Promise<PortFacts> {
+export async function readPort(
+  protocol: "udp" | "tcp",
+  listen: ListenAddress,
+  setting: string,
+  isServed: boolean,
+): Promise<PortFacts> {
   const code = await tryBind(protocol, listen);
   const outcome = code === undefined ? "free" : (OUTCOMES[code] ?? "other");
   const found = outcome === "busy" ? findPortOwner(protocol, listen.port) : undefined;
@@ -70,7 +75,7 @@ export async function readPort(protocol: "udp" | "tcp", listen: ListenAddress, i
     ...found,
     isRhumb: /\/(main\.ts|bin\/rhumb)\0/.test(readText(`/proc/${found.pid}/cmdline`) ?? ""),
   };
-  return { protocol, ...listen, outcome, says: code ?? "", owner, isServed };
+  return { protocol, ...listen, setting, outcome, says: code ?? "", owner, isServed };
 }
 
 export const readFirstFreePort = (): number =>
@@ -80,11 +85,19 @@ export const readRmemMax = (): number | undefined => {
   return text === undefined ? undefined : Number(text);
 };
 
-const CAP_NET_BIND_SERVICE = 10n; // linux/capability.h
-export function readHasCapability(): boolean {
+/** linux/capability.h */
+export const CAPABILITY = { netBindService: 10n, netAdmin: 12n } as const;
+export function readHasCapability(capability: bigint): boolean {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readText("/proc/self/status") ?? "")?.[1];
-  return effective !== undefined && ((BigInt(`0x${effective}`) >> CAP_NET_BIND_SERVICE) & 1n) === 1n;
+  return effective !== undefined && ((BigInt(`0x${effective}`) >> capability) & 1n) === 1n;
 }
+
+/** Those of `programs` that are on no path of the system. */
+export const missingPrograms = (programs: readonly string[]): string[] =>
+  programs.filter(
+    (program) =>
+      !["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"].some((at) => existsSync(`${at}/${program}`)),
+  );
 
 /** The installed unit with its drop-ins behind it, or undefined. */
 export function readUnit(): string | undefined {

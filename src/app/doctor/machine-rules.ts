@@ -11,6 +11,8 @@ export type PortFacts = {
   readonly protocol: "udp" | "tcp";
   readonly address: string;
   readonly port: number;
+  /** Where the configuration names it: `dns.listen`. */
+  readonly setting: string;
   /** What came of trying to bind it; `other` with the system's own word in `says`. */
   readonly outcome: "free" | "busy" | "forbidden" | "absent" | "other";
   readonly says: string;
@@ -22,7 +24,7 @@ export type PortFacts = {
 const where = ({ address, port, protocol }: PortFacts): string => `${address} port ${port}/${protocol}`;
 
 export function judgePort(facts: PortFacts): Finding {
-  const { outcome, owner, isServed, port, says } = facts;
+  const { outcome, owner, isServed, port, says, setting } = facts;
   if (isServed) return ok("port", `${where(facts)} is held by rhumb${owner?.isRhumb ? ` (pid ${owner.pid})` : ""}`);
   switch (outcome) {
     case "free":
@@ -39,8 +41,8 @@ export function judgePort(facts: PortFacts): Finding {
         "port",
         `${where(facts)} is held by ${owner.name} (pid ${owner.pid})`,
         owner.name === "systemd-resolve"
-          ? "Write this machine's own address into `dns.listen` instead of a wildcard, or set DNSStubListener=no in /etc/systemd/resolved.conf"
-          : `Stop ${owner.name}, or choose another address or port in \`dns.listen\``,
+          ? `Write this machine's own address into \`${setting}\` instead of a wildcard, or set DNSStubListener=no in /etc/systemd/resolved.conf`
+          : `Stop ${owner.name}, or choose another address or port in \`${setting}\``,
       );
     case "forbidden":
       // Whether the service's user may is the capability's finding; here only this user may not.
@@ -49,10 +51,10 @@ export function judgePort(facts: PortFacts): Finding {
       return problem(
         "port",
         `${facts.address} is not an address of this machine`,
-        "Correct `dns.listen`, or give the address to an interface; `ip address` shows what there is",
+        `Correct \`${setting}\`, or give the address to an interface; \`ip address\` shows what there is`,
       );
     case "other":
-      return problem("port", `${where(facts)} cannot be bound: ${says}`, "Correct `dns.listen`");
+      return problem("port", `${where(facts)} cannot be bound: ${says}`, `Correct \`${setting}\``);
     default:
       return outcome satisfies never;
   }
@@ -120,21 +122,64 @@ export type FileLimitFacts = {
   readonly limit: number;
   /** `rhumb (pid 7)`, `rhumb.service` or `this shell`. */
   readonly of: string;
+  /** Of DNS. */
   readonly tcpConnections: number;
+  /** Connections that the balancer's listeners may hold; each has two sockets. */
+  readonly relayed: number;
   readonly probedAddresses: number;
 };
 /** Sockets of the API (512 at most), listeners, databases, logs, modules, watches. */
 const OTHER_FILES = 768;
 
-export function judgeFileLimit({ limit, of, tcpConnections, probedAddresses }: FileLimitFacts): Finding {
+export function judgeFileLimit({ limit, of, tcpConnections, relayed, probedAddresses }: FileLimitFacts): Finding {
   // A probe that runs into its time-out overlaps with the confirmations after it.
-  const needed = tcpConnections + probedAddresses * 4 + OTHER_FILES;
-  const sum = `${needed} are needed: ${tcpConnections} TCP connections, probes of ${probedAddresses} addresses, ${OTHER_FILES} others`;
+  const needed = tcpConnections + relayed * 2 + probedAddresses * 4 + OTHER_FILES;
+  const parts = [
+    ...(tcpConnections > 0 ? [`${tcpConnections} TCP connections`] : []),
+    ...(relayed > 0 ? [`${relayed} relayed connections with two each`] : []),
+    `probes of ${probedAddresses} addresses`,
+    `${OTHER_FILES} others`,
+  ];
+  const sum = `${needed} are needed: ${parts.join(", ")}`;
   if (limit >= needed) return ok("files", `${of} may open ${limit} files; ${sum}`);
-  const fix = `Set LimitNOFILE=65536 in rhumb.service, or lower \`dns.tcp.maxConnections\``;
+  const setting = relayed > tcpConnections ? "limits.maxConnections` of the listeners" : "dns.tcp.maxConnections`";
+  const fix = `Set LimitNOFILE=${Math.max(65_536, needed)} in rhumb.service, or lower \`${setting}`;
   return of === "this shell"
     ? warning("files", `${of} may open ${limit} files, and the service perhaps too; ${sum}`, fix)
     : problem("files", `${of} may open only ${limit} files; ${sum}`, fix);
+}
+
+export type KernelFacts = {
+  /** Pools that the kernel serves. */
+  readonly pools: readonly string[];
+  /** Programs that it takes and that are not there. */
+  readonly missing: readonly string[];
+  /** CAP_NET_ADMIN is in the effective set of this process. */
+  readonly hasCapability: boolean;
+  readonly unit: string | undefined;
+};
+
+/** Kernel mode (`mode: nft` and others): nft and conntrack, and the right to use them. */
+export function judgeKernel({ pools, missing, hasCapability, unit }: KernelFacts): Finding[] {
+  if (pools.length === 0) return [];
+  const list = pools.join(", ");
+  const isGranted = hasCapability || unitValues(unit, "AmbientCapabilities").includes("CAP_NET_ADMIN");
+  return [
+    missing.length === 0
+      ? ok("kernel", `nft and conntrack are there for the pools ${list}`)
+      : problem(
+          "kernel",
+          `The pools ${list} need ${missing.join(" and ")}, which this machine does not have`,
+          "apt install nftables conntrack; or write `mode: proxy`",
+        ),
+    isGranted
+      ? ok("kernel", "rhumb may change the kernel's rules (CAP_NET_ADMIN)")
+      : problem(
+          "kernel",
+          `rhumb may not change the kernel's rules for the pools ${list}`,
+          "Add CAP_NET_ADMIN to AmbientCapabilities and CapabilityBoundingSet of rhumb.service (docs/kernel-mode.md)",
+        ),
+  ];
 }
 
 export function judgeBuffers(rmemMaxOctets: number | undefined): Finding[] {

@@ -4,9 +4,11 @@ import {
   judgeBuffers,
   judgeClock,
   judgeFileLimit,
+  judgeKernel,
   judgePort,
   judgePrivilege,
   judgeSkew,
+  type KernelFacts,
   type PortFacts,
   unitValues,
 } from "#app/doctor/machine-rules.ts";
@@ -15,6 +17,7 @@ const PORT: PortFacts = {
   protocol: "udp",
   address: "192.0.2.53",
   port: 53,
+  setting: "dns.listen",
   outcome: "free",
   says: "",
   owner: undefined,
@@ -145,10 +148,26 @@ for (const { skewMs, slotSeconds, state } of [
 }
 
 test("judgeFileLimit() counts connections, probes and the rest", () => {
-  const facts = { of: "rhumb (pid 7)", tcpConnections: 1_024, probedAddresses: 2 };
+  const facts = { of: "rhumb (pid 7)", tcpConnections: 1_024, relayed: 0, probedAddresses: 2 };
   assert.equal(judgeFileLimit({ ...facts, limit: 1_800 }).state, "ok");
   assert.equal(judgeFileLimit({ ...facts, limit: 1_799 }).state, "problem");
   assert.equal(judgeFileLimit({ ...facts, limit: 1_799, of: "this shell" }).state, "warning");
+  const balancer = { ...facts, tcpConnections: 0, relayed: 10_000 };
+  assert.equal(judgeFileLimit({ ...balancer, limit: 20_776 }).state, "ok");
+  const short = judgeFileLimit({ ...balancer, limit: 20_775 });
+  assert.match(`${short.says} ${short.fix}`, /10000 relayed .*limits\.maxConnections/);
+  assert.match(judgeFileLimit({ ...balancer, relayed: 100_000, limit: 65_536 }).fix ?? "", /LimitNOFILE=200776/);
+});
+
+test("judgeKernel() wants the programs and the right, where the kernel serves a pool", () => {
+  const facts: KernelFacts = { pools: ["db"], missing: [], hasCapability: true, unit: undefined };
+  const states = (more: Partial<KernelFacts>): string[] => judgeKernel({ ...facts, ...more }).map(({ state }) => state);
+  assert.deepEqual(judgeKernel({ ...facts, pools: [] }), []);
+  assert.deepEqual(states({}), ["ok", "ok"]);
+  assert.deepEqual(states({ missing: ["nft"] }), ["problem", "ok"]);
+  assert.deepEqual(states({ hasCapability: false }), ["ok", "problem"]);
+  const unit = "AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_ADMIN\n";
+  assert.deepEqual(states({ hasCapability: false, unit }), ["ok", "ok"]);
 });
 
 test("judgeBuffers() wants what the UDP sockets ask for", () => {
