@@ -7,8 +7,9 @@
  * @module
  */
 import type { Socket } from "node:net";
+import { WheelEntry } from "#base/wheel.ts";
 import type { ReadEnd, TcpAddress, TcpConn } from "#l4/tcp/driver.ts";
-import type { TimerWheel, WheelEntry } from "#l4/tcp/timer-wheel.ts";
+import type { Limited, NetTimers } from "#l4/tcp/net-timers.ts";
 
 /** What takes over the events of a socket. */
 export type ConnOwner = {
@@ -21,7 +22,7 @@ export type ConnOwner = {
 
 type Look = Parameters<TcpConn["read"]>[1];
 
-export class NetConn implements TcpConn, WheelEntry {
+export class NetConn extends WheelEntry implements TcpConn, Limited {
   /** Where plain octets come and go: the TCP socket, or the TLS one on top of it. */
   socket: Socket;
   readonly remote: TcpAddress;
@@ -31,21 +32,21 @@ export class NetConn implements TcpConn, WheelEntry {
   isEnded = false;
   isBroken = false;
   owner: ConnOwner | undefined;
-  dueTick = -1;
 
   readonly #tcp: Socket;
   /** Undefined during a TLS handshake. */
   #source: Socket | undefined;
-  readonly #wheel: TimerWheel;
+  readonly #timers: NetTimers;
   #local: TcpAddress | undefined;
   #look: Look | undefined;
   #maxOctets = 0;
   #isLetGo = false;
 
   /** @param socket paused */
-  constructor(socket: Socket, remote: TcpAddress, wheel: TimerWheel) {
+  constructor(socket: Socket, remote: TcpAddress, timers: NetTimers) {
+    super();
     this.#tcp = socket;
-    this.#wheel = wheel;
+    this.#timers = timers;
     this.socket = socket;
     this.remote = remote;
     this.#attach(socket);
@@ -105,7 +106,7 @@ export class NetConn implements TcpConn, WheelEntry {
   read(options: { readonly maxOctets: number; readonly timeoutMs: number }, look: Look): void {
     this.#look = look;
     this.#maxOctets = options.maxOctets;
-    this.#wheel.start(this, options.timeoutMs);
+    this.#timers.arm(this, this.#timers.nowMs() + options.timeoutMs);
     if (this.held !== undefined || this.isEnded || this.isBroken) process.nextTick(() => this.#showHeld(look));
     else this.socket.resume();
   }
@@ -146,8 +147,8 @@ export class NetConn implements TcpConn, WheelEntry {
   /** Ends a read that is under way, without a further look. */
   stopRead(): void {
     this.#look = undefined;
-    if (this.dueTick < 0) return; // there was none
-    this.#wheel.stop(this);
+    if (this.bucket < 0) return; // there was none
+    this.#timers.cancel(this);
     this.socket.pause();
   }
   onDue(): void {

@@ -2,7 +2,7 @@
  * TCP driver on node:net: works everywhere, and is the one that can TLS. Where koffi is there, `epoll/` relays plain TCP
  * for less.
  *
- * Owns:    its sockets, and one timer wheel for all their limits.
+ * Owns:    its sockets, and the timers of their limits.
  * @module
  */
 import { fstatSync } from "node:fs";
@@ -11,8 +11,8 @@ import { type Clock, systemClock } from "#base/clock.ts";
 import type { ConnectFault, DriverListener, TcpAddress, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
 import { NetConn } from "#l4/tcp/net-conn.ts";
 import { NetRelay } from "#l4/tcp/net-relay.ts";
+import { createNetTimers, limited } from "#l4/tcp/net-timers.ts";
 import { startTls } from "#l4/tcp/net-tls.ts";
-import { TimerWheel } from "#l4/tcp/timer-wheel.ts";
 
 /** Half-closed connections live on; nothing waits for an ACK (Nagle); a peer that is gone for good is found in minutes. */
 const SOCKET_OPTIONS = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
@@ -26,7 +26,7 @@ const FAULTS: Readonly<Record<string, ConnectFault>> = {
 };
 
 export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDriver {
-  const wheel = new TimerWheel(options.clock ?? systemClock);
+  const timers = createNetTimers(options.clock ?? systemClock);
   const sockets = new Set<Socket>();
   const listeners = new Set<DriverListener & { stop(): void }>();
 
@@ -43,7 +43,7 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
       accepted++;
       hold(socket);
       const { remoteAddress, remotePort } = socket;
-      const conn = new NetConn(socket, { address: remoteAddress ?? "", port: remotePort ?? 0 }, wheel);
+      const conn = new NetConn(socket, { address: remoteAddress ?? "", port: remotePort ?? 0 }, timers);
       if (remoteAddress === undefined)
         socket.destroy(); // gone before it was accepted
       else accept(conn);
@@ -94,11 +94,11 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
     const socket = netConnect({ ...SOCKET_OPTIONS, host: to.address, port: to.port, autoSelectFamily: false });
     hold(socket);
     socket.pause();
-    const entry = { dueTick: -1, onDue: () => fail("timeout") };
+    const limit = limited(() => fail("timeout"));
     const fail = (fault: ConnectFault | undefined): void => {
       if (isOver) return;
       isOver = true;
-      wheel.stop(entry);
+      timers.cancel(limit);
       socket.destroy();
       if (fault !== undefined) done(fault);
     };
@@ -107,12 +107,12 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
     socket.once("connect", () => {
       if (isOver) return;
       isOver = true;
-      wheel.stop(entry);
-      const conn = new NetConn(socket, to, wheel);
+      timers.cancel(limit);
+      const conn = new NetConn(socket, to, timers);
       socket.off("error", onError);
       done(conn);
     });
-    wheel.start(entry, timeoutMs);
+    timers.arm(limit, timers.nowMs() + timeoutMs);
     return () => fail(undefined);
   }
 
@@ -120,8 +120,8 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
     listen,
     connect,
     relay: (client, upstream, relayOptions, done, firstOctet) =>
-      new NetRelay(client as NetConn, upstream as NetConn, relayOptions, wheel, done, firstOctet),
-    startTls: (client, terms, done) => startTls(wheel, client, terms, done),
+      new NetRelay(client as NetConn, upstream as NetConn, relayOptions, timers, done, firstOctet),
+    startTls: (client, terms, done) => startTls(timers, client, terms, done),
     open: () => sockets.size + listeners.size,
     close() {
       for (const listener of listeners) listener.stop();
@@ -129,7 +129,7 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
         if (socket.connecting) socket.destroy();
         else socket.resetAndDestroy();
       }
-      wheel.close();
+      timers.close();
     },
   };
 }

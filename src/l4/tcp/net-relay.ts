@@ -5,19 +5,20 @@
  *          most; then the other side is paused until it has drained.
  * @module
  */
+import { WheelEntry } from "#base/wheel.ts";
 import type { Relay, RelayEnd, RelayOptions, RelayReason } from "#l4/tcp/driver.ts";
 import type { ConnOwner, NetConn } from "#l4/tcp/net-conn.ts";
-import type { TimerWheel, WheelEntry } from "#l4/tcp/timer-wheel.ts";
+import type { Limited, NetTimers } from "#l4/tcp/net-timers.ts";
 
-export class NetRelay implements Relay, ConnOwner, WheelEntry {
-  dueTick = -1;
+export class NetRelay extends WheelEntry implements Relay, ConnOwner, Limited {
   readonly #client: NetConn;
   readonly #upstream: NetConn;
   readonly #options: RelayOptions;
-  readonly #wheel: TimerWheel;
+  readonly #timers: NetTimers;
   readonly #done: (end: RelayEnd) => void;
   readonly #firstOctet: () => void;
-  readonly #startMs: number;
+  /** Steady ms; Infinity: never. */
+  readonly #endsAtMs: number;
   #lastMs: number;
   #isHalfClosed = false;
   #octetsToUpstream = 0;
@@ -29,23 +30,24 @@ export class NetRelay implements Relay, ConnOwner, WheelEntry {
     client: NetConn,
     upstream: NetConn,
     options: RelayOptions,
-    wheel: TimerWheel,
+    timers: NetTimers,
     done: (end: RelayEnd) => void,
     firstOctet: () => void,
   ) {
+    super();
     this.#client = client;
     this.#upstream = upstream;
     this.#options = options;
-    this.#wheel = wheel;
+    this.#timers = timers;
     this.#done = done;
     this.#firstOctet = firstOctet;
     for (const conn of [client, upstream]) {
       conn.stopRead();
       conn.owner = this;
     }
-    this.#startMs = wheel.readMs();
-    this.#lastMs = this.#startMs;
-    this.#wait();
+    this.#lastMs = timers.nowMs();
+    this.#endsAtMs = options.lifetimeMs > 0 ? this.#lastMs + options.lifetimeMs : Number.POSITIVE_INFINITY;
+    this.#armLimits();
     upstream.socket.cork(); // head and first octets leave as one
     if (options.head !== undefined) upstream.socket.write(options.head);
     this.#begin(client);
@@ -65,7 +67,7 @@ export class NetRelay implements Relay, ConnOwner, WheelEntry {
   }
 
   onData(from: NetConn, chunk: Buffer): void {
-    this.#lastMs = this.#wheel.nowMs;
+    this.#lastMs = this.#timers.nowMs();
     let to: NetConn;
     if (from === this.#client) {
       to = this.#upstream;
@@ -79,16 +81,16 @@ export class NetRelay implements Relay, ConnOwner, WheelEntry {
   }
 
   onDrain(to: NetConn): void {
-    this.#lastMs = this.#wheel.nowMs; // a slow reader that takes is no idle one
+    this.#lastMs = this.#timers.nowMs(); // a slow reader that takes is no idle one
     this.#other(to).socket.resume();
   }
 
   onEnd(from: NetConn): void {
     this.#other(from).socket.end();
-    this.#lastMs = this.#wheel.nowMs;
+    this.#lastMs = this.#timers.nowMs();
     if (this.#isHalfClosed) return;
     this.#isHalfClosed = true;
-    this.#wait();
+    this.#armLimits();
   }
 
   onFault(conn: NetConn): void {
@@ -106,25 +108,21 @@ export class NetRelay implements Relay, ConnOwner, WheelEntry {
     process.nextTick(() => this.#tell("stopped"));
   }
 
-  /** Starts the wheel for the limit that comes first. */
-  #wait(): void {
-    const { lifetimeMs } = this.#options;
+  /** Of the limit that comes first. */
+  #dueMs(): number {
     const quietMs = this.#isHalfClosed ? this.#options.halfCloseMs : this.#options.idleMs;
-    const now = this.#wheel.nowMs;
-    const quietLeft = quietMs > 0 ? this.#lastMs + quietMs - now : Number.POSITIVE_INFINITY;
-    const lifeLeft = lifetimeMs > 0 ? this.#startMs + lifetimeMs - now : Number.POSITIVE_INFINITY;
-    const left = Math.min(quietLeft, lifeLeft);
-    if (left === Number.POSITIVE_INFINITY) this.#wheel.stop(this);
-    else this.#wheel.start(this, Math.max(0, left));
+    return Math.min(this.#endsAtMs, quietMs > 0 ? this.#lastMs + quietMs : Number.POSITIVE_INFINITY);
   }
-
+  /** Octets that move later postpone the end without a word to the wheel: it looks again when it comes. */
+  #armLimits(): void {
+    const dueMs = this.#dueMs();
+    if (dueMs === Number.POSITIVE_INFINITY) this.#timers.cancel(this);
+    else this.#timers.arm(this, dueMs);
+  }
   onDue(): void {
-    const { lifetimeMs } = this.#options;
-    const quietMs = this.#isHalfClosed ? this.#options.halfCloseMs : this.#options.idleMs;
-    const now = this.#wheel.nowMs;
-    if (lifetimeMs > 0 && now - this.#startMs >= lifetimeMs) this.#finish("lifetime");
-    else if (quietMs > 0 && now - this.#lastMs >= quietMs) this.#finish("idle");
-    else this.#wait();
+    const nowMs = this.#timers.nowMs();
+    if (this.#dueMs() > nowMs) this.#armLimits();
+    else this.#finish(nowMs >= this.#endsAtMs ? "lifetime" : "idle");
   }
 
   #other(conn: NetConn): NetConn {
@@ -132,7 +130,7 @@ export class NetRelay implements Relay, ConnOwner, WheelEntry {
   }
 
   #letGo(): void {
-    this.#wheel.stop(this);
+    this.#timers.cancel(this);
     this.#client.reset();
     this.#upstream.reset();
   }
@@ -140,7 +138,7 @@ export class NetRelay implements Relay, ConnOwner, WheelEntry {
   #finish(reason: RelayReason): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    if (reason === "closed") this.#wheel.stop(this);
+    if (reason === "closed") this.#timers.cancel(this);
     else this.#letGo();
     this.#tell(reason);
   }

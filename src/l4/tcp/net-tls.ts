@@ -9,10 +9,10 @@
 import { type SecureContext, TLSSocket } from "node:tls";
 import type { TcpConn, TlsAgreement, TlsTerms } from "#l4/tcp/driver.ts";
 import type { NetConn } from "#l4/tcp/net-conn.ts";
-import type { TimerWheel } from "#l4/tcp/timer-wheel.ts";
+import { limited, type NetTimers } from "#l4/tcp/net-timers.ts";
 
 export function startTls(
-  wheel: TimerWheel,
+  timers: NetTimers,
   client: TcpConn,
   { choose, alpn, timeoutMs }: TlsTerms,
   done: (agreement: TlsAgreement | undefined) => void,
@@ -32,11 +32,11 @@ export function startTls(
     },
   });
   let isOver = false;
-  const entry = { dueTick: -1, onDue: () => finish(undefined) };
+  const limit = limited(() => finish(undefined));
   const finish = (agreement: TlsAgreement | undefined): void => {
     if (isOver) return;
     isOver = true;
-    wheel.stop(entry);
+    timers.cancel(limit);
     if (agreement === undefined) conn.reset();
     else conn.standOn(socket);
     done(agreement);
@@ -52,5 +52,5 @@ export function startTls(
       alpn: typeof alpnProtocol === "string" ? alpnProtocol : undefined,
     });
   });
-  wheel.start(entry, timeoutMs);
+  timers.arm(limit, timers.nowMs() + timeoutMs);
 }

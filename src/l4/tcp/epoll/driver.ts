@@ -10,6 +10,7 @@
 import { constants } from "node:os";
 import type { Clock } from "#base/clock.ts";
 import { systemError } from "#base/native/load.ts";
+import { createWheel } from "#base/wheel.ts";
 import type { ConnectFault, RelayEnd, RelayReason, TcpAddress, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
 import { createBufferPool } from "#l4/tcp/epoll/buffers.ts";
 import {
@@ -29,7 +30,6 @@ import { createPreambles } from "#l4/tcp/epoll/preamble.ts";
 import { createPump, MSG_NOSIGNAL, noteReadable } from "#l4/tcp/epoll/pump.ts";
 import { DOING, type Doing, type EpollRelay, EpollSocket, type SocketOwner } from "#l4/tcp/epoll/socket.ts";
 import { createSockets } from "#l4/tcp/epoll/system.ts";
-import { createWheel } from "#l4/tcp/epoll/wheel.ts";
 
 /** Everything, once: no call is needed to begin or to stop reading or writing. */
 const SOCKET_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
@@ -120,8 +120,7 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
     read(socket, { maxOctets, timeoutMs }, look) {
       if (socket.doing !== DOING.resting && socket.doing !== DOING.reading) return;
       preambles.begin(socket, maxOctets, look);
-      socket.dueMs = clock.monotonicMs() + timeoutMs;
-      wheel.arm(socket, socket.dueMs);
+      wheel.arm(socket, clock.monotonicMs() + timeoutMs);
     },
     end(socket, isReset, last) {
       // A socket that is relayed belongs to its relay.
@@ -237,10 +236,11 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
       case DOING.relaying:
         checkLimits(socket.relay!);
         break;
+      case DOING.connecting:
+        settle(socket, errno.ETIMEDOUT);
+        break;
       default:
-        if (socket.dueMs > nowMs) wheel.arm(socket, socket.dueMs);
-        else if (socket.doing === DOING.connecting) settle(socket, errno.ETIMEDOUT);
-        else preambles.timeOut(socket);
+        preambles.timeOut(socket);
     }
   }
 
@@ -393,8 +393,7 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
         };
       }
       socket.connected = (error) => done(error === 0 ? socket : (CONNECT_FAULTS[error] ?? "other"));
-      socket.dueMs = clock.monotonicMs() + timeoutMs;
-      wheel.arm(socket, socket.dueMs);
+      wheel.arm(socket, clock.monotonicMs() + timeoutMs);
       return () => {
         if (socket.doing === DOING.connecting) drop(socket, true);
       };

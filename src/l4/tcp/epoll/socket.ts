@@ -5,10 +5,10 @@
  * Never:   calls the system.
  * @module
  */
+import { WheelEntry } from "#base/wheel.ts";
 import type { ReadEnd, RelayEnd, RelayReason, TcpAddress, TcpConn } from "#l4/tcp/driver.ts";
 import type { NativeBuffer } from "#l4/tcp/epoll/buffers.ts";
 import type { Pipe } from "#l4/tcp/epoll/pipes.ts";
-import type { WheelEntry } from "#l4/tcp/epoll/wheel.ts";
 
 /** What a socket is doing, and so what its events and its time-out mean. */
 export const DOING = {
@@ -48,7 +48,7 @@ export type EpollRelay = {
   reason: RelayReason | undefined;
 };
 
-export class EpollSocket implements TcpConn, WheelEntry {
+export class EpollSocket extends WheelEntry implements TcpConn {
   readonly #owner: SocketOwner;
   readonly descriptor: number;
   /** Place in the driver's table, and how many had it before. */
@@ -74,8 +74,6 @@ export class EpollSocket implements TcpConn, WheelEntry {
   shownOctets = 0;
   look: Look | undefined;
   maxOctets = 0;
-  /** Of a connect or a read, steady ms. */
-  dueMs = 0;
   /** Gets the outcome of a connect. */
   connected: ((error: number) => void) | undefined;
   /** Of listeners: takes up to so many that wait. */
@@ -98,10 +96,6 @@ export class EpollSocket implements TcpConn, WheelEntry {
   /** All of this socket's octets were sent to the peer, and a FIN after them. */
   isHandedOn = false;
 
-  bucket = -1;
-  next: WheelEntry | undefined;
-  previous: WheelEntry | undefined;
-
   /** @param local undefined: the kernel is asked when somebody wants to know */
   constructor(
     owner: SocketOwner,
@@ -110,6 +104,7 @@ export class EpollSocket implements TcpConn, WheelEntry {
     names: { readonly remote: TcpAddress; readonly local: TcpAddress | undefined },
     doing: Doing,
   ) {
+    super();
     this.#owner = owner;
     this.descriptor = descriptor;
     this.slot = place.slot;
