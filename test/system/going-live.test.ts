@@ -77,12 +77,13 @@ const merge = (base: Map_, over: Map_): Map_ => {
   return merged;
 };
 
-test("each fragment of rhumb.yaml checks when it is laid over the whole one", async () => {
+test("each other rhumb.yaml checks, and each fragment when it is laid over the whole one", async () => {
   const whole = blocks.find(({ info, text }) => info === "yaml" && text.startsWith("version: 1"))!;
   const fragments = blocks.filter((block) => block.info === "yaml" && block !== whole);
   assert.ok(fragments.length >= 3);
   for (const { text } of fragments) {
-    const merged = merge(parse(inside(whole.text)) as Map_, parse(inside(text)) as Map_);
+    const own = parse(inside(text)) as Map_;
+    const merged = "version" in own ? own : merge(parse(inside(whole.text)) as Map_, own);
     writeFileSync(join(folder, "etc/rhumb/fragment.yaml"), stringify(merged));
     const { code, out } = await shell("rhumb check -c /etc/rhumb/fragment.yaml");
     assert.equal(code, 0, `${text}\n${out}`);
@@ -106,11 +107,21 @@ test("each rhumb command of the page exists", async () => {
 });
 
 const ANALYZE = "/usr/bin/systemd-analyze";
-test("systemd takes the unit", {
+test("systemd takes the unit, and the drop-in of balancers", {
   skip: !existsSync(ANALYZE) && !process.env["CI"] && "systemd-analyze is not installed",
 }, async () => {
   const unit = readFileSync(join(root, "deploy/systemd/rhumb.service"), "utf8").replaceAll("/opt/rhumb", root);
-  writeFileSync(join(folder, "rhumb.service"), unit);
-  const { stdout, stderr } = await promisify(execFile)(ANALYZE, ["verify", "--man=no", join(folder, "rhumb.service")]);
-  assert.equal(`${stdout}${stderr}`, "");
+  const units = join(folder, "units");
+  mkdirSync(join(units, "rhumb.service.d"), { recursive: true });
+  writeFileSync(join(units, "rhumb.service"), unit);
+  const verify = async (): Promise<string> => {
+    const env = { ...process.env, SYSTEMD_UNIT_PATH: `${units}:` };
+    const words = ["verify", "--man=no", join(units, "rhumb.service")];
+    const { stdout, stderr } = await promisify(execFile)(ANALYZE, words, { env });
+    return `${stdout}${stderr}`;
+  };
+  assert.equal(await verify(), "");
+  const dropIn = blocks.find(({ info }) => info === "ini")!;
+  writeFileSync(join(units, "rhumb.service.d/balancer.conf"), dropIn.text);
+  assert.equal(await verify(), "");
 });
