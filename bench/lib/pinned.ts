@@ -23,7 +23,8 @@ export type Pinned = {
 };
 export type PinnedOptions = {
   readonly core: number;
-  readonly isReady: () => Promise<boolean>;
+  /** @param words what it has printed so far */
+  isReady(words: string): Promise<boolean> | boolean;
   readonly timeoutMs?: number;
 };
 
@@ -71,7 +72,7 @@ export async function startPinned(
     forget();
   };
   while (isRunning(child) && performance.now() - startedMs < timeoutMs) {
-    if (await isReady()) {
+    if (await isReady(words)) {
       const startMs = Math.round(performance.now() - startedMs);
       return { pids: processesOf(child.pid!), startMs, words: () => words, stop };
     }

@@ -1,0 +1,110 @@
+/**
+ * What the TCP relay costs beside HAProxy and nginx stream: CPU time for each request and connection, throughput, added
+ * latency, memory of idle connections; and kernel mode beside the relay. `docs/performance.md` says how and why so.
+ *
+ * One run, the same backends and load, one relaying thread each on one core, load and backends on the other; rounds in
+ * turn; medians; only ratios mean something on another machine.
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { atEnd } from "./lib/at-end.ts";
+import { type Bed, isInstalled, startBed } from "./lib/l4-bed.ts";
+import { runIdle } from "./lib/l4-idle.ts";
+import { runKernel, whyNoKernel } from "./lib/l4-kernel.ts";
+import { LOAD_CORE } from "./lib/l4-measure.ts";
+import { HAPROXY_SPLICE, L4_RECIPES, type L4Recipe } from "./lib/l4-recipes.ts";
+import { fillL4Page, l4TextTable } from "./lib/l4-report.ts";
+import { type L4Result, type L4Results, l4RatiosOf, textTargets } from "./lib/l4-results.ts";
+import { BULK, CONNECTION, REQUEST, runHalf, runTraffic } from "./lib/l4-traffic.ts";
+import { describeMachine, type Machine, writeReport } from "./lib/machine.ts";
+import { parseBenchOptions, usageOf } from "./lib/options.ts";
+
+const LOADS = {
+  request: "Requests of 200 octets, connections that stay",
+  connection: "Requests of 200 octets, a connection each",
+  bulk: "Bodies of 1 MiB, connections that stay",
+  half: "Latency at half load",
+  idle: "Idle connections",
+  kernel: "A connection for each request, between network namespaces",
+} as const;
+type Load = keyof typeof LOADS;
+const names = Object.keys(LOADS) as Load[];
+const ROUNDS = { quick: 2, full: 7 };
+const USAGE = usageOf("l4", { ...ROUNDS, says: "one of idle connections", example: "--quick --only request,bulk" });
+
+const known = { loads: names, subjects: L4_RECIPES.map(({ name }) => name) };
+const options = parseBenchOptions(process.argv.slice(2), known, ROUNDS);
+if (typeof options === "string") {
+  const isHelp = options === "help";
+  (isHelp ? process.stdout : process.stderr).write(isHelp ? USAGE : `${options}\n${USAGE}`);
+  process.exit(isHelp ? 0 : 2);
+}
+const missing = ["wrk", "h2load", "nginx", "taskset"].filter((program) => !isInstalled(program));
+if (missing.length > 0) {
+  process.stderr.write(
+    `bench l4 needs ${missing.join(", ")} (Debian: apt install wrk nghttp2-client nginx util-linux haproxy)\n`,
+  );
+  process.exit(1);
+}
+/** We start programs and wait; on the load's core we never take time from a balancer. */
+spawnSync("taskset", ["-a", "-p", "-c", String(LOAD_CORE), String(process.pid)]);
+
+const { isQuick, only, subjects, rounds, json, markdown } = options;
+const seconds = isQuick ? 1 : 3;
+let machine: Machine = describeMachine();
+let results: L4Results = {};
+if (json !== undefined && existsSync(json)) {
+  const report = JSON.parse(readFileSync(json, "utf8")) as { machine: Machine; rounds: L4Results };
+  results = report.rounds;
+  if (options.isResumed) machine = report.machine;
+}
+const folder = mkdtempSync(join(tmpdir(), "rhumb-bench-l4-"));
+atEnd(() => rmSync(folder, { recursive: true, force: true }));
+const chosen = L4_RECIPES.filter(({ name }) => subjects?.includes(name) ?? true);
+/** Splicing is for bulk; elsewhere it is the same balancer again. */
+const plain = chosen.filter((recipe) => recipe !== HAPROXY_SPLICE);
+
+let bed: Bed | undefined;
+async function measure(load: Load): Promise<L4Result> {
+  const title = LOADS[load];
+  const run = { title, rounds, seconds, output: join(folder, "load.out") };
+  if (load === "idle") return runIdle(plain, { folder, title, rounds: isQuick ? 1 : Math.min(3, rounds) });
+  if (load === "kernel") return runKernel({ ...run, folder });
+  bed ??= await startBed(mkdtempSync(join(folder, "bed-")), chosen);
+  const runnersOf = (recipes: readonly L4Recipe[]) => bed!.runners.filter(({ recipe }) => recipes.includes(recipe));
+  switch (load) {
+    case "request":
+      return runTraffic(bed, runnersOf(plain), { ...run, traffic: REQUEST });
+    case "connection":
+      return runTraffic(bed, runnersOf(plain), { ...run, traffic: CONNECTION });
+    case "bulk":
+      return runTraffic(bed, runnersOf(chosen), { ...run, traffic: BULK });
+    case "half":
+      return runHalf(bed, runnersOf(plain), { ...run, whole: results["request"] });
+    default:
+      return load satisfies never;
+  }
+}
+
+for (const load of names) {
+  if ((only && !only.includes(load)) || (options.isResumed && results[load])) continue;
+  const reason = load === "kernel" ? whyNoKernel() : undefined;
+  if (reason !== undefined) {
+    process.stdout.write(`${LOADS[load]}: left out, ${reason}\n`);
+    continue;
+  }
+  if (load === "idle") bed = void (await bed?.stop());
+  const result = await measure(load);
+  results = { ...results, [load]: result };
+  process.stdout.write(l4TextTable(load, result));
+  process.stdout.write(textTargets(l4RatiosOf({ [load]: result })));
+  if (json !== undefined) writeReport(json, { machine, rounds: results, ratios: l4RatiosOf(results) });
+}
+await bed?.stop();
+if (markdown !== undefined) {
+  writeFileSync(markdown, fillL4Page(readFileSync(markdown, "utf8"), machine, results));
+  process.stdout.write(`Wrote the tables of ${Object.keys(results).join(", ")} into ${markdown}\n`);
+}

@@ -1,0 +1,91 @@
+/**
+ * Balancers side by side in front of the same two web servers, on 127.0.0.1.
+ * @module
+ */
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { delimiter, join } from "node:path";
+import { answersAt, backendCommand } from "./l4-backend.ts";
+import { BALANCER_CORE, LOAD_CORE, type Target } from "./l4-measure.ts";
+import type { L4Recipe } from "./l4-recipes.ts";
+import { type Pinned, startPinned } from "./pinned.ts";
+
+const HOST = "127.0.0.1";
+/** A relay needs two descriptors a connection, and some for itself. */
+const OWN_DESCRIPTORS = 100;
+const hardLimit = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]);
+const DESCRIPTORS = Math.min(40_000, Number.isNaN(hardLimit) ? Number.POSITIVE_INFINITY : hardLimit) - OWN_DESCRIPTORS;
+/** Connections that each balancer is set up for. */
+export const MAX_CONNECTIONS = Math.floor(DESCRIPTORS / 2);
+
+export type Runner = Target & { readonly recipe: L4Recipe; readonly port: number };
+export type Bed = {
+  readonly runners: readonly Runner[];
+  /** To one of the web servers, past every balancer. */
+  readonly direct: Target;
+  readonly leftOut: Readonly<Record<string, string>>;
+  stop(): Promise<void>;
+};
+
+/** A port that is free for TCP now. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Is a program in the PATH, or a file there? */
+export const isInstalled = (name: string): boolean =>
+  name.includes("/")
+    ? existsSync(name)
+    : (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, name)));
+
+/** @param folder an empty one, for all files */
+export async function startBed(folder: string, recipes: readonly L4Recipe[]): Promise<Bed> {
+  const leftOut: Record<string, string> = {};
+  const started: Pinned[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(started.map((each) => each.stop()));
+  };
+  const start = async (core: number, port: number, command: readonly string[]): Promise<Pinned> => {
+    const pinned = await startPinned(command, { core, isReady: () => answersAt(HOST, port) });
+    started.push(pinned);
+    return pinned;
+  };
+  try {
+    const ports = [await freePort(), await freePort()];
+    const backends = ports.map((port) => `${HOST}:${port}`);
+    const command = backendCommand(join(folder, "backend"), backends, DESCRIPTORS);
+    await start(LOAD_CORE, ports[0]!, command);
+    const runners = await Promise.all(
+      recipes.map(async (recipe): Promise<Runner | undefined> => {
+        if (!isInstalled(recipe.needs)) {
+          leftOut[recipe.name] = `${recipe.needs} is not installed`;
+          return undefined;
+        }
+        const port = await freePort();
+        const own = join(folder, recipe.name);
+        mkdirSync(own);
+        const site = { folder: own, listen: `${HOST}:${port}`, backends, maxConnections: MAX_CONNECTIONS };
+        try {
+          const { pids } = await start(BALANCER_CORE, port, recipe.prepare(site));
+          return { recipe, port, pids, url: `http://${HOST}:${port}` };
+        } catch (error) {
+          leftOut[recipe.name] = (error as Error).message.slice(0, 300);
+          return undefined;
+        }
+      }),
+    );
+    return {
+      runners: runners.filter((runner) => runner !== undefined),
+      direct: { url: `http://${backends[0]}`, pids: [] },
+      leftOut,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

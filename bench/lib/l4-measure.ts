@@ -1,0 +1,94 @@
+/**
+ * One measurement: wrk or h2load on the load's core against a balancer on its own, and what that cost the balancer.
+ *
+ * Units:   CPU is what the kernel charged to all threads of the balancer, `/proc/PID/stat`, in ticks of 10 ms.
+ * @module
+ */
+import { readFileSync, rmSync } from "node:fs";
+import { percentile } from "./dns-measure.ts";
+import { cpuBetween, cpuTimeOf } from "./machine.ts";
+import { runPinned } from "./pinned.ts";
+
+/** The balancer runs on the one; load and backends on the other. */
+export const BALANCER_CORE = 0;
+export const LOAD_CORE = 1;
+
+/** Of one round; each key is a measure that columns and ratios may name. */
+export type L4Sample = Readonly<Record<string, number>>;
+export type Target = { readonly url: string; readonly pids: readonly number[] };
+export type WrkLoad = {
+  readonly path: string;
+  readonly connections: number;
+  readonly seconds: number;
+  /** A connection for each request? */
+  readonly isClosing: boolean;
+};
+
+/** @throws Error when it is no report of wrk 4 */
+export function readWrk(text: string): { requests: number; seconds: number; errors: number } {
+  const match = /(\d+) requests in ([\d.]+)(ms|s|m),/.exec(text);
+  if (!match) throw new Error(`wrk says: ${text.slice(-2_000)}`);
+  const scale = { ms: 0.001, s: 1, m: 60 }[match[3] as "ms" | "s" | "m"];
+  const socketErrors =
+    /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)?.slice(1) ?? [];
+  const statusErrors = /Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? "0";
+  const errors = [...socketErrors, statusErrors].reduce((sum, value) => sum + Number(value), 0);
+  return { requests: Number(match[1]), seconds: Number(match[2]) * scale, errors };
+}
+
+/** The command for such a load. */
+export function wrkCommand(url: string, { path, connections, seconds, isClosing }: WrkLoad): string[] {
+  const header = isClosing ? ["-H", "Connection: close"] : [];
+  return ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, ...header, `${url}${path}`];
+}
+
+/** As many requests as fit through, or as one core can ask and answer. */
+export async function measureWrk(target: Target, load: WrkLoad, output: string): Promise<L4Sample> {
+  const before = target.pids.map(cpuTimeOf);
+  const result = readWrk(await runPinned(LOAD_CORE, wrkCommand(target.url, load), output));
+  const spent = target.pids.map((pid, index) => cpuBetween(before[index]!, cpuTimeOf(pid)));
+  const { requests, seconds, errors } = result;
+  if (requests === 0) throw new Error(`no request got through in ${seconds} s`);
+  const micros = (key: "userMs" | "systemMs") => (spent.reduce((sum, cpu) => sum + cpu[key], 0) * 1_000) / requests;
+  const cpuMicros = micros("userMs") + micros("systemMs");
+  return {
+    rate: requests / seconds,
+    cpuMicros,
+    userMicros: micros("userMs"),
+    systemMicros: micros("systemMs"),
+    busy: (cpuMicros * requests) / (seconds * 1e6),
+    errors,
+  };
+}
+
+/** h2load looks at its clock a hundred times a second, for each client. */
+const CLIENT_RATE = 100;
+/** Clients start one after the other, so that they do not ask all at once. */
+const CLIENT_START_MS = 3;
+
+/** Latencies of the answers that a log of h2load has (start, status, µs), sorted. */
+export function readH2loadLog(text: string): Float64Array {
+  const rows = text.split("\n").map((row) => row.split("\t"));
+  return Float64Array.from(
+    rows.filter(([, status]) => status === "200"),
+    ([, , micros]) => Number(micros),
+  ).sort();
+}
+
+/** `rate` small requests a second, evenly, through connections that stay. */
+export async function measureLatency(url: string, rate: number, seconds: number, output: string): Promise<L4Sample> {
+  const clients = Math.ceil(rate / CLIENT_RATE);
+  const log = `${output}.log`;
+  rmSync(log, { force: true });
+  const wanted = Math.round(rate * seconds);
+  const command = ["h2load", "--h1", "-c", String(clients), "-n", String(wanted), "--rps", String(rate / clients)];
+  command.push("-r", "1", `--rate-period=${CLIENT_START_MS}ms`, "--log-file", log, `${url}/small`);
+  const said = await runPinned(LOAD_CORE, command, output);
+  const latencies = readH2loadLog(readFileSync(log, "utf8"));
+  if (latencies.length === 0) throw new Error(`h2load says: ${said.slice(-2_000)}`);
+  return {
+    p50: percentile(latencies, 0.5),
+    p99: percentile(latencies, 0.99),
+    errors: wanted - latencies.length,
+  };
+}

@@ -1,0 +1,98 @@
+/**
+ * Loads of requests: as many as fit through, and latency at half of what the slowest balancer does. Every round measures
+ * every balancer once, so that what else the machine does hits all alike.
+ * @module
+ */
+import type { Bed, Runner } from "./l4-bed.ts";
+import { type L4Sample, measureLatency, measureWrk, type WrkLoad } from "./l4-measure.ts";
+import { type L4Result, type L4Subject, medianOf } from "./l4-results.ts";
+
+export type RunOptions = {
+  readonly rounds: number;
+  readonly seconds: number;
+  /** A file for what the load prints. */
+  readonly output: string;
+};
+type Traffic = Omit<WrkLoad, "seconds">;
+export const REQUEST: Traffic = { path: "/small", connections: 64, isClosing: false };
+export const CONNECTION: Traffic = { path: "/small", connections: 64, isClosing: true };
+export const BULK: Traffic = { path: "/bulk", connections: 8, isClosing: false };
+
+const say = (text: string): void => void process.stdout.write(text);
+const subjectOf = ({ recipe }: Runner, samples: readonly L4Sample[]): [string, L4Subject] => [
+  recipe.name,
+  { title: recipe.title, isOurs: recipe.isOurs, samples },
+];
+
+/** @param all of the bed that take part; through whom nothing gets is left out */
+export async function runTraffic(
+  { leftOut }: Bed,
+  all: readonly Runner[],
+  { traffic, title, rounds, seconds, output }: RunOptions & { traffic: Traffic; title: string },
+): Promise<L4Result> {
+  const load = { ...traffic, seconds };
+  const failed: Record<string, string> = {};
+  for (const runner of all) {
+    try {
+      await measureWrk(runner, { ...load, seconds: 1 }, output); // warms up
+    } catch (error) {
+      failed[runner.recipe.name] = (error as Error).message;
+    }
+  }
+  const runners = all.filter(({ recipe }) => failed[recipe.name] === undefined);
+  const samples = runners.map((): L4Sample[] => []);
+  for (let round = 1; round <= rounds; round++) {
+    say(`\r${title}: round ${round} of ${rounds}   `);
+    for (const [index, runner] of runners.entries()) samples[index]!.push(await measureWrk(runner, load, output));
+  }
+  say("\n");
+  return {
+    title,
+    note: `of ${seconds} s with ${traffic.connections} connections, medians`,
+    subjects: Object.fromEntries(runners.map((runner, index) => subjectOf(runner, samples[index]!))),
+    leftOut: { ...leftOut, ...failed },
+  };
+}
+
+/** What a balancer does at most, from results of `REQUEST`, or measured now. */
+async function capacityOf(runner: Runner, whole: L4Result | undefined, output: string): Promise<number> {
+  const known = whole?.subjects[runner.recipe.name];
+  return (known && medianOf(known, "rate")) ?? (await measureWrk(runner, { ...REQUEST, seconds: 2 }, output))["rate"]!;
+}
+
+/**
+ * Asks at half of what the slowest does. What a round adds is against the direct way in that round.
+ * @param whole results of `REQUEST`, where there are any
+ */
+export async function runHalf(
+  { direct, leftOut }: Bed,
+  runners: readonly Runner[],
+  { title, rounds, seconds, output, whole }: RunOptions & { title: string; whole: L4Result | undefined },
+): Promise<L4Result> {
+  const capacities: number[] = [];
+  for (const runner of runners) capacities.push(await capacityOf(runner, whole, output));
+  const rate = Math.round(Math.min(...capacities) / 2 / 100) * 100;
+  const directSamples: L4Sample[] = [];
+  const samples = runners.map((): L4Sample[] => []);
+  for (let round = 1; round <= rounds; round++) {
+    say(`\r${title}: ${rate} requests/s, round ${round} of ${rounds}   `);
+    const base = await measureLatency(direct.url, rate, seconds, output);
+    directSamples.push(base);
+    for (const [index, runner] of runners.entries()) {
+      const sample = await measureLatency(runner.url, rate, seconds, output);
+      const added = { addedP50: sample["p50"]! - base["p50"]!, addedP99: sample["p99"]! - base["p99"]! };
+      samples[index]!.push({ ...sample, ...added });
+    }
+  }
+  say("\n");
+  return {
+    title,
+    note: `of ${seconds} s at ${rate.toLocaleString("en")} requests/s, medians`,
+    subjects: {
+      ...Object.fromEntries(runners.map((runner, index) => subjectOf(runner, samples[index]!))),
+      // Neither ours nor one to compare with: it has no added latency, and so no ratio.
+      direct: { title: "none (direct)", isOurs: false, samples: directSamples },
+    },
+    leftOut,
+  };
+}
