@@ -67,6 +67,11 @@ export function importCommand(exit: Exit): Command {
     "rhumb import nginx /etc/nginx/nginx.conf --out rhumb/",
   );
   format(
+    "gdnsd",
+    "plugins, service types and zones of gdnsd as services, regions and checks",
+    "rhumb import gdnsd /etc/gdnsd/config --zones /etc/gdnsd/zones --out rhumb/",
+  ).option("--zones <folder>", "folder of gdnsd's zone files");
+  format(
     "route53",
     "a hosted zone of Route 53 as zone, services, regions and checks",
     "aws route53 list-resource-record-sets --hosted-zone-id Z1 > sets.json\nrhumb import route53 sets.json --out rhumb/",

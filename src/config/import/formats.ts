@@ -2,6 +2,7 @@
  * The formats that can be imported, by the word of the command line.
  * @module
  */
+import { importGdnsd } from "#config/import/gdnsd.ts";
 import { importHaproxy } from "#config/import/haproxy.ts";
 import { importNginx } from "#config/import/nginx.ts";
 import { importRoute53 } from "#config/import/route53.ts";
@@ -11,6 +12,7 @@ import type { Sources } from "#config/import/sources.ts";
 export const IMPORT_FORMATS = {
   haproxy: importHaproxy,
   nginx: importNginx,
+  gdnsd: importGdnsd,
   route53: importRoute53,
 } as const satisfies Record<string, (sources: Sources) => Imported>;
 export type ImportFormat = keyof typeof IMPORT_FORMATS;

@@ -16,11 +16,15 @@ export type ProxySection = {
   readonly all: readonly Line[];
 };
 
+/** Of all proxies, with their defaults. */
+const MAX_LINES = 500_000;
+
 /** Proxies in their order; each has the `defaults` that it names, else those above it. */
 export function proxiesOf(sections: readonly Section[], notes: Notes): ProxySection[] {
   const named = new Map<string, readonly Line[]>();
   let last: readonly Line[] = [];
   const proxies: ProxySection[] = [];
+  let lineCount = 0;
   for (const { kind, name, from, at, lines } of sections) {
     const inherited = from === undefined ? last : (named.get(from) ?? []);
     if (from !== undefined && !named.has(from))
@@ -28,8 +32,12 @@ export function proxiesOf(sections: readonly Section[], notes: Notes): ProxySect
     if (kind === "defaults") {
       last = from === undefined ? lines : [...inherited, ...lines];
       if (name !== "") named.set(name, last);
-    } else if (kind === "frontend" || kind === "backend" || kind === "listen")
-      proxies.push({ kind, name, at, own: lines, all: [...inherited, ...lines] });
+    }
+    if (kind !== "frontend" && kind !== "backend" && kind !== "listen") continue;
+    lineCount += inherited.length + lines.length;
+    if (lineCount > MAX_LINES)
+      notes.leftOut(at, "The file has more proxies and defaults than are read", "Import it in parts");
+    else proxies.push({ kind, name, at, own: lines, all: [...inherited, ...lines] });
   }
   return proxies;
 }

@@ -107,8 +107,8 @@ export function importHaproxy({ file, text }: Sources): Imported {
   }
   for (const { proxy, pool } of backends.values())
     draft.balancer.pools.set(pool, { value: poolOf(proxy, [...(ports.get(pool) ?? [])], notes), at: proxy.at });
+  const told = new Set(notes.list().map(({ line }) => line));
   for (const proxy of proxies) {
-    const told = new Set(notes.list().map(({ line }) => line));
     tellLeftOut(proxy, ({ line }) => told.has(line), notes);
   }
   return settle(draft, notes);

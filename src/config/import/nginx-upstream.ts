@@ -204,15 +204,19 @@ const READ = new Set("server least_conn ip_hash hash random least_time zone stic
 export function poolOf(upstream: Directive, defaultPort: number | undefined, notes: Notes): Record<string, unknown> {
   const block = upstream.block ?? [];
   const servers: Parsed[] = [];
+  const keys = new Set<string>();
   for (const directive of all(block, "server")) {
     const server = serverOf(directive, defaultPort, notes);
-    if (server && servers.some(({ key }) => key === server.key))
+    if (server && keys.has(server.key))
       notes.leftOut(
         directive.at,
         "The same address stands in this upstream a second time",
         "Give the first a higher weight",
       );
-    else if (server) servers.push(server);
+    else if (server) {
+      servers.push(server);
+      keys.add(server.key);
+    }
   }
   for (const { name, at } of block) {
     if (READ.has(name)) continue;

@@ -78,14 +78,16 @@ export function importRoute53(sources: Sources): Imported {
   const checks = readHealthChecks(sources, draft, notes);
   const regions = createRegions(draft);
   const lines: ZoneLine[] = [];
+  /** A and AAAA of an alias are one record here. */
+  const aliases = new Set<string>();
 
   const aliasTarget = ({ alias = "" }: RecordSet): string =>
     alias
       .toLowerCase()
       .replace(/\.$/, "")
       .replace(/^dualstack\./, "");
-  const isOurs = (set: RecordSet): boolean =>
-    isBelow(aliasTarget(set), zone) && sets.some(({ name }) => name === aliasTarget(set));
+  const byName = Map.groupBy(sets, ({ name }) => name);
+  const isOurs = (set: RecordSet): boolean => byName.has(aliasTarget(set));
   const tellAlias = (set: RecordSet): void =>
     notes.leftOut(
       set.at,
@@ -93,10 +95,9 @@ export function importRoute53(sources: Sources): Imported {
       "Give it addresses of its own (a region), or a CNAME below the apex",
     );
   const resolve = (set: RecordSet): readonly string[] | undefined => {
-    const found = sets.find(
-      ({ name, type, id, alias }) =>
-        name === aliasTarget(set) && type === set.type && id === undefined && alias === undefined,
-    );
+    const found = byName
+      .get(aliasTarget(set))
+      ?.find(({ type, id, alias }) => type === set.type && id === undefined && alias === undefined);
     if (found) return found.values;
     if (isOurs(set))
       notes.leftOut(
@@ -110,7 +111,6 @@ export function importRoute53(sources: Sources): Imported {
 
   /** Names whose addresses a service makes. */
   const steered = new Set<string>();
-  const byName = Map.groupBy(sets, ({ name }) => name);
   for (const [name, here] of byName) {
     const dynamic = here.filter((set) => set.id !== undefined && ADDRESSES.includes(set.type));
     if (dynamic.length === 0) continue;
@@ -147,8 +147,10 @@ export function importRoute53(sources: Sources): Imported {
       );
     if (set.alias !== undefined) {
       if (!isOurs(set) || !ADDRESSES.includes(type)) tellAlias(set);
-      else if (!lines.some(({ text }) => text.startsWith(`${relative(name)} ALIAS `)))
+      else if (!aliases.has(name)) {
+        aliases.add(name);
         lines.push({ text: `${relative(name)} ALIAS ${relative(aliasTarget(set))}`, at });
+      }
       return;
     }
     if (name === zone && (type === "SOA" || type === "NS")) {

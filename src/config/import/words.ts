@@ -20,6 +20,8 @@ export type Names = {
 export function createNames(): Names {
   const known = new Map<string, string>();
   const used = new Set<string>();
+  /** Numbers that names have got so far: without it, a thousand equal names cost a million looks. */
+  const counts = new Map<string, number>();
   const fresh = (wanted: string): string => {
     const plain = wanted
       .toLowerCase()
@@ -30,7 +32,9 @@ export function createNames(): Names {
     // `none` is what a pool's check is called that there is not.
     const base = plain === "" || plain === "none" ? "unnamed" : plain;
     let name = base;
-    for (let count = 2; used.has(name); count++) name = `${base}-${count}`;
+    let count = counts.get(base) ?? 1;
+    while (used.has(name)) name = `${base}-${++count}`;
+    counts.set(base, count);
     used.add(name);
     return name;
   };

@@ -17,6 +17,7 @@ export const samplesFolder = join(import.meta.dirname, "samples");
 export const SAMPLES: readonly { readonly format: ImportFormat; readonly file: string; readonly extra?: string }[] = [
   { format: "haproxy", file: "haproxy.cfg" },
   { format: "nginx", file: "nginx/nginx.conf" },
+  { format: "gdnsd", file: "gdnsd/config", extra: "gdnsd/zones" },
   { format: "route53", file: "route53/sets.json", extra: "route53/health-checks.json" },
   { format: "route53", file: "route53/change-batch.json" },
 ];
