@@ -18,6 +18,7 @@ import { RhumbError } from "#base/errors.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import { createNft, type Nft } from "#l4/nft/create-nft.ts";
+import { resetOrphans } from "#l4/tcp/epoll/orphans.ts";
 import { CLIENT_LIMITS_OCTETS } from "#pool/client-limits.ts";
 import { createKeeper, type Keeper } from "#pool/keeper.ts";
 import { createStickyTable, isStickyTableFor } from "#pool/sticky-memory.ts";
@@ -185,6 +186,9 @@ export function createBalancerEngine(options: {
 
   /** What the dead thread held, nobody will give back any more. */
   function takeBack(member: BalancerMember): void {
+    const listening = [...member.sockets.values()].flatMap((each) => ("address" in each ? [] : each));
+    // Sockets of node:net went with their thread.
+    if (member.kind === "epoll") resetOrphans(listening.map(({ fd }) => fd));
     keeper.takeBack(member.backendCounters);
     for (let slot = 0; slot < slots.size; slot++)
       member.listenerCounters[slot * LISTENER_COUNTERS.length + LISTENER_COUNTER.active] = 0;
