@@ -8,12 +8,14 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { createDnsMember, type DnsMember, ListenFault } from "#app/dns-member.ts";
+import { createDnsMember, type DnsMember } from "#app/dns-member.ts";
 import type { DnsBundle, DnsWorld } from "#app/dns-worker-protocol.ts";
+import { ListenFault } from "#app/openings.ts";
 import { findPortOwner } from "#app/port-owner.ts";
 import { chooseUdpEngine, type UdpEngine } from "#app/udp-engine.ts";
 import type { Clock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
+import { createInTurn } from "#base/in-turn.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import type { ClientMap, RttMap } from "#state/client-map.ts";
@@ -90,12 +92,7 @@ export function createDnsEngine(options: {
   let rtt: RttMap | undefined;
   let isClosed = false;
   /** One change after the other. */
-  let queue: Promise<unknown> = Promise.resolve();
-  function inTurn<Result>(task: () => Promise<Result>): Promise<Result> {
-    const result = queue.then(task, task);
-    queue = result.catch(() => {});
-    return result;
-  }
+  const inTurn = createInTurn();
 
   const members = (): DnsMember[] => [...(tcp ? [tcp] : []), ...sites.flatMap((site) => site.udp)];
 
@@ -109,8 +106,8 @@ export function createDnsEngine(options: {
       seed,
       clock,
       rng: options.rng,
-      onRestart(reason) {
-        log.error({ worker: name, reason }, "A DNS worker ended unexpectedly and is started again");
+      onFall({ says: reason, stack }) {
+        log.error({ worker: name, reason, stack }, "A DNS worker ended unexpectedly and is started again");
         emit({
           kind: "engine.worker-restarted",
           atMs: clock.nowMs(),

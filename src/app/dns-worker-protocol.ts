@@ -5,6 +5,7 @@
  *          a worker that serves a revision writes it into its word of shared memory and wakes who waits there.
  * @module
  */
+import type { ServeFailed } from "#app/supervised-worker.ts";
 import type { UdpEngineName } from "#app/udp-engine.ts";
 import type { ClientMap, RttMap } from "#state/client-map.ts";
 import type { Observations } from "#state/observations.ts";
@@ -53,5 +54,4 @@ export type FromDnsWorker =
   | { readonly type: "opened"; readonly key: string; readonly port: number }
   | { readonly type: "open-failed"; readonly key: string; readonly code: string; readonly says: string }
   | { readonly type: "closed"; readonly key: string }
-  /** The revision could not be taken over; the one before it is still served. */
-  | { readonly type: "serve-failed"; readonly revision: number; readonly says: string };
+  | ServeFailed;

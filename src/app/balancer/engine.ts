@@ -15,6 +15,7 @@ import { createSocketBank, formatListen, type InheritedSockets } from "#app/bala
 import { chooseTcpEngine, type TcpEngine } from "#app/balancer/tcp-engine.ts";
 import type { Clock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
+import { createInTurn } from "#base/in-turn.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import { createNft, type Nft } from "#l4/nft/create-nft.ts";
@@ -90,12 +91,7 @@ export function createBalancerEngine(options: {
   let tcpEngine: TcpEngine | undefined;
   let revision = 0;
   let isClosed = false;
-  let queue: Promise<unknown> = Promise.resolve();
-  function inTurn<Result>(task: () => Promise<Result>): Promise<Result> {
-    const result = queue.then(task, task);
-    queue = result.catch(() => {});
-    return result;
-  }
+  const inTurn = createInTurn();
 
   const keeper = createKeeper({
     table: backendTable,
@@ -174,9 +170,9 @@ export function createBalancerEngine(options: {
       clock,
       rng,
       log,
-      async onEnd(member, reason) {
-        log.error({ worker: name, reason }, "A balancer worker ended unexpectedly and is started again");
-        const says = `Balancer worker ${name} ended unexpectedly and was started again; its connections are lost: ${reason.split("\n")[0]}`;
+      onFall(member, { says: reason, stack }) {
+        log.error({ worker: name, reason, stack }, "A balancer worker ended unexpectedly and is started again");
+        const says = `Balancer worker ${name} ended unexpectedly and was started again; its connections are lost: ${reason}`;
         emit({ kind: "engine.worker-restarted", atMs: clock.nowMs(), severity: "warning", subject: name, says });
         takeBack(member);
         return replacements(member);

@@ -1,12 +1,10 @@
 /**
- * One worker thread of the balancer as the main thread sees it: it starts the thread, starts it again when it ends
- * without being told to, and opens its listeners again.
+ * One worker thread of the balancer as the main thread sees it, which opens its listeners again when another thread takes
+ * its place.
  *
- * Owns:    the thread, and its counters and acknowledgement word, which live on when the thread does not.
+ * Owns:    its counters, which live on when the thread does not.
  * @module
  */
-import { Worker } from "node:worker_threads";
-import { acknowledged } from "#app/acknowledge.ts";
 import type {
   BalancerWorkerData,
   BalancerWorkerKind,
@@ -16,18 +14,14 @@ import type {
 } from "#app/balancer/protocol.ts";
 import { MAX_LISTENERS } from "#app/balancer/protocol.ts";
 import type { BoundFd } from "#app/balancer/sockets.ts";
-import { backoffMs } from "#base/backoff.ts";
+import { createOpenings } from "#app/openings.ts";
+import { createSupervisedWorker, type WorkerEnd } from "#app/supervised-worker.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import { createBackendCounters } from "#state/backend-table.ts";
 import { createCounterSlots, LISTENER_COUNTERS } from "#state/counters.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
-
-/** A worker that was well for this long is started again at once; one that keeps falling over is given time. */
-const WELL_AFTER_MS = 10_000;
-const BACKOFF_BASE_MS = 100;
-const BACKOFF_CAP_MS = 5_000;
 
 /** What a listener's sockets of one worker are. UDP has one, which the worker binds by itself. */
 export type MemberSockets = readonly BoundFd[] | ListenAddress;
@@ -45,7 +39,7 @@ export type BalancerMember = {
   serve(world: BalancerWorld): void;
   /** Resolves when the worker serves `revision` or a later one. @throws what the worker says, or that it took too long */
   acknowledged(revision: number, timeoutMs: number): Promise<void>;
-  /** @returns the port. @throws Error with the system's `code` */
+  /** @returns the port. @throws ListenFault */
   open(listener: string, sockets: MemberSockets): Promise<number>;
   /** The worker has closed, or closes, this listener's sockets because of what it was told to serve. */
   closed(listener: string): void;
@@ -66,28 +60,19 @@ export function createBalancerMember(options: {
   rng: Rng;
   log: Log;
   /** The thread is gone, and what it held with it. @returns the sockets for the thread that takes its place */
-  onEnd(member: BalancerMember, reason: string): Promise<ReadonlyMap<string, MemberSockets>>;
+  onFall(member: BalancerMember, end: WorkerEnd): ReadonlyMap<string, MemberSockets>;
 }): BalancerMember {
-  const { kind, name, servesTcp, clock, rng } = options;
+  const { kind, name, servesTcp, backendTable, limits, log } = options;
   const backendCounters = createBackendCounters(options.rows);
   const listenerCounters = createCounterSlots(MAX_LISTENERS * LISTENER_COUNTERS.length);
-  const ack = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const openings = createOpenings();
   let sockets = new Map<string, MemberSockets>();
-  const opening = new Map<string, { resolve(port: number): void; reject(fault: Error): void }>();
-  let opened = new Set<string>();
-  let world = options.world;
-  let fault: { revision: number; says: string } | undefined;
-  let restarts = 0;
-  let fallsInARow = 0;
-  let startedAtMs = 0;
-  let isDraining = false;
-  let lastError = "";
-  const ended = Promise.withResolvers<void>();
-  let worker = start();
+  let { world } = options;
 
-  function start(): Worker {
-    const { backendTable, limits } = options;
-    const data: BalancerWorkerData = {
+  const worker = createSupervisedWorker<FromBalancerWorker, ToBalancerWorker>({
+    name,
+    file: new URL("./worker.ts", import.meta.url),
+    workerData: (ack): BalancerWorkerData => ({
       kind,
       servesTcp,
       world,
@@ -96,73 +81,39 @@ export function createBalancerMember(options: {
       listenerCounters,
       limits,
       ack,
-    };
-    Atomics.store(ack, 0, 0);
-    const started = new Worker(new URL("./worker.ts", import.meta.url), { name, workerData: data });
-    startedAtMs = clock.monotonicMs();
-    started.on("message", hear);
-    started.on("error", (error) => {
-      lastError = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    });
-    started.on("exit", () => void end());
-    return started;
-  }
-  const say = (message: ToBalancerWorker) => worker.postMessage(message);
+    }),
+    hear(message) {
+      switch (message.type) {
+        case "opened":
+          openings.opened(message.listener, message.port);
+          break;
+        case "open-failed":
+          openings.failed(message.listener, message.code, message.says);
+          break;
+        case "log":
+          log[message.level]({ ...message.fields, worker: name }, message.says);
+          break;
+        default:
+          message satisfies never;
+      }
+    },
+    onEnd: ({ says }) => openings.lost(says),
+    onFall(end) {
+      sockets = new Map(options.onFall(member, end));
+    },
+    onRestart() {
+      for (const [listener, each] of sockets)
+        member.open(listener, each).catch((fault: Error) => worker.giveUp(fault.message));
+    },
+    clock: options.clock,
+    rng: options.rng,
+  });
 
-  function hear(message: FromBalancerWorker): void {
-    switch (message.type) {
-      case "opened":
-        opened.add(message.listener);
-        opening.get(message.listener)?.resolve(message.port);
-        opening.delete(message.listener);
-        break;
-      case "open-failed":
-        opening.get(message.listener)?.reject(Object.assign(new Error(message.says), { code: message.code }));
-        opening.delete(message.listener);
-        break;
-      case "serve-failed":
-        fault = message;
-        Atomics.notify(ack, 0); // wakes `acknowledged`, which finds the fault
-        break;
-      case "log":
-        options.log[message.level]({ ...message.fields, worker: name }, message.says);
-        break;
-      default:
-        message satisfies never;
-    }
+  function openOne(listener: string, fd: number | undefined, at: ListenAddress): Promise<number> {
+    const asked = openings.asked(listener);
+    worker.say({ type: "open", listener, fd, at });
+    return asked;
   }
-
-  async function end(): Promise<void> {
-    for (const { reject } of opening.values()) reject(new Error(`The worker ended: ${lastError}`));
-    opening.clear();
-    opened = new Set();
-    if (isDraining) return ended.resolve();
-    fallsInARow = clock.monotonicMs() - startedAtMs >= WELL_AFTER_MS ? 0 : fallsInARow + 1;
-    restarts++;
-    const reason = lastError === "" ? "The thread ended" : lastError;
-    lastError = "";
-    const wanted = await options.onEnd(member, reason);
-    const revive = (): void => {
-      if (isDraining) return ended.resolve();
-      worker = start();
-      sockets = new Map();
-      for (const [listener, each] of wanted)
-        member.open(listener, each).catch((error: Error) => {
-          // A listener that cannot be had again ends the thread, so that it is tried again, later each time.
-          lastError = error.message;
-          void worker.terminate();
-        });
-    };
-    if (fallsInARow <= 1) revive();
-    else clock.after(backoffMs(fallsInARow - 2, BACKOFF_BASE_MS, BACKOFF_CAP_MS, rng), revive);
-  }
-
-  const openOne = (listener: string, fd: number | undefined, at: ListenAddress): Promise<number> => {
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
-    opening.set(listener, { resolve, reject });
-    say({ type: "open", listener, fd, at });
-    return promise;
-  };
 
   const member: BalancerMember = {
     name,
@@ -172,19 +123,13 @@ export function createBalancerMember(options: {
     get sockets() {
       return sockets;
     },
-    restarts: () => restarts,
-    isServing: () => worker.threadId !== -1 && [...sockets.keys()].every((listener) => opened.has(listener)),
+    restarts: worker.restarts,
+    isServing: () => worker.isRunning() && [...sockets.keys()].every(openings.isOpen),
     serve(next) {
       world = next;
-      say({ type: "serve", world: next });
+      worker.say({ type: "serve", world: next });
     },
-    acknowledged: (revision, timeoutMs) =>
-      acknowledged(ack, {
-        name,
-        revision,
-        timeoutMs,
-        faultOf: () => (fault?.revision === revision ? fault.says : undefined),
-      }),
+    acknowledged: worker.acknowledged,
     async open(listener, wanted) {
       sockets.set(listener, wanted);
       let port = 0;
@@ -198,15 +143,10 @@ export function createBalancerMember(options: {
     },
     closed(listener) {
       sockets.delete(listener);
-      opened.delete(listener);
+      openings.closed(listener);
     },
-    stopBackend: (row) => say({ type: "stop-backend", row }),
-    async drain(drainMs) {
-      isDraining = true;
-      if (worker.threadId === -1) return; // it has ended already, and is not started again
-      say({ type: "drain", drainMs });
-      await ended.promise;
-    },
+    stopBackend: (row) => worker.say({ type: "stop-backend", row }),
+    drain: (drainMs) => worker.stop({ type: "drain", drainMs }),
   };
   return member;
 }

@@ -5,6 +5,7 @@
  *          worker that serves a revision writes it into its word of shared memory and wakes who waits there.
  * @module
  */
+import type { ServeFailed } from "#app/supervised-worker.ts";
 import type { LogFields } from "#base/log.ts";
 import type { BalancerSnapshot } from "#state/balancer.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
@@ -51,7 +52,7 @@ export type ToBalancerWorker =
 export type FromBalancerWorker =
   | { readonly type: "opened"; readonly listener: string; readonly port: number }
   | { readonly type: "open-failed"; readonly listener: string; readonly code: string; readonly says: string }
-  | { readonly type: "serve-failed"; readonly revision: number; readonly says: string }
+  | ServeFailed
   | { readonly type: "log"; readonly level: "warn" | "error"; readonly fields: LogFields; readonly says: string };
 
 /** At most so many listeners over the life of a process. */
