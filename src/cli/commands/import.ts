@@ -1,6 +1,5 @@
 /** `rhumb import haproxy|nginx|gdnsd|route53`: configurations of other products as ours. @module */
 import { Command } from "commander";
-import { countText } from "#base/units.ts";
 import { command, type Exit } from "#cli/command.ts";
 import { complain, plain, say, sayJson } from "#cli/output.ts";
 import type { ImportFormat } from "#config/import/formats.ts";
@@ -35,9 +34,7 @@ async function run(format: ImportFormat, file: string, options: Options, exit: E
   else if (files.length > 0) process.stdout.write(streamText(files));
   const leftOut = notes.filter(({ kind }) => kind === "left out").length;
   const made = summary ? summaryText(summary) : `nothing that rhumb could use was found in ${plain(file)}`;
-  complain(
-    `${made}; ${leftOut} left out, ${notes.length - leftOut} changed in meaning, of ${countText(notes.length, "note")}`,
-  );
+  complain(`${made}; ${leftOut} left out, ${notes.length - leftOut} changed in meaning`);
 }
 
 export function importCommand(exit: Exit): Command {
@@ -73,8 +70,8 @@ export function importCommand(exit: Exit): Command {
   ).option("--zones <folder>", "folder of gdnsd's zone files");
   format(
     "route53",
-    "a hosted zone of Route 53 as zone, services, regions and checks",
-    "aws route53 list-resource-record-sets --hosted-zone-id Z1 > sets.json\nrhumb import route53 sets.json --out rhumb/",
+    "a hosted zone of Route 53, as the AWS CLI lists it, as zone, services, regions and checks",
+    "rhumb import route53 sets.json --health-checks checks.json --out rhumb/",
   ).option("--health-checks <file>", "output of `aws route53 list-health-checks`");
   return group;
 }

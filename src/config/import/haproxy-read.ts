@@ -62,7 +62,7 @@ export function readHaproxy(file: string, text: string, notes: Notes): Section[]
       notes.leftOut(at, "A quote begins here and does not end", "Close it");
       continue;
     }
-    const [first, name, ...rest] = words;
+    const [first, name] = words;
     if (first === undefined) continue;
     if (first === ".if") conditions++;
     if (first.startsWith(".") || conditions > 0) {
@@ -72,8 +72,14 @@ export function readHaproxy(file: string, text: string, notes: Notes): Section[]
       continue;
     }
     if (SECTIONS.has(first)) {
-      const from = rest[0] === "from" ? rest[1] : name === "from" ? rest[0] : undefined;
-      sections.push({ kind: first, name: name === undefined || name === "from" ? "" : name, from, at, lines: [] });
+      const base = words.findIndex((word, position) => position > 0 && /^from$/.test(word));
+      sections.push({
+        kind: first,
+        name: base === 1 ? "" : (name ?? ""),
+        from: base < 0 ? undefined : words[base + 1],
+        at,
+        lines: [],
+      });
     } else if (sections.length === 0) {
       notes.leftOut(
         at,
