@@ -23,7 +23,6 @@ const CLIENT = join(import.meta.dirname, "l4-idle-client.ts");
 const MIB = 1_048_576;
 
 async function measureIdle(port: number, pids: readonly number[]): Promise<L4Sample> {
-  await sleep(SETTLE_MS);
   const before = residentOctets(pids);
   const command = [process.execPath, CLIENT, String(port), String(IDLE_CONNECTIONS)];
   const options = { core: LOAD_CORE, timeoutMs: OPEN_TIMEOUT_MS, isReady: (words: string) => /^open /m.test(words) };
@@ -49,6 +48,7 @@ export async function runIdle(
     const bed = await startBed(mkdtempSync(join(folder, "idle-")), recipes);
     leftOut = { ...leftOut, ...bed.leftOut };
     try {
+      await sleep(SETTLE_MS);
       for (const { recipe, port, pids } of bed.runners) {
         const { name, title: said, isOurs } = recipe;
         subjects[name] ??= { title: said, isOurs, samples: [] };
