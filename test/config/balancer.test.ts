@@ -9,6 +9,7 @@ import { backendIds } from "#config/compile-pool.ts";
 import { loadConfig } from "#config/load.ts";
 import { createTargetRegistry } from "#config/targets.ts";
 import { makeCertificate } from "../health/probes/bed.ts";
+import { OUTLIER_DEFAULTS } from "../pool/specs.ts";
 import { compileFolder, type Names, poolOf, problemsOf, snapshotOf, writeBalancer } from "./load-balancer.ts";
 import { loadFrom, NOW_MS, SECRETS, testContext } from "./load-good.ts";
 
@@ -64,32 +65,7 @@ test("a pool of one line has the defaults of the specification", (t) => {
     proxyProtocol: undefined,
     prefersLocalZone: false,
   });
-  // Envoy's defaults, field by field: envoy.config.cluster.v3.OutlierDetection.
-  assert.deepEqual(outlier, {
-    isEnabled: true,
-    consecutive5xx: 5,
-    consecutiveGatewayFailure: 5,
-    consecutiveLocalOriginFailure: 5,
-    intervalMs: 10_000,
-    baseEjectionMs: 30_000,
-    maxEjectionMs: 300_000,
-    maxEjectionJitterMs: 0,
-    maxEjectionPercent: 10,
-    enforcingConsecutive5xx: 100,
-    enforcingConsecutiveGatewayFailure: 0,
-    enforcingConsecutiveLocalOriginFailure: 100,
-    enforcingSuccessRate: 100,
-    successRateMinimumHosts: 5,
-    successRateRequestVolume: 100,
-    successRateStdevFactor: 1_900,
-    failurePercentageThreshold: 85,
-    enforcingFailurePercentage: 0,
-    failurePercentageMinimumHosts: 5,
-    failurePercentageRequestVolume: 50,
-    splitExternalLocalOriginErrors: false,
-    enforcingLocalOriginSuccessRate: 100,
-    successfulActiveHealthCheckUnejectHost: true,
-  });
+  assert.deepEqual(outlier, OUTLIER_DEFAULTS);
   const { id, target, ...backend } = backends[0]!;
   assert.match(id, /^backend-[0-9a-f]{6}$/);
   assert.deepEqual(backend, {

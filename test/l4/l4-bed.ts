@@ -25,27 +25,11 @@ import {
 } from "#state/backend-table.ts";
 import type { BackendSpec, BalancerSnapshot, ListenerSpec, PoolSpec } from "#state/balancer.ts";
 import { createCounterSlots, LISTENER_COUNTER, LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
-import { activeAt, backendAt, poolOf, publish, wordAt } from "../pool/pool-fixture.ts";
+import { activeAt, publish, wordAt } from "../pool/pool-fixture.ts";
+import { backendAt, balancerOf, listenerOf, poolOf } from "../pool/specs.ts";
 import { bindTcp, createQueue, type Ending, type Peer, peerOf, until } from "./tcp/bed.ts";
 
 const ROWS = 16;
-
-export const listenerOf = (changes: Partial<ListenerSpec> = {}): ListenerSpec => ({
-  name: "front",
-  listen: { address: "127.0.0.1", port: 1 },
-  protocol: "tcp",
-  pool: 0,
-  sni: [],
-  certificates: [],
-  alpn: [],
-  proxyProtocol: undefined,
-  access: [],
-  limits: { maxConnections: 10_000, acceptPerSecond: 0, clientConnections: 0, clientPerSecond: 0, clientBurst: 0 },
-  timeouts: { preambleMs: 5_000, handshakeMs: 5_000, idleMs: 0, lifetimeMs: 0, halfCloseMs: 30_000 },
-  udp: { idleMs: 30_000, responses: 0, maxSessions: 1_000 },
-  backlog: 511,
-  ...changes,
-});
 
 /** A backend whose port is known before, and that can be away. */
 export type TestBackend = {
@@ -169,17 +153,7 @@ export async function openL4(t: TestContext, options: L4BedOptions = {}): Promis
         ),
       ];
   let listeners: readonly ListenerSpec[] = [listenerOf({ listen, ...options.listener })];
-  const snapshot = (): BalancerSnapshot => ({
-    region: "test",
-    zone: undefined,
-    workers: 1,
-    engine: "net",
-    listeners,
-    pools,
-    drainMs: 10_000,
-    redisUrl: undefined,
-    nft: { table: "rhumb", device: undefined, masquerade: false },
-  });
+  const snapshot = (): BalancerSnapshot => balancerOf({ listeners, pools });
   l4.apply(snapshot());
   await l4.open("front", fd, listen);
   const ticking = setInterval(() => l4.tick(systemClock.monotonicMs()), 50);

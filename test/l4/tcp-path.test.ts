@@ -5,9 +5,10 @@ import { connect, type Socket } from "node:net";
 import test, { type TestContext } from "node:test";
 import { parseProxyHeader, writeProxyHeader } from "#pool/proxy-protocol/codec.ts";
 import type { ProxyHeader } from "#pool/proxy-protocol/header.ts";
-import { backendAt, publish } from "../pool/pool-fixture.ts";
+import { publish } from "../pool/pool-fixture.ts";
+import { backendAt, listenerOf } from "../pool/specs.ts";
 import { DRIVERS } from "./drivers.ts";
-import { type L4Bed, type L4BedOptions, listenerOf, openL4 } from "./l4-bed.ts";
+import { type L4Bed, type L4BedOptions, openL4 } from "./l4-bed.ts";
 import { openBlackHole, type Peer, pattern, until } from "./tcp/bed.ts";
 
 const echo = (socket: Socket): void => void socket.pipe(socket);

@@ -11,10 +11,11 @@ import {
 } from "node:tls";
 import { parseProxyHeader, writeProxyHeader } from "#pool/proxy-protocol/codec.ts";
 import type { ListenerSpec } from "#state/balancer.ts";
+import { listenerOf } from "../pool/specs.ts";
 import { without } from "../system/tools.ts";
 import { makeCertificate } from "../tls/certificates.ts";
 import { DRIVERS } from "./drivers.ts";
-import { type L4Bed, listenerOf, openL4 } from "./l4-bed.ts";
+import { type L4Bed, openL4 } from "./l4-bed.ts";
 import { type Peer, pattern, peerOf, until } from "./tcp/bed.ts";
 
 const skip = without("openssl");

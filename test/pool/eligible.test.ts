@@ -4,7 +4,8 @@ import test from "node:test";
 import { fillEffective, type Standing } from "#pool/eligible.ts";
 import { createBackendTable } from "#state/backend-table.ts";
 import type { PoolSpec } from "#state/balancer.ts";
-import { backendAt, poolOf, publish, type StateName } from "./pool-fixture.ts";
+import { publish, type StateName } from "./pool-fixture.ts";
+import { backendAt, poolOf } from "./specs.ts";
 
 const NAMES: Readonly<Record<string, StateName>> = {
   A: "active",

@@ -2,14 +2,13 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import type { PoolSpec } from "#state/balancer.ts";
 import { createKeeperBed, type KeeperBed } from "./keeper-bed.ts";
-import { OUTLIER_DEFAULTS } from "./outlier-defaults.ts";
-import { backendAt, poolOf } from "./pool-fixture.ts";
+import { backendAt, poolOf } from "./specs.ts";
 
 const START_MS = 1_000;
 const checked = (rows: readonly number[], over: Partial<PoolSpec> = {}): PoolSpec =>
   poolOf(
     rows.map((row) => backendAt(row)),
-    { check: "backend", outlier: OUTLIER_DEFAULTS, drainMs: 30_000, ...over },
+    { check: "backend", drainMs: 30_000, ...over },
   );
 /** Backends that are up, with ten connections each. */
 function running(rows: readonly number[], over: Partial<PoolSpec> = {}): KeeperBed {

@@ -4,8 +4,7 @@ import test from "node:test";
 import { createSeededRng } from "#base/rng.ts";
 import type { PoolSpec } from "#state/balancer.ts";
 import { createKeeperBed } from "./keeper-bed.ts";
-import { OUTLIER_DEFAULTS } from "./outlier-defaults.ts";
-import { backendAt, poolOf } from "./pool-fixture.ts";
+import { backendAt, OUTLIER_DEFAULTS, poolOf } from "./specs.ts";
 
 const ROWS = [1, 2, 3, 4, 5, 6, 7, 8];
 const HOUR_MS = 3_600_000;

@@ -6,8 +6,7 @@ import { createKeeper } from "#pool/keeper.ts";
 import { BACKEND_STATE_NAMES, backendState, createBackendTable } from "#state/backend-table.ts";
 import { type TargetSpec, UNTIL_CLEARED_MS } from "#state/snapshot.ts";
 import { createBed, httpCheck } from "../health/bed.ts";
-import { OUTLIER_DEFAULTS } from "./outlier-defaults.ts";
-import { backendAt, poolOf } from "./pool-fixture.ts";
+import { backendAt, poolOf } from "./specs.ts";
 
 test("probes and overrides reach the backend table, and events name their cause", () => {
   const bed = createBed();
@@ -25,7 +24,7 @@ test("probes and overrides reach the backend table, and events name their cause"
   });
   bed.health.onChange(keeper.healthChanged);
   const backends = [0, 1, 2].map((row) => backendAt(row));
-  const pool = poolOf(backends, { check: "web", outlier: OUTLIER_DEFAULTS });
+  const pool = poolOf(backends, { check: "web" });
   const targets = backends.map(
     ({ target, key, address }): TargetSpec => ({
       index: target,

@@ -6,14 +6,13 @@ import { BACKEND_COUNTER, BACKEND_WORD, backendCounter, backendWord } from "#sta
 import type { PoolSpec } from "#state/balancer.ts";
 import { OVERRIDE, VERDICT } from "#state/health-table.ts";
 import { createKeeperBed, type KeeperBed, type Said } from "./keeper-bed.ts";
-import { OUTLIER_DEFAULTS } from "./outlier-defaults.ts";
-import { backendAt, poolOf } from "./pool-fixture.ts";
+import { backendAt, OUTLIER_DEFAULTS, poolOf } from "./specs.ts";
 
 const SLOW = { windowMs: 60_000, aggression: 1, minPercent: 10 };
 const checked = (rows: readonly number[], over: Partial<PoolSpec> = {}): PoolSpec =>
   poolOf(
     rows.map((row) => backendAt(row)),
-    { check: "backend", outlier: OUTLIER_DEFAULTS, ...over },
+    { check: "backend", ...over },
   );
 const up = (rows: readonly number[]): Record<number, Said> =>
   Object.fromEntries(rows.map((row) => [row, { verdict: "up" }]));

@@ -4,7 +4,7 @@ import { createSeededRng } from "#base/rng.ts";
 import { createOutlier, type Outlier, type OutlierSample } from "#pool/outlier.ts";
 import { aboveFailurePercentage, belowMean } from "#pool/outlier-rates.ts";
 import type { OutlierSpec } from "#state/balancer.ts";
-import { OUTLIER_DEFAULTS } from "./outlier-defaults.ts";
+import { OUTLIER_DEFAULTS } from "./specs.ts";
 
 const range = (count: number): number[] => [...Array(count).keys()];
 const NONE = { successes: 0, failures: 0 };

@@ -7,17 +7,8 @@ import { NO_PLACE, type PlaceFault, type Places } from "#pool/place.ts";
 import { createStickyTable } from "#pool/sticky-memory.ts";
 import { BACKEND_STATE_NAMES } from "#state/backend-table.ts";
 import { ALGORITHMS, type BackendSpec, type PoolSpec } from "#state/balancer.ts";
-import {
-  activeAt,
-  backendAt,
-  createPoolWorld,
-  poolOf,
-  publish,
-  requestOf,
-  type StateName,
-  stickyBySource,
-  wordAt,
-} from "./pool-fixture.ts";
+import { activeAt, createPoolWorld, publish, requestOf, type StateName, wordAt } from "./pool-fixture.ts";
+import { backendAt, poolOf, stickyBySource } from "./specs.ts";
 
 const ROWS = 12;
 const STEPS = 2_000;

@@ -4,7 +4,8 @@ import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { createAlgorithm } from "#balance/table.ts";
 import { NO_PLACE, type Places } from "#pool/place.ts";
-import { activeAt, backendAt, createPoolWorld, poolOf, publish, requestOf, wordAt } from "./pool-fixture.ts";
+import { activeAt, createPoolWorld, publish, requestOf, wordAt } from "./pool-fixture.ts";
+import { backendAt, poolOf } from "./specs.ts";
 
 const single = (max = 100, timeoutMs = 1_000, limit = 1) =>
   poolOf([backendAt(0, { maxConnections: limit })], { queue: { max, timeoutMs } });

@@ -6,17 +6,8 @@ import { createAlgorithm } from "#balance/table.ts";
 import { NO_PLACE, type Places, type StickyStore } from "#pool/place.ts";
 import { createStickyTable } from "#pool/sticky-memory.ts";
 import type { StickySpec } from "#state/balancer.ts";
-import {
-  activeAt,
-  backendAt,
-  createPoolWorld,
-  newClient,
-  poolOf,
-  publish,
-  requestOf,
-  type StateName,
-  stickyBySource,
-} from "./pool-fixture.ts";
+import { activeAt, createPoolWorld, newClient, publish, requestOf, type StateName } from "./pool-fixture.ts";
+import { backendAt, poolOf, stickyBySource } from "./specs.ts";
 
 const backends = [0, 1, 2, 3].map((row) => backendAt(row));
 const sticky = (changes: Partial<StickySpec> = {}, more: Parameters<typeof poolOf>[1] = {}) =>

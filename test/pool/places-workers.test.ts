@@ -5,7 +5,8 @@ import { Worker } from "node:worker_threads";
 import { createBackendCounters, createBackendTable } from "#state/backend-table.ts";
 import type { PoolSpec } from "#state/balancer.ts";
 import type { PlacesJob } from "./places-worker.ts";
-import { activeAt, backendAt, poolOf, publish, wordAt } from "./pool-fixture.ts";
+import { activeAt, publish, wordAt } from "./pool-fixture.ts";
+import { backendAt, poolOf } from "./specs.ts";
 
 const ROWS = 8;
 

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { NO_PLACE } from "#pool/place.ts";
 import { ALGORITHMS } from "#state/balancer.ts";
-import { activeAt, backendAt, createPoolWorld, poolOf, publish, requestOf, wordAt } from "./pool-fixture.ts";
+import { activeAt, createPoolWorld, publish, requestOf, wordAt } from "./pool-fixture.ts";
+import { backendAt, poolOf } from "./specs.ts";
 
 const three = [backendAt(0), backendAt(1), backendAt(2)];
 const NO_QUEUE = { max: 0, timeoutMs: 0 };

@@ -1,7 +1,4 @@
-/**
- * What tests of pools share: a pool's configuration with defaults, its rows of the backend table, and the keeper's part of
- * publishing states.
- */
+/** What tests of pools share: the rows of the backend table, and the keeper's part of publishing states. */
 import { createAlgorithm } from "#balance/table.ts";
 import { createManualClock, type ManualClock } from "#base/clock.ts";
 import { hashText } from "#base/hash.ts";
@@ -19,62 +16,9 @@ import {
   createBackendCounters,
   createBackendTable,
 } from "#state/backend-table.ts";
-import type { BackendSpec, OutlierSpec, PoolSpec, StickySpec } from "#state/balancer.ts";
+import type { PoolSpec } from "#state/balancer.ts";
 
 export type StateName = keyof typeof BACKEND_STATE;
-
-/** Backend at row `row`: `10.0.0.<row>:80`. */
-export const backendAt = (row: number, changes: Partial<BackendSpec> = {}): BackendSpec => ({
-  id: `backend-${row.toString(16).padStart(6, "0")}`,
-  key: `10.0.${row >> 8}.${row & 255}:80`,
-  host: `10.0.${row >> 8}.${row & 255}`,
-  address: `10.0.${row >> 8}.${row & 255}`,
-  port: 80,
-  weight: 1,
-  maxConnections: 0,
-  priority: 0,
-  zone: undefined,
-  isEnabled: true,
-  target: row,
-  mac: undefined,
-  healthPath: undefined,
-  origin: "file",
-  ...changes,
-});
-
-export const poolOf = (backends: readonly BackendSpec[], changes: Partial<PoolSpec> = {}): PoolSpec => ({
-  name: "web",
-  hash: hashText("web"),
-  mode: "proxy",
-  algorithm: "p2c",
-  balanceFactorPercent: 0,
-  hashBits: { v4: 32, v6: 64 },
-  backends,
-  check: undefined,
-  connectTimeoutMs: 1_000,
-  queue: { max: 100, timeoutMs: 1_000 },
-  retry: { attempts: 3, budgetPercent: 20, minPerSecond: 10, windowMs: 10_000 },
-  breaker: { failures: 5, baseMs: 1_000, maxMs: 60_000 },
-  outlier: {} as OutlierSpec, // the keeper's
-  slowStart: { windowMs: 0, aggression: 1, minPercent: 10 },
-  panicPercent: 0,
-  isFailOpen: true,
-  sticky: undefined,
-  drainMs: 30_000,
-  closesOnDown: false,
-  proxyProtocol: undefined,
-  prefersLocalZone: false,
-  ...changes,
-});
-
-export const stickyBySource = (changes: Partial<StickySpec> = {}): StickySpec => ({
-  by: "source",
-  ttlMs: 3_600_000,
-  store: "memory",
-  maxEntries: 1_000,
-  duringDrain: false,
-  ...changes,
-});
 
 /** What `pool/keeper.ts` writes: states and weights, then the epoch. */
 export function publish(

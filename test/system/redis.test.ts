@@ -7,7 +7,8 @@ import type { Log } from "#base/log.ts";
 import { createSeededRng } from "#base/rng.ts";
 import { connectRedis, type Redis } from "#cluster/redis.ts";
 import { createStickyStore } from "#cluster/sticky-table.ts";
-import { backendAt, createPoolWorld, newClient, poolOf, requestOf, stickyBySource } from "../pool/pool-fixture.ts";
+import { createPoolWorld, newClient, requestOf } from "../pool/pool-fixture.ts";
+import { backendAt, poolOf, stickyBySource } from "../pool/specs.ts";
 import { freePort, startDaemon, without } from "./tools.ts";
 
 const skip = without("redis-server", "redis-cli");

@@ -3,7 +3,8 @@ import { describe, test } from "node:test";
 import { type KernelPlan, planKernel, serves } from "#l4/nft/plan.ts";
 import { renderRuleset, type Spread } from "#l4/nft/ruleset.ts";
 import type { BalancerSnapshot, ListenerSpec, PoolSpec } from "#state/balancer.ts";
-import { publish, type StateName, stickyBySource } from "../../pool/pool-fixture.ts";
+import { publish, type StateName } from "../../pool/pool-fixture.ts";
+import { stickyBySource } from "../../pool/specs.ts";
 import { activeTable, kernelBackend, kernelListener, kernelPool, kernelSnapshot } from "./specs.ts";
 
 const VIP = "192.0.2.1";

@@ -14,8 +14,8 @@ import { writeProxyHeader } from "#pool/proxy-protocol/codec.ts";
 import { createBackendCounters } from "#state/backend-table.ts";
 import type { ListenerSpec } from "#state/balancer.ts";
 import { createCounterSlots, LISTENER_COUNTER, LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
-import { activeAt, backendAt, createPoolWorld, poolOf, publish, wordAt } from "../../pool/pool-fixture.ts";
-import { listenerOf } from "../l4-bed.ts";
+import { activeAt, createPoolWorld, publish, wordAt } from "../../pool/pool-fixture.ts";
+import { backendAt, listenerOf, poolOf } from "../../pool/specs.ts";
 import { createFakeDriver, FakeConn } from "./fake-driver.ts";
 
 const OUTCOMES: readonly ListenerCounter[] = [

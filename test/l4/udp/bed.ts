@@ -23,7 +23,8 @@ import {
 } from "#state/backend-table.ts";
 import type { ListenerSpec, PoolSpec } from "#state/balancer.ts";
 import { createCounterSlots, LISTENER_COUNTER, LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
-import { activeAt, backendAt, poolOf, publish } from "../../pool/pool-fixture.ts";
+import { activeAt, publish } from "../../pool/pool-fixture.ts";
+import { backendAt, listenerOf, poolOf } from "../../pool/specs.ts";
 
 /** What is waited for longer than this does not come any more, and the test has failed. */
 const PATIENCE_MS = 8_000;
@@ -111,22 +112,8 @@ export async function openClient(port: number, host = "127.0.0.1", local: string
   return client;
 }
 
-export const udpSpec = (changes: Partial<ListenerSpec> = {}): ListenerSpec => ({
-  name: "dns",
-  listen: { address: "127.0.0.1", port: 0 },
-  protocol: "udp",
-  pool: 0,
-  sni: [],
-  certificates: [],
-  alpn: [],
-  proxyProtocol: undefined,
-  access: [],
-  limits: { maxConnections: 100_000, acceptPerSecond: 0, clientConnections: 0, clientPerSecond: 0, clientBurst: 0 },
-  timeouts: { preambleMs: 0, handshakeMs: 0, idleMs: 0, lifetimeMs: 0, halfCloseMs: 0 },
-  udp: { idleMs: 30_000, responses: 0, maxSessions: 65_536 },
-  backlog: 0,
-  ...changes,
-});
+export const udpSpec = (changes: Partial<ListenerSpec> = {}): ListenerSpec =>
+  listenerOf({ name: "dns", listen: { address: "127.0.0.1", port: 0 }, protocol: "udp", ...changes });
 
 export type Bed = {
   readonly clock: ManualClock;

@@ -7,7 +7,7 @@ import { createSeededRng } from "#base/rng.ts";
 import { createUdpListener } from "#l4/udp/udp-listener.ts";
 import { HOLD_MS, MAX_HELD_OCTETS } from "#l4/udp/udp-session.ts";
 import { clientKey } from "#pool/client-key.ts";
-import { stickyBySource } from "../../pool/pool-fixture.ts";
+import { stickyBySource } from "../../pool/specs.ts";
 import { type Backend, createBed, openBackend, openClient, udpSpec } from "./bed.ts";
 
 const limits = udpSpec().limits;
