@@ -94,7 +94,12 @@ function readAddress(text: string, at: At, ports: readonly number[], notes: Note
     return undefined;
   }
   const port = ports.length === 1 ? ports[0] : undefined;
-  const address = parseServerAddress(plain.replace(/:0$/, ""), port);
+  // The last colon is always that of the port, also behind an IPv6 address without brackets.
+  const [, ipv6, itsPort] = /^([0-9a-f:.]*:[0-9a-f:.]*):([0-9]+)$/i.exec(plain) ?? [];
+  const address =
+    ipv6 === undefined
+      ? parseServerAddress(plain.replace(/:0$/, ""), port)
+      : parseServerAddress(`[${ipv6}]:${itsPort}`, undefined);
   if (address === undefined)
     notes.leftOut(
       at,

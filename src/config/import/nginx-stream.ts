@@ -91,7 +91,7 @@ function readMap(map: Directive, notes: Notes): SniMap {
         "Write the names out",
       );
   }
-  const length = ({ names }: Route): number => names[0]!.length;
+  const length = ({ names }: Route): number => names.at(-1)!.length;
   return { routes: [...exact, ...patterns.sort((a, b) => length(b) - length(a))], fallback };
 }
 

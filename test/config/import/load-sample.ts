@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
+import { parse } from "yaml";
 import { formatProblem } from "#base/problem.ts";
 import { type CompileResult, compile, createCompileContext } from "#config/compile.ts";
 import { IMPORT_FORMATS, type ImportFormat } from "#config/import/formats.ts";
@@ -60,3 +61,14 @@ export const fileText = ({ files }: Imported, path: string): string =>
   files.find((file) => file.path === path)?.text ?? assert.fail(`no ${path}`);
 export const noteTexts = ({ notes }: Imported): string[] => notes.map(formatNote);
 export const goldenNames = (): string[] => readdirSync(samplesFolder).filter((name) => name.endsWith(".golden"));
+
+type Plain = Readonly<Record<string, unknown>>;
+/** The section `balancer` of what was imported, as plain values. */
+export function balancerOf(imported: Imported): {
+  readonly listeners: Record<string, Plain>;
+  readonly pools: Record<string, Plain>;
+} {
+  assertAccepted(imported);
+  return parse(rootText(imported)).balancer;
+}
+export const yamlOf = (imported: Imported, path: string): Record<string, Plain> => parse(fileText(imported, path));
