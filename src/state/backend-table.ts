@@ -7,6 +7,7 @@
  * Units:   weight in thousandths (slow start makes fractions); connections and datagram sessions as they are.
  * @module
  */
+import { indexOfNames } from "#state/counters.ts";
 
 /** Words before the first row. 0: epoch, moves on after each published change of states or weights. */
 export const BACKEND_HEADER_WORDS = 8;
@@ -61,9 +62,7 @@ export const BACKEND_COUNTERS = [
   "queued",
 ] as const;
 export type BackendCounter = (typeof BACKEND_COUNTERS)[number];
-export const BACKEND_COUNTER = Object.fromEntries(BACKEND_COUNTERS.map((name, index) => [name, index])) as Readonly<
-  Record<BackendCounter, number>
->;
+export const BACKEND_COUNTER = indexOfNames(BACKEND_COUNTERS);
 
 export function createBackendTable(rows: number): Int32Array {
   const words = BACKEND_HEADER_WORDS + rows * BACKEND_WORDS;

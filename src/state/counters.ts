@@ -6,6 +6,11 @@
  * @module
  */
 
+/** @returns the index of each name */
+export function indexOfNames<Name extends string>(names: readonly Name[]): Readonly<Record<Name, number>> {
+  return Object.fromEntries(names.map((name, index) => [name, index])) as Record<Name, number>;
+}
+
 export const DNS_COUNTERS = [
   "queries_udp",
   "queries_tcp",
@@ -62,9 +67,7 @@ export const DNS_COUNTERS = [
 export type DnsCounter = (typeof DNS_COUNTERS)[number];
 
 /** Index of each counter in a worker's block: `slots[DNS_COUNTER.truncated]! += 1`. */
-export const DNS_COUNTER = Object.fromEntries(DNS_COUNTERS.map((name, index) => [name, index])) as Readonly<
-  Record<DnsCounter, number>
->;
+export const DNS_COUNTER = indexOfNames(DNS_COUNTERS);
 
 /** What a balancer's worker counts of each listener; one block of `listeners × LISTENER_COUNTERS.length` per worker. */
 export const LISTENER_COUNTERS = [
@@ -96,9 +99,7 @@ export const LISTENER_COUNTERS = [
   "handshake_failed",
 ] as const;
 export type ListenerCounter = (typeof LISTENER_COUNTERS)[number];
-export const LISTENER_COUNTER = Object.fromEntries(LISTENER_COUNTERS.map((name, index) => [name, index])) as Readonly<
-  Record<ListenerCounter, number>
->;
+export const LISTENER_COUNTER = indexOfNames(LISTENER_COUNTERS);
 
 /** RR types that are counted apart, by number (IANA "Resource Record (RR) TYPEs"). */
 const COUNTED_QTYPES: Readonly<Record<number, DnsCounter>> = {
