@@ -20,6 +20,8 @@ export type LineBackend = {
   readonly port: number;
   /** Connections now. */
   open(): number;
+  /** The most that there were at a time. */
+  peak(): number;
   /** Lines answered since the start. */
   answered(): number;
   /** Lines are kept unanswered from now on, until `release()`. */
@@ -44,9 +46,14 @@ export async function startBackend(context: Context, name: string, wanted = 0): 
   const held: (() => void)[] = [];
   let isHolding = false;
   let answered = 0;
+  let peak = 0;
   const create = () =>
     createServer((socket) => {
       sockets.add(socket);
+      // Those whose end has come and is not yet read are over: first it is.
+      setImmediate(() => {
+        peak = Math.max(peak, [...sockets].filter(({ readableEnded }) => !readableEnded).length);
+      });
       let rest = "";
       socket.setEncoding("utf8");
       socket.on("error", () => {});
@@ -80,6 +87,7 @@ export async function startBackend(context: Context, name: string, wanted = 0): 
     name,
     port,
     open: () => sockets.size,
+    peak: () => peak,
     answered: () => answered,
     hold() {
       isHolding = true;
@@ -106,9 +114,12 @@ export type LineClient = {
   close(): void;
 };
 
-/** Connects; rejects with the system's error. */
-export async function openClient(port: number, address = "127.0.0.1"): Promise<LineClient> {
-  const socket = connect({ port, host: address });
+/** Connects; rejects with the system's error. @param from own address, of 127.0.0.0/8 */
+export const openClient = (port: number, from?: string): Promise<LineClient> =>
+  lineClient(connect({ port, host: "127.0.0.1", ...(from === undefined ? {} : { localAddress: from }) }));
+
+/** Waits for `ready`; rejects with the error that comes before it. */
+export async function lineClient(socket: Socket, ready = "connect"): Promise<LineClient> {
   const waiting: { resolve(line: string): void; reject(error: Error): void }[] = [];
   const { promise: over, resolve: beOver } = Promise.withResolvers<string>();
   let isOver = false;
@@ -126,7 +137,7 @@ export async function openClient(port: number, address = "127.0.0.1"): Promise<L
     rest = lines.pop()!;
     for (const line of lines) waiting.shift()?.resolve(line);
   });
-  await once(socket, "connect");
+  await once(socket, ready);
   return {
     ask(line) {
       const { promise, resolve, reject } = Promise.withResolvers<string>();
