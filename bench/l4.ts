@@ -8,7 +8,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { atEnd } from "./lib/at-end.ts";
 import { type Bed, isInstalled, startBed } from "./lib/l4-bed.ts";
@@ -32,6 +32,8 @@ const LOADS = {
 } as const;
 type Load = keyof typeof LOADS;
 const names = Object.keys(LOADS) as Load[];
+/** Of the last minute: above it, others take the cores from who is measured. */
+const BUSY_LOAD = 1.5;
 const ROUNDS = { quick: 2, full: 7 };
 const USAGE = usageOf("l4", { ...ROUNDS, says: "one of idle connections", example: "--quick --only request,bulk" });
 
@@ -60,6 +62,12 @@ if (json !== undefined && existsSync(json)) {
   const report = JSON.parse(readFileSync(json, "utf8")) as { machine: Machine; rounds: L4Results };
   results = report.rounds;
   if (options.isResumed) machine = report.machine;
+}
+const [load1] = loadavg();
+if (load1! > BUSY_LOAD) {
+  process.stdout.write(
+    `The machine is busy (load ${load1!.toFixed(1)}): latencies and rates say little, CPU times more\n`,
+  );
 }
 const folder = mkdtempSync(join(tmpdir(), "rhumb-bench-l4-"));
 atEnd(() => rmSync(folder, { recursive: true, force: true }));
