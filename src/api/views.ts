@@ -125,7 +125,8 @@ export type Views = {
   /** Undefined: this node plays no balancer role. */
   readonly balancer?: BalancerViews | undefined;
   status(): Maybe<StatusView>;
-  readiness(): Maybe<ReadinessView>;
+  /** `pools`: those that must have a healthy backend. */
+  readiness(pools: readonly string[]): Maybe<ReadinessView>;
   regions(): Maybe<readonly RegionView[]>;
   services(): Maybe<readonly ServiceView[]>;
   /** Undefined: no such service. */

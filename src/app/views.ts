@@ -41,7 +41,7 @@ export function createViews(parts: NodeParts): Views {
   return {
     balancer: parts.balancerViews,
     status: () => statusView(parts),
-    readiness() {
+    readiness(pools) {
       const reasons = parts.isReady() ? [] : ["The node is starting or draining"];
       // Everybody may ask: who drains and why is told by events and the audit log alone.
       if (drain.view().isDraining) reasons.push("An operator drains the node");
@@ -54,6 +54,12 @@ export function createViews(parts: NodeParts): Views {
       const balancers = parts.balancer.stats().workers;
       if (balancers.length > 0 && !balancers.some(({ isServing }) => isServing))
         reasons.push("No balancer worker serves: all are starting again");
+      for (const name of pools) {
+        const pool = parts.balancer.pools().find(({ spec }) => spec.name === name);
+        if (!pool) reasons.push(`There is no pool ${name}`);
+        else if (!pool.backends.some(({ state }) => state === "active"))
+          reasons.push(`Pool ${name} has no healthy backend`);
+      }
       return { isReady: reasons.length === 0, reasons };
     },
     regions() {

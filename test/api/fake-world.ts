@@ -189,8 +189,12 @@ export function createWorld(
   const views: Views = {
     balancer: balancer?.views,
     status: () => STATUS,
-    readiness: () =>
-      options.isReady === false ? { isReady: false, reasons: ["no zone is loaded"] } : { isReady: true, reasons: [] },
+    readiness: (pools) =>
+      pools.includes("empty")
+        ? { isReady: false, reasons: [pools.join(" ")] }
+        : options.isReady === false
+          ? { isReady: false, reasons: ["no zone is loaded"] }
+          : { isReady: true, reasons: [] },
     regions: () => [region("us-east", "127.0.11.1"), region("eu-west", "127.0.12.1")],
     services: () => [
       {

@@ -370,6 +370,8 @@ test("/readyz answers 503 and why while not ready", async () => {
   const response = await api.inject({ url: "/readyz" });
   assert.equal(response.statusCode, 503);
   assert.deepEqual(response.json().reasons, ["no zone is loaded"]);
+  const asked = await createWorld().api.inject({ url: "/readyz?pools=web,empty" });
+  assert.deepEqual([asked.statusCode, asked.json().reasons], [503, ["web empty"]]);
 });
 
 test("a drain says who asked and why, and stands in the audit log", async () => {

@@ -156,9 +156,12 @@ export function readRoutes({ views, audit, clock }: RouteContext): Route[] {
       role: "public",
       tag: "Probes",
       summary: "200 when this node serves and no operator drains it, else 503 and why not",
+      query: z.strictObject({
+        pools: z.string().max(1_000).optional().describe("Each of these must have a healthy backend, such as web,mail"),
+      }),
       response: schemas.readinessSchema,
-      handle: async ({ reply }) => {
-        const readiness = await views.readiness();
+      handle: async ({ query, reply }) => {
+        const readiness = await views.readiness(query.pools?.split(",") ?? []);
         if (!readiness.isReady) reply.code(503);
         return readiness;
       },
