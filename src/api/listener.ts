@@ -11,7 +11,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import { type AddressInfo, connect } from "node:net";
 import { RhumbError } from "#base/errors.ts";
-import { cidrContains, parseCidr, parseIp } from "#base/ip.ts";
+import { cidrContains, endpointText, parseCidr, parseIp } from "#base/ip.ts";
 import type { ControlSnapshot } from "#state/snapshot.ts";
 
 /** Limits against clients that hold a connection without asking anything. */
@@ -73,9 +73,7 @@ async function removeStaleSocket(path: string): Promise<void> {
 export async function openListener(control: ControlSnapshot, handler: Handler): Promise<Listener> {
   const { listen, tls } = control;
   const isUnix = "socket" in listen;
-  const where = isUnix
-    ? listen.socket
-    : `${listen.address.includes(":") ? `[${listen.address}]` : listen.address}:${listen.port}`;
+  const where = isUnix ? listen.socket : endpointText(listen.address, listen.port);
   if (!isUnix && !tls && !isLoopback(listen.address)) throw new RhumbError("RHUMB_API_INSECURE", where);
 
   let certificate: X509Certificate | undefined;

@@ -16,6 +16,7 @@ import { chooseUdpEngine, type UdpEngine } from "#app/udp-engine.ts";
 import type { Clock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import { createInTurn } from "#base/in-turn.ts";
+import { endpointText } from "#base/ip.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import type { ClientMap, RttMap } from "#state/client-map.ts";
@@ -58,8 +59,7 @@ export type DnsEngine = {
 
 type Site = { readonly key: string; readonly listen: ListenAddress; readonly udp: DnsMember[] };
 
-const formatListen = ({ address, port }: ListenAddress) =>
-  address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+const formatListen = ({ address, port }: ListenAddress) => endpointText(address, port);
 
 function listenError(listen: ListenAddress, protocol: "udp" | "tcp", fault: unknown): unknown {
   if (!(fault instanceof ListenFault)) return fault;

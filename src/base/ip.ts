@@ -112,6 +112,10 @@ export function parseCidr(text: string): Cidr | undefined {
 
 export const formatCidr = (cidr: Cidr): string => `${formatIp(cidr.bytes)}/${cidr.bits}`;
 
+/** `10.0.0.1:80`, `[2001:db8::1]:80`, `web.internal:80`: how backends and listeners are named everywhere. */
+export const endpointText = (host: string, port: number): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+
 export function cidrContains(cidr: Cidr, address: Uint8Array): boolean {
   if (cidr.bytes.length !== address.length) return false;
   const whole = cidr.bits >>> 3;

@@ -4,9 +4,10 @@
  * Never:   asks the DNS: what it says comes in as `names`.
  * @module
  */
+import { endpointText } from "#base/ip.ts";
 import type { ResolvedName } from "#config/files.ts";
 import { type PoolsPatch, patchedBackends } from "#config/overlay.ts";
-import { type BackendConfig, type Endpoint, endpointText, type PoolConfig } from "#pool/config.ts";
+import type { BackendConfig, Endpoint, PoolConfig } from "#pool/config.ts";
 
 export type BackendDraft = {
   /** Position in the configured list. */

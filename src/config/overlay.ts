@@ -4,9 +4,10 @@
  * Owns:    how a pool's list of backends is patched: it counts as a map keyed by `host:port` (SRV: by its name).
  * @module
  */
+import { endpointText } from "#base/ip.ts";
 import { isPlainMap } from "#config/entries.ts";
 import type { Path, YamlSource } from "#config/yaml.ts";
-import { endpointText, parseEndpoint } from "#pool/config.ts";
+import { parseEndpoint } from "#pool/config.ts";
 
 export type Overlay = {
   readonly services?: Readonly<Record<string, unknown>>;

@@ -24,10 +24,6 @@ export type Endpoint = {
   readonly port: number;
 };
 
-/** `10.0.0.1:80`, `[2001:db8::1]:80`, `web.internal:80`: how backends are named everywhere. */
-export const endpointText = (host: string, port: number): string =>
-  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-
 /** @returns undefined where `value` is no address or host name with a port from 1 to 65535 */
 export function parseEndpoint(value: string): Endpoint | undefined {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(value);

@@ -7,11 +7,12 @@ import { ApiError } from "#api/problem-details.ts";
 import type { BackendView, BalancerCommands, BalancerViews, PoolView } from "#api/views.ts";
 import { systemClock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
+import { endpointText } from "#base/ip.ts";
 import { backendKey, isInFile, type Overlay, withBackend, withPool } from "#config/overlay.ts";
 import type { ConfigDoor } from "#config/propose.ts";
 import { parseYaml } from "#config/yaml.ts";
 import type { Health } from "#health/engine.ts";
-import { endpointText, parseEndpoint } from "#pool/config.ts";
+import { parseEndpoint } from "#pool/config.ts";
 import type { BackendSpec, BalancerSnapshot } from "#state/balancer.ts";
 
 export type BalancerCommandParts = {

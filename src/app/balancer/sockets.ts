@@ -11,6 +11,7 @@ import { closeSync, readlinkSync } from "node:fs";
 import { BoundSocket } from "node:net";
 import { findPortOwner } from "#app/port-owner.ts";
 import { RhumbError } from "#base/errors.ts";
+import { endpointText } from "#base/ip.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
 /** What one process gives to the next: numbers of open file descriptors by address. */
@@ -41,8 +42,7 @@ export type SocketBank = {
   survives(fd: number): boolean;
 };
 
-export const formatListen = ({ address, port }: ListenAddress): string =>
-  address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+export const formatListen = ({ address, port }: ListenAddress): string => endpointText(address, port);
 
 const identityOf = (fd: number): string | undefined => {
   try {

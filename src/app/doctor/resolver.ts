@@ -3,7 +3,7 @@
  * @module
  */
 import { Resolver } from "node:dns/promises";
-import { parseIp } from "#base/ip.ts";
+import { endpointText, parseIp } from "#base/ip.ts";
 import { wrongUse } from "#cli/command.ts";
 
 export type Lookups = {
@@ -26,7 +26,7 @@ export function parseResolver(text: string): string {
   const port = Number(match?.[3] ?? 53);
   if (!parseIp(address) || port < 1 || port > 65_535)
     return wrongUse(`--resolver ${text}: write ADDRESS or ADDRESS:PORT, such as 9.9.9.9 or [2620:fe::fe]:53`);
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  return endpointText(address, port);
 }
 
 /** @param server as `parseResolver` gives it; undefined: the system's (resolv.conf(5)) */

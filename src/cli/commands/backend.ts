@@ -3,6 +3,7 @@
  * @module
  */
 import { Command } from "commander";
+import { endpointText } from "#base/ip.ts";
 import { parseDurationMs } from "#base/units.ts";
 import { type ApiOptions, apiCommand, clientFor, wrongUse } from "#cli/command.ts";
 import { type Cell, type Colour, plain, say, sayJson, table } from "#cli/output.ts";
@@ -17,8 +18,7 @@ const COLOURS: Readonly<Record<string, Colour>> = {
   maintenance: "dim",
 };
 
-const endpoint = ({ address, port }: { address: string; port: number }): string =>
-  address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+const endpoint = ({ address, port }: { address: string; port: number }): string => endpointText(address, port);
 
 /** `10.0.0.1:80`, `[::1]:80` or `web.internal:80` */
 function parseEndpoint(text: string): { address: string; port: number } {

@@ -1,6 +1,7 @@
 /** `rhumb status`, `explain`, `events`: looking at a running node. @module */
 
 import type { Command } from "commander";
+import { endpointText } from "#base/ip.ts";
 import { countText } from "#base/units.ts";
 import { type ApiOptions, apiCommand, clientFor, type Exit } from "#cli/command.ts";
 import { follow } from "#cli/follow.ts";
@@ -51,8 +52,7 @@ function shareRows(services: readonly Service[]): Cell[][] {
 
 function balancerLines({ region, engine, workers, listeners, pools }: NonNullable<Status["balancer"]>): string[] {
   const where = listeners.map(
-    ({ name, protocol, address, port }) =>
-      `${plain(name)} ${address.includes(":") ? `[${address}]` : address}:${port} ${protocol}`,
+    ({ name, protocol, address, port }) => `${plain(name)} ${endpointText(address, port)} ${protocol}`,
   );
   const how = engine ? `; engine ${engine.name} (${engine.why}), ${countText(workers, "worker")}` : "";
   const rows = pools.map(({ name, algorithm, healthy, backends, panic, active, queued }): Cell[] => [
@@ -79,7 +79,7 @@ export function statusText(
 ): string {
   const sockets = new Map<string, string[]>();
   for (const { address, port, transport } of status.listen) {
-    const key = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+    const key = endpointText(address, port);
     sockets.set(key, [...(sockets.get(key) ?? []), transport]);
   }
   const lines = [

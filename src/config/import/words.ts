@@ -2,9 +2,9 @@
  * Words of other products as words of our files: names, spans of time, counts, endpoints.
  * @module
  */
-import { formatIp, maskIp, parseIp, parseIpv6 } from "#base/ip.ts";
+import { endpointText, formatIp, maskIp, parseIp, parseIpv6 } from "#base/ip.ts";
 import { formatDurationMs } from "#base/units.ts";
-import { endpointText, parseEndpoint } from "#pool/config.ts";
+import { parseEndpoint } from "#pool/config.ts";
 
 /** Leaves room for the numbers that make a name unique; ours end at 63 characters. */
 const MAX_NAME = 48;

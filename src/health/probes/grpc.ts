@@ -6,6 +6,7 @@
  * @module
  */
 import { type ClientHttp2Session, connect, constants } from "node:http2";
+import { endpointText } from "#base/ip.ts";
 import {
   classOfError,
   type ErrorClass,
@@ -115,7 +116,7 @@ export function startGrpcProbe(
     else fail("not-serving", name);
   };
 
-  const authority = address.includes(":") ? `[${address}]:${check.port}` : `${address}:${check.port}`;
+  const authority = endpointText(address, check.port);
   try {
     session = connect(`http://${authority}`);
     session.on("error", failed);

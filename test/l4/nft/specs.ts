@@ -1,4 +1,5 @@
 /** Configurations of kernel mode for tests. */
+import { endpointText } from "#base/ip.ts";
 import { createBackendTable } from "#state/backend-table.ts";
 import type { BackendSpec, BalancerSnapshot, ListenerSpec, NftSpec, PoolSpec } from "#state/balancer.ts";
 import { publish } from "../../pool/pool-fixture.ts";
@@ -8,7 +9,7 @@ import { backendAt, balancerOf, listenerOf, poolOf } from "../../pool/specs.ts";
 export const kernelBackend = (row: number, address: string, more: Partial<BackendSpec> = {}): BackendSpec => {
   const port = more.port ?? 80;
   return backendAt(row, {
-    key: address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`,
+    key: endpointText(address, port),
     host: address,
     address,
     ...more,
