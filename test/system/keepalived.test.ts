@@ -159,6 +159,20 @@ test("SIGTERM lets connections finish and gives the VIP away before the process 
   assert.deepEqual(since(lab, VIP, restarted).faults, {});
 });
 
+test("a process that hangs loses the VIP", { skip, timeout }, async (t) => {
+  const lab = await startPair(t);
+  const first = await settled(lab, VIP);
+  const from = lab.asked.length;
+  lab.pauseRhumb(first);
+  await settled(lab, VIP, other(first));
+  await answers(lab, VIP, 20);
+  t.diagnostic(`hanging: ${since(lab, VIP, from).says}`);
+  const awake = lab.asked.length;
+  lab.resumeRhumb(first);
+  await answers(lab, VIP, 100);
+  assert.deepEqual(since(lab, VIP, awake).faults, {});
+});
+
 test("a process that is replaced keeps the VIP, and nobody notices", { skip, timeout }, async (t) => {
   const lab = await startPair(t, { advertSeconds: 0.3 });
   const first = await settled(lab, VIP);

@@ -43,6 +43,9 @@ export type VipLab = {
   startRhumb(node: NodeName): Promise<void>;
   /** Resolves when the process has ended; after SIGUSR2 another one goes on. */
   signalRhumb(node: NodeName, signal: NodeJS.Signals): Promise<void>;
+  /** SIGSTOP: it exists, and does nothing, until SIGCONT. */
+  pauseRhumb(node: NodeName): void;
+  resumeRhumb(node: NodeName): void;
   /** `rhumb WORDS` against the control API of a node. */
   rhumb(node: NodeName, ...words: string[]): void;
   /** With a template of deploy/keepalived/ whose values are replaced. */
@@ -193,6 +196,8 @@ export async function createVipLab(): Promise<VipLab> {
       await start(`rhumb ${node}`, node, program, /Control API on/, join(folder, node));
     },
     signalRhumb: (node, signal) => end(`rhumb ${node}`, signal),
+    pauseRhumb: (node) => void children.get(`rhumb ${node}`)!.kill("SIGSTOP"),
+    resumeRhumb: (node) => void children.get(`rhumb ${node}`)!.kill("SIGCONT"),
     rhumb: (node, ...words) =>
       void mustRun(
         "ip",
