@@ -6,7 +6,7 @@ import { compact } from "#config/import/draft.ts";
 import type { Bind } from "#config/import/haproxy-bind.ts";
 import { lastOf, modeOf, type ProxySection, timeoutsOf } from "#config/import/haproxy-proxy.ts";
 import { HAPROXY_TIME, type Line } from "#config/import/haproxy-read.ts";
-import { type Acls, aclsOf, conditionOf, type Test } from "#config/import/haproxy-rules.ts";
+import { type Acls, aclsOf, conditionOf, MAX_TESTS, type Test } from "#config/import/haproxy-rules.ts";
 import { type Notes, quoted } from "#config/import/notes.ts";
 import { DAY, durationText, EVERYBODY, MINUTE, parseCount, parseTime } from "#config/import/words.ts";
 
@@ -36,11 +36,16 @@ function createAccess(notes: Notes) {
   /** Of the rule "all but these are turned away": it comes last, those it leaves are still subject to the others. */
   let only: readonly string[] | undefined;
   const add = (networks: readonly string[], action: Access["action"]): void => {
-    for (const network of networks) access.push({ network, action });
+    for (const network of networks) if (access.length < MAX_TESTS) access.push({ network, action });
   };
   return {
     rule({ words, at }: Line, action: string, acls: Acls): void {
       const directive = words.slice(0, words.indexOf(action) + 1).join(" ");
+      if (access.length >= MAX_TESTS) {
+        const says = `A listener has at most ${MAX_TESTS} entries of addresses; the rule is not applied`;
+        notes.leftOut({ ...at, directive }, says, "Join networks into larger ones");
+        return;
+      }
       const lines = conditionOf(words, acls);
       const says = "Only the client's address decides here who may connect";
       const left = (): void =>

@@ -57,13 +57,18 @@ export type Condition = {
   readonly tests: readonly Test[] | undefined;
 };
 
+/** Alternatives of one ACL, and networks of one listener: as many as our settings take. */
+export const MAX_TESTS = 4_096;
+
 export type Acls = ReadonlyMap<string, readonly Test[]>;
 /** ACLs by name; several lines of one name are alternatives. */
 export function aclsOf(proxy: ProxySection): Acls {
   const acls = new Map<string, Test[]>();
   for (const { words } of proxy.own) {
     if (words[0] !== "acl" || words[1] === undefined) continue;
-    acls.set(words[1], [...(acls.get(words[1]) ?? []), readTest(words.slice(2))]);
+    const tests = acls.get(words[1]) ?? [];
+    acls.set(words[1], tests);
+    if (tests.length < MAX_TESTS) tests.push(readTest(words.slice(2)));
   }
   return acls;
 }

@@ -6,7 +6,7 @@
 import type { ProxySection } from "#config/import/haproxy-proxy.ts";
 import { HAPROXY_TIME, type Line } from "#config/import/haproxy-read.ts";
 import { type At, type Notes, quoted } from "#config/import/notes.ts";
-import { lookUp, parseCount, parseServerAddress, parseTime } from "#config/import/words.ts";
+import { lookUp, MAX_BACKENDS, parseCount, parseServerAddress, parseTime } from "#config/import/words.ts";
 
 export type Server = {
   readonly at: At;
@@ -119,6 +119,10 @@ export function serversOf(proxy: ProxySection, ports: readonly number[], notes: 
     if (words[0] === "default-server") readOptions(words.slice(1), at, defaults, notes);
     const isTemplate = words[0] === "server-template";
     if ((words[0] !== "server" && !isTemplate) || !isOwn.has(line)) continue;
+    if (servers.length >= MAX_BACKENDS) {
+      notes.leftOut(at, `A pool has at most ${MAX_BACKENDS} backends`, "Make several pools");
+      continue;
+    }
     const [, name, ...rest] = words;
     if (isTemplate) rest.shift();
     const text = rest.shift();

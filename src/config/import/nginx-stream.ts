@@ -62,6 +62,8 @@ export function tellLeftOut({ name, at }: Directive, reasons: typeof REASONS, no
 type Route = { readonly names: string[]; readonly target: string; readonly directive: Directive };
 type SniMap = { readonly routes: readonly Route[]; readonly fallback: Route | undefined };
 
+/** Of one route (`l4/config.ts`: 1,024), with room for the two names of the last entry. */
+const MAX_NAMES = 1_000;
 const NAME = /^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/;
 
 /** `map $ssl_preread_server_name $name { … }`: exact names first, then the longest patterns, as nginx looks them up. */
@@ -137,14 +139,17 @@ export function importStream(
 
     const target = plainVariable(pass.args[0] ?? "");
     const map = maps.get(target);
-    let sni: { names: string[]; pool: string }[] = [];
+    const sni: { names: string[]; pool: string }[] = [];
     let pool: string | undefined;
     if (map && SNI_VARIABLES.includes(plainVariable(map.args[0] ?? ""))) {
       const { routes, fallback } = readMap(map, notes);
-      sni = routes.flatMap((route) => {
+      for (const route of routes) {
         const found = pools.find(route.target, settings, route.directive.at, isUdp);
-        return found === undefined ? [] : [{ names: route.names, pool: found }];
-      });
+        const before = sni.at(-1);
+        // One route for all neighbours that lead to the same pool.
+        if (before && before.pool === found && before.names.length < MAX_NAMES) before.names.push(...route.names);
+        else if (found !== undefined) sni.push({ names: [...route.names], pool: found });
+      }
       pool = fallback && pools.find(fallback.target, settings, fallback.directive.at, isUdp);
     } else pool = pools.find(target, settings, pass.at, isUdp);
     if (pool === undefined && sni.length === 0) continue;

@@ -6,7 +6,16 @@ import { compact } from "#config/import/draft.ts";
 import { all, type Directive, last, NGINX_TIME } from "#config/import/nginx-read.ts";
 import { timeOf } from "#config/import/nginx-scope.ts";
 import { type Notes, quoted } from "#config/import/notes.ts";
-import { durationText, HOUR, MINUTE, parseCount, parseServerAddress, parseTime, SECOND } from "#config/import/words.ts";
+import {
+  durationText,
+  HOUR,
+  MAX_BACKENDS,
+  MINUTE,
+  parseCount,
+  parseServerAddress,
+  parseTime,
+  SECOND,
+} from "#config/import/words.ts";
 
 const ADDRESS_KEYS = /^\$\{?(binary_)?remote_addr\}?$/;
 
@@ -206,6 +215,10 @@ export function poolOf(upstream: Directive, defaultPort: number | undefined, not
   const servers: Parsed[] = [];
   const keys = new Set<string>();
   for (const directive of all(block, "server")) {
+    if (servers.length >= MAX_BACKENDS) {
+      notes.leftOut(directive.at, `A pool has at most ${MAX_BACKENDS} backends`, "Make several pools");
+      continue;
+    }
     const server = serverOf(directive, defaultPort, notes);
     if (server && keys.has(server.key))
       notes.leftOut(

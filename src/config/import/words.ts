@@ -111,6 +111,8 @@ export function parseNetwork(text: string): string | undefined {
   const length = bits === undefined ? bytes.length * 8 : parseCount(bits, 0, bytes.length * 8);
   return length === undefined ? undefined : `${formatIp(maskIp(bytes, length))}/${length}`;
 }
+/** A pool takes no more (`pool/config.ts`). */
+export const MAX_BACKENDS = 10_000;
 export const EVERYBODY = ["0.0.0.0/0", "::/0"] as const;
 
 /** An entry of a table by a word of somebody else, who may well write `constructor`. */
