@@ -61,7 +61,12 @@ export type KeeperOptions = {
 };
 
 export type Keeper = {
-  /** Another configuration. A backend that stays keeps its state. */
+  /**
+   * Another configuration is about to be served: its backends that are not there yet may be picked. Nobody goes before
+   * `apply()`: workers that still serve the one before would have nobody left where all of a pool are replaced.
+   */
+  prepare(pools: readonly PoolSpec[]): void;
+  /** Another configuration serves. A backend that stays keeps its state. */
   apply(pools: readonly PoolSpec[]): void;
   /** Rows of the health table that changed; those of others are passed over. */
   healthChanged(rows: readonly number[]): void;
@@ -282,6 +287,13 @@ export function createKeeper(options: KeeperOptions): Keeper {
     return backend;
   };
 
+  const enlist = (spec: BackendSpec, pool: Pool, isFromStart: boolean, nowMs: number): Backend => {
+    const backend = createBackend(spec, pool, isFromStart, nowMs);
+    removed.delete(backend.row);
+    backends.set(backend.row, backend);
+    return backend;
+  };
+
   const remove = (backend: Backend, nowMs: number): void => {
     const { row, target, pool } = backend;
     backends.delete(row);
@@ -360,6 +372,16 @@ export function createKeeper(options: KeeperOptions): Keeper {
   };
 
   return {
+    prepare(specs) {
+      const nowMs = clock.monotonicMs();
+      const isStart = backends.size === 0;
+      for (const spec of specs) {
+        const pool = pools.get(spec.name) ?? createPool(spec);
+        pools.set(spec.name, pool);
+        for (const one of spec.backends) if (!backends.has(one.target)) judge(enlist(one, pool, isStart, nowMs), nowMs);
+      }
+      finish(nowMs);
+    },
     apply(specs) {
       if (isClosed) return;
       const nowMs = clock.monotonicMs();
@@ -382,9 +404,7 @@ export function createKeeper(options: KeeperOptions): Keeper {
         const members = spec.backends.map(({ target }) => target);
         pool.outlier.apply(spec.outlier, members, nowMs);
         for (const one of spec.backends) {
-          const backend = backends.get(one.target) ?? createBackend(one, pool, isStart, nowMs);
-          removed.delete(one.target);
-          backends.set(one.target, backend);
+          const backend = backends.get(one.target) ?? enlist(one, pool, isStart, nowMs);
           backend.spec = one;
           if (isDownRuleNew && backend.state === BACKEND_STATE.down) planDrain(backend, nowMs);
           if (isOutlierNew) sampleOf(backend, blocks); // what was before is not judged

@@ -133,6 +133,38 @@ test("a backend that is added back before its time is over keeps its connections
   assert.deepEqual([bed.state(1), expiries(bed)], ["active", []]);
 });
 
+test("prepare() lets those in that come, and nobody goes before apply()", () => {
+  const bed = running([1, 2]);
+  bed.say({ 1: { verdict: "up" }, 2: { verdict: "up" } });
+  const other = poolOf([backendAt(5)], { name: "db" });
+  bed.keeper.prepare([checked([3], { closesOnDown: true }), other]);
+  assert.deepEqual([1, 2, 3, 5].map(bed.state), ["active", "active", "unknown", "active"]);
+  bed.say({ 1: { verdict: "down" }, 3: { verdict: "up" } });
+  assert.deepEqual([1, 2, 3].map(bed.state), ["down", "active", "active"], "all are looked after meanwhile");
+  bed.run(1_000);
+  bed.keeper.apply([checked([3]), other]);
+  assert.deepEqual([1, 2, 3, 5].map(bed.state), ["maint", "maint", "active", "active"]);
+  assert.equal(bed.told("backend.transition").filter((says) => says.includes("was removed")).length, 2);
+});
+
+test("prepare() of a configuration that is not served after all leaves no trace", () => {
+  const bed = running([1]);
+  bed.say({ 1: { verdict: "up" } });
+  bed.setActive(1, 4);
+  bed.keeper.prepare([checked([2])]);
+  bed.keeper.apply([checked([2])]);
+  assert.equal(bed.state(1), "maint");
+  bed.keeper.prepare([checked([1])]);
+  assert.equal(bed.state(1), "active", "those who go back to it may pick it");
+  bed.keeper.apply([checked([1])]);
+  bed.run(600_000);
+  assert.deepEqual([1, 2].map(bed.state), ["active", "none"]);
+  assert.deepEqual(
+    bed.expired.filter(({ row }) => row === 1),
+    [],
+  );
+});
+
 test("a pool that is removed takes its backends and its alarms with it", () => {
   const bed = running([1, 2]);
   bed.say({ 1: { verdict: "down" }, 2: { verdict: "down" } });

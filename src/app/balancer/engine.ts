@@ -302,8 +302,9 @@ export function createBalancerEngine(options: {
       slots: Object.fromEntries(slots),
     };
     try {
-      keeper.apply(snapshot.pools);
+      keeper.prepare(snapshot.pools);
       await serve(next, previous?.snapshot);
+      keeper.apply(snapshot.pools);
       world = next;
       await nft.apply(snapshot);
     } catch (fault) {
@@ -320,9 +321,10 @@ export function createBalancerEngine(options: {
       members = [];
       return;
     }
-    keeper.apply(previous.snapshot.pools);
+    keeper.prepare(previous.snapshot.pools);
     world = { ...previous, revision: ++revision };
     await serve(world, refused);
+    keeper.apply(previous.snapshot.pools);
     await nft.apply(previous.snapshot);
   }
 
