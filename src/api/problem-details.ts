@@ -36,6 +36,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   RHUMB_API_NOT_SUPPORTED: 501,
   RHUMB_NOT_SUPPORTED: 501,
   RHUMB_API_FAULT: 500,
+  RHUMB_BALANCER_UNRESOLVED: 422, // to clients of POST /backends, 409 says that the backend is there already
 };
 /** What a command refuses is the caller's request against the state of things: 409. What it cannot find: 404. */
 export const statusOf = (code: ErrorCode): number =>

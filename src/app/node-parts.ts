@@ -35,6 +35,8 @@ export type NodeOptions = {
   readonly load?: () => ConfigFiles;
   /** Absolute. Default: as the configuration says. */
   readonly stateFolder?: string | undefined;
+  /** Who is asked for host names of backends, `address:port`. Default: the system's name servers. */
+  readonly nameServers?: readonly string[];
   readonly demo?: Commands["demo"];
   /** The process in whose place this one was started. */
   readonly predecessor?: Predecessor | undefined;

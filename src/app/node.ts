@@ -240,6 +240,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       log,
       emit,
       onChange: () => void door.propose({ source: "names" }),
+      ...(options.nameServers ? { servers: options.nameServers } : {}),
     });
     closers.push(() => names.close());
     const door: ConfigDoor = createConfigDoor({
