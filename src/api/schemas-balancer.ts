@@ -36,7 +36,7 @@ export const newBackendSchema = z
       .string()
       .regex(/^\/[\x21-\x7e]*$/, { error: "Must start with / and have no spaces" })
       .optional()
-      .describe("Path of an HTTP check. Default: the pool's check; where it has none, /health"),
+      .describe("Path of an HTTP check of this backend. Default: the pool's check, whatever its kind"),
     pool: poolName.optional().describe("Needed where there are several"),
     max_connections: maxConnections.default(0),
     backup: z.boolean().default(false).describe("Serves only where no other can"),

@@ -81,7 +81,8 @@ export function createBalancerCommands({ door, health, views, learnName }: Balan
           ...(enabled ? {} : { enabled }),
         });
       });
-      return viewOf(find()!.id);
+      // As the contract has it: what it was when it came to be. Its first check may be through by now.
+      return { ...viewOf(find()!.id), status: "unknown" };
     },
     async patchBackend(id, { weight, max_connections, enabled, priority, zone }, version) {
       const { pool, key } = find(id);
