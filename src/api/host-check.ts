@@ -7,7 +7,7 @@ import type { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 
 /** @param host the Host header, or `:authority` @returns host without port and brackets, or undefined when malformed */
-export function hostName(host: string): string | undefined {
+function hostName(host: string): string | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?$/.exec(host);
   return match ? (match[1] ?? match[2])!.toLowerCase() : undefined;
 }

@@ -38,7 +38,7 @@ export type Listener = {
 };
 
 const LOOPBACK = ["127.0.0.0/8", "::1/128"].map((text) => parseCidr(text)!);
-export const isLoopback = (address: string): boolean => {
+const isLoopback = (address: string): boolean => {
   const bytes = parseIp(address);
   return bytes !== undefined && LOOPBACK.some((cidr) => cidrContains(cidr, bytes));
 };

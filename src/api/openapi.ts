@@ -77,7 +77,7 @@ function parametersOf(schema: z.ZodType | undefined, where: "path" | "query"): J
 }
 
 /** The operation object of a route. */
-export function operationOf(route: Route): Json {
+function operationOf(route: Route): Json {
   const parameters = [...parametersOf(route.params, "path"), ...parametersOf(route.query, "query")];
   return {
     operationId:

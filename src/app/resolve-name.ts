@@ -8,8 +8,8 @@ import type { Resolver } from "node:dns/promises";
 import type { ResolvedName } from "#config/files.ts";
 
 /** TTLs are cut to these: 1 s keeps a TTL of 0 from becoming a flood, 1 h keeps a slip in a zone from staying for days. */
-export const MIN_TTL_MS = 1_000;
-export const MAX_TTL_MS = 3_600_000;
+const MIN_TTL_MS = 1_000;
+const MAX_TTL_MS = 3_600_000;
 /** More addresses than this behind one name are a mistake, or an attack. */
 const MAX_ADDRESSES = 1_000;
 

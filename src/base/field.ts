@@ -207,7 +207,7 @@ export const coordinates = () =>
     ])
     .meta({ expects: "[latitude, longitude] in degrees", unit: "degrees", range: "-90 to 90, -180 to 180" });
 
-export const CONTINENTS = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"] as const;
+const CONTINENTS = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"] as const;
 export const continent = () => z.enum(CONTINENTS).meta({ expects: `a continent: ${CONTINENTS.join(", ")}` });
 export const country = () =>
   z

@@ -8,7 +8,7 @@ import { RhumbError } from "#base/errors.ts";
 import { type ApiClient, createApiClient, parseApiAddress } from "#cli/api-client.ts";
 import { findToken } from "#cli/token.ts";
 
-export const DEFAULT_API = "http://127.0.0.1:8053";
+const DEFAULT_API = "http://127.0.0.1:8053";
 
 /** Sets the exit code of the process once the action is done; 0 unless it says otherwise. */
 export type Exit = (code: number) => void;

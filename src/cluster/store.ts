@@ -87,7 +87,7 @@ export const STORE_FILE = "store.db";
 const SCHEMA_VERSION = 1;
 /** History and audit beyond this are forgotten, oldest first. */
 export const KEPT_GENERATIONS = 1_000;
-export const KEPT_AUDIT_RECORDS = 100_000;
+const KEPT_AUDIT_RECORDS = 100_000;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS entry (key TEXT PRIMARY KEY, value TEXT NOT NULL, version INTEGER NOT NULL, changed_at_ms INTEGER NOT NULL) STRICT;

@@ -37,7 +37,7 @@ const NOTHING: CompiledBalancer = { snapshot: undefined, health: { targets: [], 
 export const listenersOf = (balancer: BalancerConfig, pool: string): [string, ListenerConfig][] =>
   [...balancer.listeners.valid].filter(([, listener]) => poolsOf(listener).includes(pool));
 /** The pools that a listener leads to. */
-export const poolsOf = ({ pool, sni }: ListenerConfig): string[] => [
+const poolsOf = ({ pool, sni }: ListenerConfig): string[] => [
   ...(pool === undefined ? [] : [pool]),
   ...(Array.isArray(sni) ? sni.map((route) => route.pool) : Object.values(sni)),
 ];

@@ -38,7 +38,7 @@ function isWritten(root: RootConfig, path: Path): boolean {
 }
 
 /** The name and the file of each secret that the configuration refers to. */
-export function secretsOf(root: RootConfig): string[] {
+function secretsOf(root: RootConfig): string[] {
   const references = new Set<string>();
   for (const { token } of Object.values(root.control?.tokens ?? {})) references.add(token);
   for (const { token } of Object.values(root.control?.peers ?? {})) references.add(token);

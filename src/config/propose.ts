@@ -109,7 +109,7 @@ const problemOf = (file: string, path: string, says: string, fix: string): Probl
 });
 
 /** @returns the overlay, or what is wrong with its outermost shape; its entries are checked like those of the files */
-export function readOverlay(value: unknown): { readonly overlay: Overlay } | { readonly problems: readonly Problem[] } {
+function readOverlay(value: unknown): { readonly overlay: Overlay } | { readonly problems: readonly Problem[] } {
   if (!isPlainMap(value))
     return { problems: [problemOf(OVERLAY_FILE, "", "Must be a map", "Send `services`, `regions` or `pools`")] };
   const problems: Problem[] = [];

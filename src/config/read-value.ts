@@ -102,7 +102,7 @@ function valueAt(value: unknown, path: Path): unknown {
 }
 
 /** A value as it stands in a sentence; long text is cut. */
-export function showValue(value: unknown): string {
+function showValue(value: unknown): string {
   if (value === undefined || value === null) return "nothing";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a map";

@@ -4,7 +4,7 @@
  */
 
 /** Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`: optimal string alignment. */
-export function editDistance(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let above = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let row = 1; row <= a.length; row++) {
@@ -25,7 +25,7 @@ export function editDistance(a: string, b: string): number {
 const MAX_WORD = 64;
 
 /** @returns the word of `words` nearest to `word`, if it is near enough to be a slip of the keyboard */
-export function nearestWord(word: string, words: Iterable<string>): string | undefined {
+function nearestWord(word: string, words: Iterable<string>): string | undefined {
   if (word.length > MAX_WORD) return undefined;
   let best: string | undefined;
   let bestDistance = Math.floor(Math.max(word.length, 3) / 3) + 1;

@@ -8,7 +8,7 @@
  */
 
 /** 65,536 rows of 16 octets: 1 MiB of shared memory, and six times the largest configuration we know of. */
-export const TARGET_CAPACITY = 65_536;
+const TARGET_CAPACITY = 65_536;
 
 /** Rows for one compilation. They become final when its snapshot is to be applied; a refused one leaves no trace. */
 export type TargetDraft = {

@@ -16,12 +16,12 @@ export type Fingerprint = {
 };
 
 /** A new file that lost more than this share of networks, or of known IPv4 space, is refused: a cut-off or trial file. */
-export const MAX_LOST_PERCENT = 20;
+const MAX_LOST_PERCENT = 20;
 /**
  * A new file that puts more than this share of the IPv4 space known to both into other countries is refused. Weekly
  * updates move under 1 %; a change of maker up to about 10 %.
  */
-export const MAX_MOVED_PERCENT = 25;
+const MAX_MOVED_PERCENT = 25;
 
 const BLOCKS = 65_536;
 

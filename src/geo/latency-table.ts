@@ -19,11 +19,11 @@ export type LatencyInput = {
 export type LatencyProblem = { readonly entry: number; readonly says: string };
 
 /** One entry is a network and a region; a million of them take about 40 MB and build in about a second. */
-export const MAX_LATENCY_ENTRIES = 1_000_000;
+const MAX_LATENCY_ENTRIES = 1_000_000;
 /** Measurements are forgotten after a day: routes change. */
 export const LATENCY_EXPIRY_MS = 86_400_000;
 /** Also what the API takes; a round trip of a minute is no round trip. */
-export const MAX_RTT_MS = 60_000;
+const MAX_RTT_MS = 60_000;
 
 export type LatencyTable = {
   /**

@@ -172,7 +172,7 @@ function movePlace(place: GeoPlace, as: NonNullable<GeoOverride["as"]>): GeoPlac
 }
 
 /** One line, such as `203.0.113.0/25 is taken for EU/DE at 50.1, 8.7` or `AS64500 prefers ap-south, us-east`. */
-export function describeOverride(override: GeoOverride): string {
+function describeOverride(override: GeoOverride): string {
   const network = override.network === undefined ? undefined : parseCidr(override.network);
   const who = network
     ? formatCidr(network)

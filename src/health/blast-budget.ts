@@ -9,7 +9,7 @@
  * probes pass again is simply no longer frozen.
  * @module
  */
-export const BLAST_WINDOW_MS = 60_000;
+const BLAST_WINDOW_MS = 60_000;
 const BLAST_SHARE = 0.3;
 
 /** One target that automation turned down. */

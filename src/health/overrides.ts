@@ -21,7 +21,7 @@ import { createMatcher, fullTarget } from "#health/glob.ts";
 import type { Emit, RhumbEvent } from "#state/events.ts";
 import { type OverrideSpec, type OverrideVerb, UNTIL_CLEARED_MS } from "#state/snapshot.ts";
 
-export const OVERRIDE_DEFAULT_MS = 4 * 3_600_000;
+const OVERRIDE_DEFAULT_MS = 4 * 3_600_000;
 const OVERRIDE_MAX_MS = 366 * 86_400_000;
 const WARN_BEFORE_MS = 15 * 60_000;
 

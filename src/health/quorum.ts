@@ -16,7 +16,7 @@ export type Vote = {
 export type Decision = { readonly isUp: boolean; readonly isLowConfidence: boolean };
 
 /** How long the last verdict outlives its evidence, in ms. */
-export const EVIDENCE_GRACE_MS = 30_000;
+const EVIDENCE_GRACE_MS = 30_000;
 
 /**
  * @param isLastUp the verdict so far

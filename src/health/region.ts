@@ -30,7 +30,7 @@ export type RegionHealth = {
 };
 
 /** Members that must be up: at least one, so that an empty promise never counts as health. */
-export const membersNeeded = (count: number, upThreshold: number): number =>
+const membersNeeded = (count: number, upThreshold: number): number =>
   Math.max(1, Math.ceil(upThreshold * count - 1e-9));
 
 const nth = (sorted: readonly number[], count: number): number => sorted[count - 1] ?? QUIET;

@@ -20,12 +20,12 @@ import type { ProbeResult, RunningProbe, StartProbe } from "#health/probes/probe
 import { createTimerHeap, type HeapItem, type TimerHeap } from "#health/timer-heap.ts";
 import type { CheckSpec } from "#state/snapshot.ts";
 
-export const CONFIRM_SPACING_MS = 500;
+const CONFIRM_SPACING_MS = 500;
 /** Share of the interval that jitter may cut off. */
 export const JITTER = 0.1;
 const STAGGER_MS = 5;
 
-export const SCHEDULER_SETTINGS = {
+const SCHEDULER_SETTINGS = {
   maxRunning: { default: 2_000, min: 1, max: 100_000, unit: "probes" },
   maxScripts: { default: 8, min: 1, max: 256, unit: "processes" },
 } as const;

@@ -14,7 +14,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, write
 import { open } from "node:fs/promises";
 import type { FailbackPhase } from "#health/failback.ts";
 
-export const RESTORE_MAX_AGE_MS = 600_000;
+const RESTORE_MAX_AGE_MS = 600_000;
 const VERSION = 1;
 
 export type StoredMonitor = {
@@ -71,7 +71,7 @@ export function parseState(text: string): StoredState {
   return { savedAtMs: savedAtMs as number, monitors, regions } as StoredState;
 }
 
-export const formatState = (state: StoredState): string => JSON.stringify({ version: VERSION, ...state });
+const formatState = (state: StoredState): string => JSON.stringify({ version: VERSION, ...state });
 
 export type Restored =
   | { readonly kind: "none" }

@@ -19,7 +19,7 @@ export type HeapItem = {
   fire(nowMs: number): void;
 };
 
-export const STALL_MS = 250;
+const STALL_MS = 250;
 const MIN_WAKE_MS = 5;
 
 export type TimerHeap = {

@@ -7,7 +7,7 @@ import { alertsOf, messageOf } from "#notify/message.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import type { NotifySpec } from "#state/snapshot.ts";
 
-export const DELIVERY_TIMEOUT_MS = 10_000;
+const DELIVERY_TIMEOUT_MS = 10_000;
 const MAX_STDERR_OCTETS = 2_048;
 
 export type Delivery = {

@@ -36,7 +36,7 @@ const SEED_WORD = 0;
 const OVERFLOWS_WORD = 1;
 const HEADER_WORDS = 8;
 /** Listeners have the numbers below this. */
-export const MAX_LIMITED_LISTENERS = 256;
+const MAX_LIMITED_LISTENERS = 256;
 /** Lock, connections, theoretical arrival time (a Float64). */
 const LISTENER_WORDS = 4;
 const COUNT = 1;

@@ -92,7 +92,7 @@ const healthPath = z
   .regex(/^\/[\x21-\x7e]*$/, { error: "Must start with / and have no spaces" })
   .meta({ expects: "a path such as /health" });
 
-export const backendSchema = z
+const backendSchema = z
   .strictObject({
     address: doc(
       endpoint().optional(),

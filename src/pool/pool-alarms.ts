@@ -23,7 +23,7 @@ export type PoolAlarms = {
 
 type Trouble = { readonly isPanic: boolean; readonly isEmpty: boolean; readonly says: string };
 
-export function troubleOf(spec: PoolSpec, table: Int32Array): Trouble {
+function troubleOf(spec: PoolSpec, table: Int32Array): Trouble {
   const standing = fillEffective(spec, table, new Float64Array(spec.backends.length));
   const isEmpty = standing === "none";
   if (standing === "fail-open")

@@ -13,7 +13,7 @@ import { backendHash, createStickyMemory, createStickyTable, NO_BACKEND } from "
 import type { PoolSpec } from "#state/balancer.ts";
 
 /** How long a client waits for the shared store at most. */
-export const LOOK_UP_MS = 50;
+const LOOK_UP_MS = 50;
 
 type LookUp = { readonly untilMs: number; readonly done: () => void };
 

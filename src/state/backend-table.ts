@@ -10,9 +10,9 @@
 import { indexOfNames } from "#state/counters.ts";
 
 /** Words before the first row. 0: epoch, moves on after each published change of states or weights. */
-export const BACKEND_HEADER_WORDS = 8;
+const BACKEND_HEADER_WORDS = 8;
 export const BACKEND_EPOCH_WORD = 0;
-export const BACKEND_WORDS = 8;
+const BACKEND_WORDS = 8;
 
 /** Words of a row. */
 export const BACKEND_WORD = {
@@ -39,7 +39,7 @@ export type BackendState = (typeof BACKEND_STATE)[keyof typeof BACKEND_STATE];
 export const BACKEND_STATE_NAMES = ["none", "active", "unknown", "drain", "maint", "down", "ejected"] as const;
 
 /** Low bits of the state word. */
-export const BACKEND_STATE_MASK = 7;
+const BACKEND_STATE_MASK = 7;
 
 /** What a worker counts of each backend; one block of `rows × BACKEND_COUNTERS.length` Float64 per worker. */
 export const BACKEND_COUNTERS = [

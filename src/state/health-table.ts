@@ -37,7 +37,7 @@ export type Override = (typeof OVERRIDE)[keyof typeof OVERRIDE];
 /** Evidence is old: no probe finished within three intervals. */
 export const FLAG_STALE = 1 << 2;
 /** Decided with fewer votes than wanted. */
-export const FLAG_LOW_CONFIDENCE = 1 << 3;
+const FLAG_LOW_CONFIDENCE = 1 << 3;
 /** Held back from service after an outage (failback policy): probes pass, but the hold has not ended. */
 export const FLAG_HOLD = 1 << 4;
 

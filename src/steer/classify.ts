@@ -14,7 +14,7 @@ import type { MapSpec, RegionSpec } from "#state/snapshot.ts";
 import { biasedKm, quantiseKm } from "#steer/distance.ts";
 
 /** A probe's absolute RTT says something of clients at most this far from the vantage (ruling 6). */
-export const NEAR_VANTAGE_KM = 1_000;
+const NEAR_VANTAGE_KM = 1_000;
 
 /** Facts of a client of whom nothing is known: class 0 of every map, and of services without one. */
 export const unknownFacts = (regionCount: number, fenceCount: number): ClassFacts => ({

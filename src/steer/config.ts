@@ -23,7 +23,7 @@ import {
 
 const live = { reload: "live" } as const;
 
-export const FILTER_NAMES = [
+const FILTER_NAMES = [
   "healthy",
   "geofence",
   "geo",
@@ -101,7 +101,7 @@ export const FILTER_OPTIONS = {
 } as const satisfies Record<FilterName, z.ZodType>;
 
 /** A filter with options: a map with one key. */
-export const filterMapSchema = z.strictObject({
+const filterMapSchema = z.strictObject({
   healthy: doc(FILTER_OPTIONS.healthy.nullable().optional(), "Keeps what is up (verdict, override, ramp share).", live),
   geofence: doc(FILTER_OPTIONS.geofence.optional(), "Binds clients inside the fence to its regions.", live),
   geo: doc(
@@ -131,7 +131,7 @@ export const PRESETS = {
   failover: ["healthy", "priority", { first: 1 }],
   multivalue: ["healthy", "shuffle", { first: 8 }],
 } as const satisfies Record<string, readonly (FilterName | FilterMap)[]>;
-export const PRESET_NAMES = Object.keys(PRESETS) as (keyof typeof PRESETS)[];
+const PRESET_NAMES = Object.keys(PRESETS) as (keyof typeof PRESETS)[];
 
 const memberSchema = z.strictObject({
   weight: doc(

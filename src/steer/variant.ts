@@ -8,8 +8,8 @@ import type { Candidates } from "#steer/candidate.ts";
 import type { RegionState } from "#steer/region-state.ts";
 
 /** Compressed owner (2), type (2), class (2), TTL (4), RDLENGTH (2), and the address (RFC 1035 §3.2.1, RFC 3596 §2.2). */
-export const STRIDE_A = 12 + 4;
-export const STRIDE_AAAA = 12 + 16;
+const STRIDE_A = 12 + 4;
+const STRIDE_AAAA = 12 + 16;
 const TYPE_A = 1;
 const TYPE_AAAA = 28;
 const CLASS_IN = 1;
@@ -18,8 +18,8 @@ const CLASS_IN = 1;
  * Records that one answer may hold, so that it fits 1,232 octets over UDP beside the longest question (12 + 259) and an
  * OPT record with cookie, subnet and identifier (about 120): 840 octets.
  */
-export const MAX_RECORDS_A = Math.floor(840 / STRIDE_A);
-export const MAX_RECORDS_AAAA = Math.floor(840 / STRIDE_AAAA);
+const MAX_RECORDS_A = Math.floor(840 / STRIDE_A);
+const MAX_RECORDS_AAAA = Math.floor(840 / STRIDE_AAAA);
 
 export type AddressVariant = {
   readonly records: Uint8Array;

@@ -61,7 +61,7 @@ export const spec = (fences: MapSpec["fences"] = []): MapSpec => ({
 });
 
 /** Every different location is a class of its own; its label is the location as text. */
-export const describe = (location: Location): string =>
+const describe = (location: Location): string =>
   [
     location.isKnown ? "known" : "unknown",
     location.continent,

@@ -142,7 +142,7 @@ export type FactsById = Partial<Omit<ClassFacts, "match" | "distanceKm" | "prefe
   km?: Readonly<Record<string, number>>;
   preferred?: readonly string[];
 };
-export function factsFor(of: BoundService, facts: FactsById | undefined): ClassFacts {
+function factsFor(of: BoundService, facts: FactsById | undefined): ClassFacts {
   const ids = of.candidates.map(({ region: { id } }) => id).sort();
   if (!facts) return unknownFacts(ids.length, 1);
   const { match = {}, km = {}, preferred = [], ...rest } = facts;

@@ -12,7 +12,7 @@ const folder = join(import.meta.dirname, "../dashboard");
 const sourceOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
 /** @returns the page and the policy that fits it */
-export function buildDashboard(): { readonly html: string; readonly policy: string } {
+function buildDashboard(): { readonly html: string; readonly policy: string } {
   const style = readFileSync(join(folder, "style.css"), "utf8");
   const script = readFileSync(join(folder, "script.js"), "utf8");
   const html = readFileSync(join(folder, "page.html"), "utf8")

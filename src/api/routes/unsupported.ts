@@ -2,7 +2,7 @@
 import { ApiError } from "#api/problem-details.ts";
 import { defineRoute, type Route } from "#api/route.ts";
 
-export const UNSUPPORTED = [
+const UNSUPPORTED = [
   { method: "POST", url: "/rum" },
   { method: "POST", url: "/reports" },
   { method: "GET", url: "/anycast" },

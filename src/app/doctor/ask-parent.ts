@@ -55,12 +55,7 @@ async function askServer(server: string, apex: Uint8Array, lookups: Lookups): Pr
 }
 
 /** Over UDP, again when it got lost, and over TCP when it was cut short. @throws Error in a few words */
-export async function askUntilAnswered(
-  address: string,
-  port: number,
-  name: Uint8Array,
-  type: number,
-): Promise<DnsResponse> {
+async function askUntilAnswered(address: string, port: number, name: Uint8Array, type: number): Promise<DnsResponse> {
   const ask = { address, port, name, type, timeoutMs: TIMEOUT_MS };
   for (let left = TRIES; ; left--) {
     try {

@@ -32,7 +32,7 @@ type Probed = {
 };
 
 /** The view of `POST /probe` as an answer of our own. */
-export function askedOf({ isAnswered, rcode, isAuthoritative, isTruncated, answer, says }: Probed): Asked {
+function askedOf({ isAnswered, rcode, isAuthoritative, isTruncated, answer, says }: Probed): Asked {
   if (!isAnswered) return { isAnswered: false, says };
   const soa = answer.map((text) => /^\S+ \d+ SOA (.*)$/.exec(text)?.[1]).find((rdata) => rdata !== undefined);
   return {

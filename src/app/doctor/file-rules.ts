@@ -69,7 +69,7 @@ export type GeoFacts =
   | { readonly state: "loaded"; readonly file: string; readonly type: string; readonly builtAtMs: number };
 
 /** As the alert of docs/metrics.md: MaxMind publishes twice a week. */
-export const GEO_MAX_AGE_MS = 45 * DAY_MS;
+const GEO_MAX_AGE_MS = 45 * DAY_MS;
 export function judgeGeo(facts: GeoFacts, nowMs: number): Finding[] {
   switch (facts.state) {
     case "unset":

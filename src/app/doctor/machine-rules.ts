@@ -102,7 +102,7 @@ export function judgeClock(isSynchronised: boolean | undefined): Finding {
 }
 
 /** RFC 9110 §5.6.7: `Date` counts in seconds, so half a second either way tells nothing. */
-export const DATE_STEP_MS = 1_000;
+const DATE_STEP_MS = 1_000;
 /** Ruling of the design: clocks that differ by more than a tenth of the shortest slot are an alarm. */
 export function judgeSkew(peer: string, skewMs: number, slotSeconds: number): Finding {
   const limitMs = Math.max(slotSeconds * 100, DATE_STEP_MS);

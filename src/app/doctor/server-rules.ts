@@ -28,7 +28,7 @@ export type ServerAnswer = {
 
 const DNS_PORT = 53;
 const placeOf = ({ address, port }: ServerAnswer): string => (port === DNS_PORT ? address : `${address} port ${port}`);
-export const serverText = (server: ServerAnswer): string => `${server.name} (${placeOf(server)})`;
+const serverText = (server: ServerAnswer): string => `${server.name} (${placeOf(server)})`;
 
 const isLame = (asked: Asked): boolean =>
   asked.isAnswered &&
@@ -41,7 +41,7 @@ const lameText = (asked: Asked): string => {
 };
 
 /** The serial that a server serves, or undefined when it has none to show. */
-export const serialOf = ({ udp, tcp }: ServerAnswer): number | undefined =>
+const serialOf = ({ udp, tcp }: ServerAnswer): number | undefined =>
   (udp.isAnswered ? udp.serial : undefined) ?? (tcp.isAnswered ? tcp.serial : undefined);
 
 /**

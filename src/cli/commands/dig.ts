@@ -40,7 +40,7 @@ const recordLines = (title: string, records: readonly DnsRecordText[]): string[]
       ];
 
 /** dig's form, as far as people and scripts read it. */
-export function digText(
+function digText(
   { response, rttMs, octets }: DnsExchange,
   asked: { name: string; type: string; server: string; isTcp: boolean },
 ): string {

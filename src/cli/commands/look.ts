@@ -71,12 +71,7 @@ function balancerLines({ region, engine, workers, listeners, pools }: NonNullabl
 }
 
 /** The text of `rhumb status`. */
-export function statusText(
-  status: Status,
-  regions: readonly Region[],
-  services: readonly Service[],
-  nowMs: number,
-): string {
+function statusText(status: Status, regions: readonly Region[], services: readonly Service[], nowMs: number): string {
   const sockets = new Map<string, string[]>();
   for (const { address, port, transport } of status.listen) {
     const key = endpointText(address, port);
@@ -129,7 +124,7 @@ export function statusText(
 }
 
 /** The text of `rhumb explain`. */
-export function explainText(explanation: Explanation): string {
+function explainText(explanation: Explanation): string {
   const { name, type, from, client, service, steps, ttl, scope } = explanation;
   const lines = [
     `${paint(plain(`${name} ${type}`), "bold")} from ${plain(from)}: ${explanation.rcode}`,

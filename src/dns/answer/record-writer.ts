@@ -58,7 +58,7 @@ export function beginBody(writer: RecordWriter, name: Uint8Array, at: number, le
   writer.at = writer.bodyAt;
 }
 
-export function writeOctet(writer: RecordWriter, value: number): void {
+function writeOctet(writer: RecordWriter, value: number): void {
   if (writer.at >= BUFFER_OCTETS) writer.isOverfull = true;
   else writer.octets[writer.at++] = value;
 }

@@ -40,7 +40,7 @@ import { RESPONSE_KIND } from "#state/guard.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
 /** CNAMEs, made-up ones included, in one answer; the last of them then ends it. NSD follows 18, gdnsd 16, Knot 5. */
-export const MAX_CHAIN = 16;
+const MAX_CHAIN = 16;
 const NO_LIMIT = 0x7fff_ffff;
 
 /** Where the compiled answer may be kept. */

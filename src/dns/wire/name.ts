@@ -11,7 +11,7 @@
 import { FAULT } from "#dns/wire/fault.ts";
 
 export const MAX_NAME_OCTETS = 255; // on the wire, root label included (RFC 1035 §2.3.4)
-export const MAX_LABEL_OCTETS = 63;
+const MAX_LABEL_OCTETS = 63;
 /** 127 labels of one octet, and the root. */
 export const MAX_LABELS = 128;
 export const MAX_POINTER_HOPS = 16;
@@ -207,7 +207,7 @@ export function compareNames(left: Uint8Array, right: Uint8Array): number {
  * Writes the offset of every label's length octet, root left out, to `into`.
  * @returns how many
  */
-export function labelOffsets(name: Uint8Array, into: Uint8Array): number {
+function labelOffsets(name: Uint8Array, into: Uint8Array): number {
   let count = 0;
   for (let at = 0; at < name.length && name[at] !== 0; at += 1 + name[at]!) into[count++] = at;
   return count;

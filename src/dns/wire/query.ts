@@ -70,7 +70,7 @@ export const createQuery = (): Query => ({
   tsigRdataAt: -1,
 });
 
-export function resetQuery(query: Query): void {
+function resetQuery(query: Query): void {
   query.opcode = 0;
   query.questionCount = 0;
   query.hasQuestion = false;
@@ -205,7 +205,7 @@ function isTsig(message: Uint8Array, fixed: number, end: number): boolean {
 }
 
 /** Steps over a name without pointers. @returns the offset past it, or -1 */
-export function skipPlainName(message: Uint8Array, at: number, end: number): number {
+function skipPlainName(message: Uint8Array, at: number, end: number): number {
   const start = at;
   for (;;) {
     if (at >= end) return FAULT;

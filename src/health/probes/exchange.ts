@@ -22,7 +22,7 @@ import type { TlsCheckOptions } from "#state/snapshot.ts";
 
 /** What a reader thinks of what it has read so far; undefined: it wants more. */
 export type Opinion = { readonly ok: boolean; readonly errorClass: ErrorClass; readonly says: string };
-export const PASSED: Opinion = { ok: true, errorClass: "none", says: "ok" };
+const PASSED: Opinion = { ok: true, errorClass: "none", says: "ok" };
 
 export type Reader = {
   /** Octets of the answer. `chunk` is only valid during the call. */

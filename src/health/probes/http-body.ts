@@ -2,7 +2,7 @@
  * The first 64 KiB of an HTTP/1.1 response body, framing removed (RFC 9112 §6.3 and §7.1).
  * @module
  */
-export const MAX_BODY_OCTETS = 65_536;
+const MAX_BODY_OCTETS = 65_536;
 
 export type BodyDecoder = {
   read(chunk: Buffer): void;

@@ -114,7 +114,7 @@ export function planKernel({ snapshot, table, macOf, cache = new Map() }: PlanIn
   };
 }
 
-export const familyOf = (address: string): Family => (address.includes(":") ? 6 : 4);
+const familyOf = (address: string): Family => (address.includes(":") ? 6 : 4);
 
 function kernelListener(
   { name, listen, protocol, access, limits, proxyProtocol }: ListenerSpec,

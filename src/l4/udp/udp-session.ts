@@ -25,7 +25,7 @@ const MAX_WAITING_DATAGRAMS = 16;
 /** What all sessions of a listener in a worker may hold. */
 export const MAX_HELD_OCTETS = 8 * 1_048_576;
 /** What the kernel does not take at once is queued by the socket, up to this. */
-export const MAX_UNSENT_OCTETS = 4 * 1_048_576;
+const MAX_UNSENT_OCTETS = 4 * 1_048_576;
 
 /** What sessions of a listener share. */
 export type SessionHost = {

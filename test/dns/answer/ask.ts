@@ -71,7 +71,7 @@ export function createFakeSteering(): Steering & { readonly asked: SteerClient[]
 }
 
 /** Allows everything; cookies of 8 octets are fresh, of 24 valid, of 16 bad, others malformed. Fields may be set. */
-export function createFakeGuard(): Guard & {
+function createFakeGuard(): Guard & {
   admits: 0 | 1 | 2;
   limits: 0 | 1 | 2 | 3;
   hasCookies: boolean;

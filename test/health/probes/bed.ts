@@ -13,7 +13,7 @@ import { httpCheck } from "../bed.ts";
 
 const probes = createProbes(systemClock);
 /** Long enough for a loaded machine; black holes say 100 ms. */
-export const PATIENT_MS = 5_000;
+const PATIENT_MS = 5_000;
 
 export const probe = (check: CheckSpec, address = "127.0.0.1"): Promise<ProbeResult> =>
   probeOnce(probes, systemClock, address, check);

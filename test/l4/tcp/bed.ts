@@ -160,7 +160,7 @@ export async function openBlackHole(): Promise<{ port: number; close(): Promise<
   };
 }
 
-export const NO_LIMITS: RelayOptions = { head: undefined, idleMs: 0, lifetimeMs: 0, halfCloseMs: 0 };
+const NO_LIMITS: RelayOptions = { head: undefined, idleMs: 0, lifetimeMs: 0, halfCloseMs: 0 };
 
 export type Relayed = {
   readonly client: Peer;

@@ -20,7 +20,7 @@ export type RdataProblem = {
   readonly fix: string;
 };
 
-export const MAX_RDATA_OCTETS = 0xffff;
+const MAX_RDATA_OCTETS = 0xffff;
 /** One token may unfold to at most its length in octets; long ones are refused before they are written. */
 const scratch = new Uint8Array(MAX_RDATA_OCTETS * 2);
 

@@ -20,7 +20,7 @@ export function parseTypeList(from: TextReader): void {
 }
 
 /** @param types in any order; duplicates count once */
-export function encodeTypeBitmap(types: readonly number[]): Uint8Array {
+function encodeTypeBitmap(types: readonly number[]): Uint8Array {
   const octets: number[] = [];
   const sorted = types.toSorted((left, right) => left - right);
   for (let index = 0; index < sorted.length; ) {

@@ -95,4 +95,4 @@ export class WireReader {
   }
 }
 
-export const formatBase64 = (octets: Uint8Array): string => octets.toBase64();
+const formatBase64 = (octets: Uint8Array): string => octets.toBase64();
