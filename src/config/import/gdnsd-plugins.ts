@@ -20,7 +20,14 @@ export type Service = {
 export type Services = ReadonlyMap<string, Service>;
 
 const SETTINGS = ["service_types", "up_thresh", "multi", "plugin", "ignore_health", "ttl_max", "ttl_min", "resource"];
-type Found = { v4: string[]; v6: string[]; types: Vscf | undefined; upThresh: string | undefined; weight: number };
+type Found = {
+  v4: string[];
+  v6: string[];
+  types: Vscf | undefined;
+  upThresh: string | undefined;
+  weight: number;
+  seen: Set<Vscf>;
+};
 
 type Scope = {
   readonly root: Vscf;
@@ -31,6 +38,9 @@ type Scope = {
   readonly notes: Notes;
 };
 
+/** Longer chains of references are mistakes. */
+const MAX_REFERENCES = 64;
+
 /** Resources of a plugin: metafo and geoip have them one level deeper. */
 const resourcesOf = (root: Vscf, plugin: string): ReadonlyMap<string, Vscf> => {
   const node = childOf(childOf(root, "plugins"), plugin);
@@ -38,18 +48,20 @@ const resourcesOf = (root: Vscf, plugin: string): ReadonlyMap<string, Vscf> => {
 };
 
 /** All addresses below a value, whatever form it has: an address, a list, labels, families, a reference. */
-function collect(node: Vscf, scope: Scope, found: Found, depth = 0): void {
+function collect(node: Vscf, scope: Scope, found: Found): void {
   const { root, notes } = scope;
   if (node.kind === "text") {
     const reference = /^%?(?:([a-z0-9_]+))?!(.+)$/i.exec(node.text);
     const target = reference && resourcesOf(root, reference[1] ?? "").get(reference[2]!);
-    if (target && depth < 8) {
+    if (target && found.seen.has(target)) return;
+    if (target && found.seen.size < MAX_REFERENCES) {
+      found.seen.add(target);
       notes.changed(
         node.at,
         `The addresses of ${quoted(node.text)} are written here: services do not stand inside of each other`,
         "Nothing to do",
       );
-      collect(target, scope, found, depth + 1);
+      collect(target, scope, found);
     } else {
       const octets = parseIp(node.text)?.length;
       if (octets === 4) found.v4.push(node.text);
@@ -68,13 +80,13 @@ function collect(node: Vscf, scope: Scope, found: Found, depth = 0): void {
     // `[ address, weight ]` of the plugin weighted.
     if (node.items.length === 2 && first?.kind === "text" && second?.kind === "text" && /^\d+$/.test(second.text)) {
       found.weight += parseCount(second.text, 1, 1_048_576) ?? 0;
-      collect(first, scope, found, depth);
-    } else for (const item of node.items) collect(item, scope, found, depth);
+      collect(first, scope, found);
+    } else for (const item of node.items) collect(item, scope, found);
     return;
   }
   found.types = childOf(node, "service_types") ?? found.types;
   found.upThresh = textOf(childOf(node, "up_thresh")) ?? found.upThresh;
-  for (const [key, child] of node.entries) if (!SETTINGS.includes(key)) collect(child, scope, found, depth);
+  for (const [key, child] of node.entries) if (!SETTINGS.includes(key)) collect(child, scope, found);
 }
 
 function thresholdText(text: string | undefined): string | undefined {
@@ -94,7 +106,7 @@ function membersOf(
 ): Member[] {
   const members = new Map<string, Member>();
   for (const [label, node] of parts) {
-    const found: Found = members.get(label)?.found ?? { v4: [], v6: [], types, upThresh, weight: 0 };
+    const found: Found = members.get(label)?.found ?? { v4: [], v6: [], types, upThresh, weight: 0, seen: new Set() };
     collect(node, scope, found);
     members.set(label, { label, found, at: node.at });
   }

@@ -45,7 +45,7 @@ export function importGdnsd(sources: Sources): Imported {
   readListen(childOf(options, "listen"), draft, notes);
   const types = readServiceTypes(root, draft, notes);
   const maps = readGeoMaps(root, notes);
-  const services = importPlugins({ root, draft, regions: createRegions(draft), types, maps, notes });
+  const services = importPlugins({ root, draft, regions: createRegions(draft, notes), types, maps, notes });
   maps.finish(draft);
   const ttl = parseCount(textOf(childOf(options, "zones_default_ttl")), 1, 2_147_483_647) ?? ZONES_DEFAULT_TTL;
   importZones(sources.extra ?? [], services, ttl, draft, notes);

@@ -3,7 +3,7 @@
  * @module
  */
 import { compact, type Draft } from "#config/import/draft.ts";
-import type { At } from "#config/import/notes.ts";
+import type { At, Notes } from "#config/import/notes.ts";
 import { createNames } from "#config/import/words.ts";
 
 export type RegionDraft = {
@@ -17,15 +17,23 @@ export type RegionDraft = {
 };
 export type Regions = { readonly add: (wanted: string, region: RegionDraft, at: At) => string };
 
-export function createRegions(draft: Draft): Regions {
+/** Rows of the health table that regions and their addresses may take: what is more would not start. */
+const MAX_ROWS = 60_000;
+
+export function createRegions(draft: Draft, notes: Notes): Regions {
   const names = createNames();
   const known = new Map<string, string>();
+  let rows = 0;
   return {
     add(wanted, region, at) {
       const key = JSON.stringify([wanted, region]);
       const name = known.get(key) ?? names.fresh(wanted);
       known.set(key, name);
-      if (!draft.dns.regions.has(name)) draft.dns.regions.set(name, { value: compact(region), at });
+      if (draft.dns.regions.has(name)) return name;
+      rows += 1 + region.v4.length + region.v6.length;
+      if (rows > MAX_ROWS)
+        notes.leftOut(at, "There are more regions than a node can watch", "Import it in parts, for several nodes");
+      else draft.dns.regions.set(name, { value: compact(region), at });
       return name;
     },
   };

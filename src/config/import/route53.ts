@@ -76,7 +76,7 @@ export function importRoute53(sources: Sources): Imported {
   const relative = (name: string): string => (name === zone ? "@" : name.slice(0, -zone.length - 1));
   const serviceNames = createNames();
   const checks = readHealthChecks(sources, draft, notes);
-  const regions = createRegions(draft);
+  const regions = createRegions(draft, notes);
   const lines: ZoneLine[] = [];
   /** A and AAAA of an alias are one record here. */
   const aliases = new Set<string>();

@@ -248,3 +248,15 @@ test("importGdnsd() steers names of zones, and leaves records that only look lik
   assert.match(zone, /^t TXT "DYNA static!www"$/m);
   assert.doesNotMatch(zone, /DYNC/);
 });
+
+test("importGdnsd() ends where resources lead to each other", () => {
+  const twice = "[ %multifo!a, %multifo!a, %multifo!b, %multifo!b ]";
+  assert.deepEqual(importText("gdnsd", `plugins => { multifo => { a => ${twice}, b => ${twice} } }`).files, []);
+  const chain = Array.from({ length: 2_000 }, (_, index) => `r${index} => %multifo!r${index + 1}`).join("\n");
+  assert.ok(
+    importText(
+      "gdnsd",
+      `plugins => { metafo => { resources => { x => { dcmap => { a => %multifo!r0 } } } }, multifo => { ${chain} } }`,
+    ).notes.length > 0,
+  );
+});
