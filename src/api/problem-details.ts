@@ -34,12 +34,11 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   RHUMB_API_CHANGED: 412,
   RHUMB_API_METHOD: 405,
   RHUMB_API_NOT_SUPPORTED: 501,
-  RHUMB_NOT_SUPPORTED: 501,
   RHUMB_API_FAULT: 500,
   RHUMB_BALANCER_UNRESOLVED: 422, // to clients of POST /backends, 409 says that the backend is there already
 };
 /** What a command refuses is the caller's request against the state of things: 409. What it cannot find: 404. */
-export const statusOf = (code: ErrorCode): number =>
+const statusOf = (code: ErrorCode): number =>
   STATUS[code] ?? (code === "RHUMB_CONFIG_INVALID" ? 422 : /_(?:NOT_FOUND|UNKNOWN)$/.test(code) ? 404 : 409);
 
 /** A refusal with headers or several problems; everything else throws a plain RhumbError. */

@@ -105,7 +105,6 @@ export const ERRORS = {
     says: "Cannot write a configuration for %: it is not a domain name",
     fix: "Give a name with at least two labels, such as example.com",
   },
-  RHUMB_NOT_SUPPORTED: { says: "% is not supported yet", fix: "Remove it from the configuration" },
   RHUMB_API_TOKEN: {
     says: "Cannot tell who asks: %",
     fix: "Send `Authorization: Bearer TOKEN` with a token of `control.tokens`; `rhumb` finds it in run/token or RHUMB_TOKEN",

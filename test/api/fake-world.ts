@@ -247,7 +247,8 @@ export function createWorld(
     balancer: balancer?.commands,
     setOverride(request, actor) {
       calls.push({ command: "setOverride", input: request, actor });
-      if (request.target === "region/*" && !request.force) throw new RhumbError("RHUMB_NOT_SUPPORTED", "last region");
+      if (request.target === "region/*" && !request.force)
+        throw new RhumbError("RHUMB_HEALTH_OVERRIDE_EMPTIES_SERVICE", "www");
       const { force: _force, ...rest } = request;
       const override: OverrideView = {
         ...rest,

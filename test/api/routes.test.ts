@@ -233,9 +233,9 @@ for (const { name, request, status, code, says } of [
   {
     name: "what the command refuses",
     request: { method: "POST", url: "/overrides", payload: { target: "region/*", verb: "down", reason: "r" } },
-    status: 501,
-    code: "RHUMB_NOT_SUPPORTED",
-    says: /last region/,
+    status: 409,
+    code: "RHUMB_HEALTH_OVERRIDE_EMPTIES_SERVICE",
+    says: /www/,
   },
   {
     name: "JSON that is none",
