@@ -70,6 +70,8 @@ export type RhumbNode = {
 
 const OVERRIDES_KEY = "health.overrides";
 const HEALTH_STATE_FILE = "health.json";
+/** Health and the keeper of backends log their own events, with more beside them. */
+const LOGS_ITSELF = /^(?:health|backend|pool)\./;
 const LOG_LEVEL = { info: "info", resolved: "info", warning: "warn", alarm: "error" } as const;
 
 /** @throws StartRefused, or RhumbError of the part that cannot start; nothing is left running then */
@@ -109,8 +111,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       options.onEvent?.(event);
       if (event.kind === "config.applied" || (event.kind === "config.refused" && event.severity !== "info"))
         lastReload = { atMs: event.atMs, isOk: event.severity !== "alarm", says: event.says };
-      // Health logs its own events, with more beside them.
-      if (!event.kind.startsWith("health."))
+      if (!LOGS_ITSELF.test(event.kind))
         log[LOG_LEVEL[event.severity]]({ event: event.kind, subject: event.subject }, event.says);
     };
 

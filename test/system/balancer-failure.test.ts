@@ -77,6 +77,7 @@ function load(t: TestContext, port: number, count: number, linesEach = 5) {
 }
 
 const CLIENTS = 12;
+const CHANGES = 12;
 for (const engine of ["epoll", "net"] as const) {
   test(`killing a backend under load loses at most what was in flight on it (${engine})`, {
     timeout: 60_000,
@@ -152,6 +153,30 @@ for (const engine of ["epoll", "net"] as const) {
     stayer.close();
   });
 }
+
+for (const engine of ["epoll", "net"] as const)
+  test(`all backends of a pool are replaced at once, again and again, and nobody notices (${engine})`, {
+    timeout: 60_000,
+  }, async (t) => {
+    const backends = await Promise.all(["a", "b"].map((name) => startBackend(t, name)));
+    let facts: Parameters<BedConfig>[0] | undefined;
+    const config = (backend: LineBackend): BedConfig => configOf([backend], "failOpen: false", engine);
+    const bed = await startBalancer(t, (given) => {
+      facts = given;
+      return config(backends[0]!)(given);
+    });
+    const running = load(t, bed.port, CLIENTS);
+    for (let change = 1; change <= CHANGES; change++) {
+      const next = backends[change % 2]!;
+      const answered = next.answered();
+      await bed.reload(config(next)(facts!));
+      await until(next.answered, (now) => now > answered + 50, t);
+    }
+    const { lostAt, refused } = await running.end();
+    assert.deepEqual({ lostAt, refused }, { lostAt: [], refused: [] });
+    const removals = bed.out().matchAll(/"event":"backend\.transition".*was removed"/g);
+    assert.equal([...removals].length, CHANGES, "each is told once");
+  });
 
 test("DELETE says how many connections drain; they go on, and new ones go elsewhere", {
   timeout: 60_000,
