@@ -1,5 +1,7 @@
 /** What clients notice when a worker thread of the balancer dies: those it had are lost, and nobody else. */
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
@@ -34,6 +36,7 @@ async function startWorld(
   t: TestContext,
   engine: string,
   backends: readonly { readonly port: number }[],
+  protocol = "tcp",
 ): Promise<World> {
   const folder = folderWith(t, {
     "rhumb.yaml": `version: 1
@@ -45,7 +48,7 @@ balancer:
   engine: ${engine}
   drain: 0s
   listeners:
-    web: { listen: "127.0.0.1:0", protocol: tcp, pool: web }
+    web: { listen: "127.0.0.1:0", protocol: ${protocol}, pool: web }
   pools:
     web:
       algorithm: least_connections
@@ -151,3 +154,35 @@ for (const engine of ["epoll", "net"] as const)
       // Nothing of the dead is left open.
       await until(descriptors, (now) => now <= before + 8, t);
     });
+
+test("UDP is answered at the same port after a worker died", { timeout: 60_000 }, async (t) => {
+  const backend = createSocket("udp4");
+  backend.on("message", (message, peer) => backend.send(message, peer.port, peer.address));
+  backend.bind(0, "127.0.0.1");
+  await once(backend, "listening");
+  t.after(() => backend.close());
+  const world = await startWorld(t, "auto", [backend.address()], "udp");
+  const { port } = world;
+  /** Sends until there is an answer: a datagram to a socket that goes with its thread is lost. */
+  const ask = async (): Promise<void> => {
+    const socket = createSocket("udp4");
+    const answered = once(socket, "message");
+    const send = (): void => socket.send("x", port, "127.0.0.1");
+    const sending = setInterval(send, 200);
+    send();
+    await answered;
+    clearInterval(sending);
+    socket.close();
+  };
+  const askAll = () => Promise.all(Array.from({ length: 12 }, ask));
+  await askAll();
+  for (const [index, kill] of Object.values(DEATHS).entries()) {
+    const [victim] = world.threads;
+    kill(victim!);
+    await world.restarted(index + 1);
+    assert.equal(world.node.parts.balancer.stats().listeners[0]!.address.port, port);
+    await askAll();
+    const { backends, listener } = world.active();
+    assert.equal(backends, listener);
+  }
+});
