@@ -8,6 +8,7 @@
 import { fstatSync } from "node:fs";
 import { createServer, isIP, connect as netConnect, type Socket } from "node:net";
 import { type Clock, systemClock } from "#base/clock.ts";
+import { connectFault } from "#l4/connect-fault.ts";
 import type { ConnectFault, DriverListener, TcpAddress, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
 import { NetConn } from "#l4/tcp/net-conn.ts";
 import { NetRelay } from "#l4/tcp/net-relay.ts";
@@ -16,14 +17,6 @@ import { startTls } from "#l4/tcp/net-tls.ts";
 
 /** Half-closed connections live on; nothing waits for an ACK (Nagle); a peer that is gone for good is found in minutes. */
 const SOCKET_OPTIONS = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
-
-const FAULTS: Readonly<Record<string, ConnectFault>> = {
-  ECONNREFUSED: "refused",
-  ETIMEDOUT: "timeout",
-  EHOSTUNREACH: "unreachable",
-  ENETUNREACH: "unreachable",
-  EHOSTDOWN: "unreachable",
-};
 
 export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDriver {
   const timers = createNetTimers(options.clock ?? systemClock);
@@ -102,7 +95,7 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
       socket.destroy();
       if (fault !== undefined) done(fault);
     };
-    const onError = (error: NodeJS.ErrnoException): void => fail(FAULTS[error.code ?? ""] ?? "other");
+    const onError = (error: NodeJS.ErrnoException): void => fail(connectFault(error.code) ?? "other");
     socket.on("error", onError);
     socket.once("connect", () => {
       if (isOver) return;

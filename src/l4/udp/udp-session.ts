@@ -11,10 +11,11 @@
  * @module
  */
 import type { Socket } from "node:dgram";
+import { connectFault } from "#l4/connect-fault.ts";
 import type { ListenerContext } from "#l4/listener.ts";
 import { openConnected } from "#l4/udp/open-socket.ts";
 import type { Listed } from "#l4/udp/session-table.ts";
-import { NO_PLACE, type PlaceFault, type PlaceRequest, type Places } from "#pool/place.ts";
+import { NO_PLACE, type PlaceRequest, type Places } from "#pool/place.ts";
 import { BACKEND_COUNTER, type BackendCounter, backendCounter } from "#state/backend-table.ts";
 import type { ListenerLimits } from "#state/balancer.ts";
 import { LISTENER_COUNTER, type ListenerCounter } from "#state/counters.ts";
@@ -62,13 +63,6 @@ const REFUSALS: Readonly<Record<number, SessionEnd>> = {
   [NO_PLACE.queueFull]: "queue_full",
   [NO_PLACE.queueTimeout]: "queue_timeout",
   [NO_PLACE.budget]: "retry_budget",
-};
-/** What the network says of the backend; any other error is of our own making (no descriptors left, no port). */
-const FAULTS: Readonly<Record<string, PlaceFault>> = {
-  ECONNREFUSED: "refused",
-  EHOSTUNREACH: "unreachable",
-  ENETUNREACH: "unreachable",
-  EHOSTDOWN: "unreachable",
 };
 const EXHAUSTED: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EADDRINUSE"]);
 /** One datagram is too much, the session is not: the size of the path, a full queue. */
@@ -234,7 +228,7 @@ export class UdpSession implements Listed<UdpSession> {
       return;
     }
     const { row } = this;
-    const fault = FAULTS[error.code ?? ""];
+    const fault = connectFault(error.code);
     const wasProven = this.#isProven;
     this.#isProven = false;
     if (fault) this.#places.failed(row, fault, this.#nowMs());

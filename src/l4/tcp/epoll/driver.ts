@@ -8,9 +8,11 @@
  * @module
  */
 import { constants } from "node:os";
+import { getSystemErrorName } from "node:util";
 import type { Clock } from "#base/clock.ts";
 import { systemError } from "#base/native/load.ts";
 import { createWheel } from "#base/wheel.ts";
+import { connectFault } from "#l4/connect-fault.ts";
 import type { ConnectFault, RelayEnd, RelayReason, TcpAddress, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
 import { createBufferPool } from "#l4/tcp/epoll/buffers.ts";
 import {
@@ -45,14 +47,8 @@ const WAKE_SLOT = 0;
 const errno = constants.errno;
 /** Errors of a connection that waited, or nothing at all: the next one may be well (accept(2)). */
 const PASSING: ReadonlySet<number> = new Set([errno.EINTR, errno.ECONNABORTED, errno.EPROTO]);
-const CONNECT_FAULTS: Readonly<Record<number, ConnectFault>> = {
-  [errno.ECONNREFUSED]: "refused",
-  [errno.ECONNRESET]: "refused",
-  [errno.ETIMEDOUT]: "timeout",
-  [errno.EHOSTUNREACH]: "unreachable",
-  [errno.ENETUNREACH]: "unreachable",
-  [errno.ENETDOWN]: "unreachable",
-};
+/** @param number of the system's error, as errno(3) has it */
+const faultOf = (number: number): ConnectFault => connectFault(getSystemErrorName(-number)) ?? "other";
 const WILDCARDS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 export type EpollDriver = TcpDriver & {
@@ -386,13 +382,13 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
       if (socket === undefined) {
         let isGivenUp = false;
         calledLater.push(() => {
-          if (!isGivenUp) done(CONNECT_FAULTS[-descriptor] ?? "other");
+          if (!isGivenUp) done(descriptor < 0 ? faultOf(-descriptor) : "other");
         });
         return () => {
           isGivenUp = true;
         };
       }
-      socket.connected = (error) => done(error === 0 ? socket : (CONNECT_FAULTS[error] ?? "other"));
+      socket.connected = (error) => done(error === 0 ? socket : faultOf(error));
       wheel.arm(socket, clock.monotonicMs() + timeoutMs);
       return () => {
         if (socket.doing === DOING.connecting) drop(socket, true);
