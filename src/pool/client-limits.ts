@@ -12,7 +12,7 @@
 import { combine32, hashBytes, mix32 } from "#base/hash.ts";
 import { parseIp, unmapIp } from "#base/ip.ts";
 import type { Rng } from "#base/rng.ts";
-import type { ListenerLimits } from "#state/balancer.ts";
+import { type ListenerLimits, MAX_LISTENERS } from "#state/balancer.ts";
 
 export type Admission = "admitted" | "listener-full" | "listener-rate" | "client-full" | "client-rate";
 
@@ -35,13 +35,11 @@ export type SharedClientLimits = ClientLimits & {
 const SEED_WORD = 0;
 const OVERFLOWS_WORD = 1;
 const HEADER_WORDS = 8;
-/** Listeners have the numbers below this. */
-const MAX_LIMITED_LISTENERS = 256;
 /** Lock, connections, theoretical arrival time (a Float64). */
 const LISTENER_WORDS = 4;
 const COUNT = 1;
 const LISTENER_TAT = 2;
-const BUCKETS_AT = HEADER_WORDS + MAX_LIMITED_LISTENERS * LISTENER_WORDS;
+const BUCKETS_AT = HEADER_WORDS + MAX_LISTENERS * LISTENER_WORDS;
 
 const BUCKET_ENTRIES = 64;
 /** Listener and family (0: free), two words of address, connections, theoretical arrival time. */

@@ -61,6 +61,9 @@ export type NftSpec = {
 
 // ── listeners ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** At most so many over the life of a process: shared memory has room for their counters and limits. */
+export const MAX_LISTENERS = 256;
+
 export type ListenerSpec = {
   readonly name: string;
   readonly listen: ListenAddress;

@@ -10,7 +10,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type BalancerMember, createBalancerMember, type MemberSockets } from "#app/balancer/member.ts";
-import { type BalancerWorkerKind, type BalancerWorld, MAX_LISTENERS } from "#app/balancer/protocol.ts";
+import type { BalancerWorkerKind, BalancerWorld } from "#app/balancer/protocol.ts";
 import { createSocketBank, formatListen, type InheritedSockets } from "#app/balancer/sockets.ts";
 import { chooseTcpEngine, type TcpEngine } from "#app/balancer/tcp-engine.ts";
 import type { Clock } from "#base/clock.ts";
@@ -24,7 +24,7 @@ import { CLIENT_LIMITS_OCTETS } from "#pool/client-limits.ts";
 import { createKeeper, type Keeper } from "#pool/keeper.ts";
 import { createStickyTable, isStickyTableFor } from "#pool/sticky-memory.ts";
 import { createBackendTable } from "#state/backend-table.ts";
-import type { BalancerSnapshot, ListenerSpec } from "#state/balancer.ts";
+import { type BalancerSnapshot, type ListenerSpec, MAX_LISTENERS } from "#state/balancer.ts";
 import { LISTENER_COUNTER, LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
 import type { Emit } from "#state/events.ts";
 import type { ListenAddress } from "#state/snapshot.ts";

@@ -12,7 +12,6 @@ import type {
   FromBalancerWorker,
   ToBalancerWorker,
 } from "#app/balancer/protocol.ts";
-import { MAX_LISTENERS } from "#app/balancer/protocol.ts";
 import type { BoundFd } from "#app/balancer/sockets.ts";
 import { createOpenings } from "#app/openings.ts";
 import { createSupervisedWorker, type WorkerEnd } from "#app/supervised-worker.ts";
@@ -20,6 +19,7 @@ import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import { createBackendCounters } from "#state/backend-table.ts";
+import { MAX_LISTENERS } from "#state/balancer.ts";
 import { createCounterSlots, LISTENER_COUNTERS } from "#state/counters.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 

@@ -54,6 +54,3 @@ export type FromBalancerWorker =
   | { readonly type: "open-failed"; readonly listener: string; readonly code: string; readonly says: string }
   | ServeFailed
   | { readonly type: "log"; readonly level: "warn" | "error"; readonly fields: LogFields; readonly says: string };
-
-/** At most so many listeners over the life of a process. */
-export const MAX_LISTENERS = 256;
