@@ -14,7 +14,9 @@ const waitFor = (listen: (done: () => void) => void): void =>
 for (const port of [80, 8080]) {
   const server = createServer((socket) => {
     socket.on("error", () => socket.destroy());
-    socket.write(`${name} ${socket.remoteAddress!.replace(/^::ffff:/, "")}\n`);
+    const from = socket.remoteAddress?.replace(/^::ffff:/, "");
+    if (from === undefined) return; // gone before it was accepted
+    socket.write(`${name} ${from}\n`);
     socket.pipe(socket);
   });
   waitFor((done) => server.listen(port, "::", done));
