@@ -353,7 +353,6 @@ export function createBalancerEngine(options: {
         bank.dropInherited();
         const where = snapshot.listeners.map((listener) => `${listener.name} on ${formatListen(addressOf(listener))}`);
         const says = `Balancing ${where.join(", ") || "nothing yet"}; plain TCP by ${tcpEngine!.name} (${tcpEngine!.why})`;
-        log.info({ listeners: where, workers: snapshot.workers, engine: tcpEngine }, says);
         emit({ kind: "engine.started", atMs: clock.nowMs(), severity: "info", subject: "balancer", says });
       }),
     healthChanged: (changed) => keeper.healthChanged(changed),
