@@ -3,6 +3,8 @@
  * algorithms, a listener more) and the program is replaced 3 times; none sees an error, no new one is refused.
  */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import test from "node:test";
 import {
   type BedConfig,
@@ -97,3 +99,49 @@ for (const engine of ["epoll", "net"] as const) {
     await Promise.all(before);
   });
 }
+
+test("a listener that cannot have its new address goes on at the old one as if nothing had been", async (t) => {
+  const backend = await startBackend(t, "a");
+  const taken = createServer();
+  taken.listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  t.after(() => taken.close());
+  const busy = (taken.address() as { port: number }).port;
+  let config = "";
+  const bed = await startBalancer(t, ({ port, apiPort }) => {
+    config = `${configHead(apiPort)}balancer:
+  region: here
+  workers: 2
+  listeners:
+    web: { listen: "127.0.0.1:${port}", protocol: tcp, pool: web }
+  pools:
+    web: { backends: ["127.0.0.1:${backend.port}"] }
+`;
+    return config;
+  });
+  const faults: string[] = [];
+  let isOver = false;
+  const come = async (): Promise<void> => {
+    while (!isOver) {
+      try {
+        const client = await openClient(bed.port);
+        await client.ask("new");
+        client.close();
+      } catch (error) {
+        faults.push((error as Error).message);
+      }
+    }
+  };
+  const stayer = await openClient(bed.port);
+  await stayer.ask("1");
+  const coming = [come(), come()];
+  const moved = config.replace(`127.0.0.1:${bed.port}`, `127.0.0.1:${busy}`);
+  for (let attempt = 0; attempt < 5; attempt++) {
+    await assert.rejects(bed.reload(`${moved}# ${attempt}\n`), new RegExp(`127.0.0.1:${busy}`));
+    assert.equal(await stayer.ask("2"), "a 2");
+  }
+  isOver = true;
+  await Promise.all(coming);
+  assert.deepEqual(faults, []);
+  stayer.close();
+});

@@ -11,7 +11,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type BalancerMember, createBalancerMember, type MemberSockets } from "#app/balancer/member.ts";
 import type { BalancerWorkerKind, BalancerWorld } from "#app/balancer/protocol.ts";
-import { createSocketBank, formatListen, type InheritedSockets } from "#app/balancer/sockets.ts";
+import { type BoundFd, createSocketBank, formatListen, type InheritedSockets } from "#app/balancer/sockets.ts";
 import { chooseTcpEngine, type TcpEngine } from "#app/balancer/tcp-engine.ts";
 import type { Clock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
@@ -225,8 +225,28 @@ export function createBalancerEngine(options: {
     }
   }
 
-  /** Opens what is configured and not open. @throws when the first of them cannot be had */
-  async function ensureOpen(snapshot: BalancerSnapshot): Promise<void> {
+  /**
+   * Binds what is configured and not open, before anything that is open is closed.
+   * @throws RhumbError RHUMB_BALANCER_LISTEN, and keeps nothing
+   */
+  function reserve({ snapshot }: BalancerWorld, before: BalancerSnapshot | undefined): Map<string, BoundFd[]> {
+    const reserved = new Map<string, BoundFd[]>();
+    const open = new Set((before ? served(before) : []).map((listener) => `${listener.name} ${socketsKey(listener)}`));
+    try {
+      for (const listener of served(snapshot)) {
+        if (listener.protocol === "udp" || open.has(`${listener.name} ${socketsKey(listener)}`)) continue;
+        const workers = members.filter(({ kind }) => kind === kindOf(listener)).length || snapshot.workers;
+        reserved.set(listener.name, bank.take(listener.listen, workers));
+      }
+    } catch (fault) {
+      for (const fds of reserved.values()) bank.drop(fds.map(({ fd }) => fd));
+      throw fault;
+    }
+    return reserved;
+  }
+
+  /** Opens what is configured and not open; takes from `reserved` what it uses. @throws when one cannot be had */
+  async function ensureOpen(snapshot: BalancerSnapshot, reserved: Map<string, BoundFd[]>): Promise<void> {
     for (const listener of served(snapshot)) {
       const ofKind = members.filter(({ kind }) => kind === kindOf(listener));
       const without = ofKind.filter(({ sockets }) => !sockets.has(listener.name));
@@ -236,7 +256,8 @@ export function createBalancerEngine(options: {
         for (const member of without) at = { ...at, port: await openUdp(member, listener, at) };
         continue;
       }
-      const fds = bank.take(listener.listen, without.length);
+      const fds = reserved.get(listener.name) ?? bank.take(listener.listen, without.length);
+      reserved.delete(listener.name);
       await Promise.all(
         without.map((member, index) =>
           member.open(
@@ -273,13 +294,17 @@ export function createBalancerEngine(options: {
     }
   }
 
-  async function serve(next: BalancerWorld, before: BalancerSnapshot | undefined): Promise<void> {
+  async function serve(
+    next: BalancerWorld,
+    before: BalancerSnapshot | undefined,
+    reserved = new Map<string, BoundFd[]>(),
+  ): Promise<void> {
     const running = [...members];
     ensureMembers(next);
     for (const member of running) member.serve(next);
     await acknowledged(next);
     noteClosed(before, next.snapshot);
-    await ensureOpen(next.snapshot);
+    await ensureOpen(next.snapshot, reserved);
   }
 
   const asError = (fault: unknown): RhumbError =>
@@ -301,13 +326,15 @@ export function createBalancerEngine(options: {
       stickyTables: tablesFor(snapshot),
       slots: Object.fromEntries(slots),
     };
+    const reserved = reserve(next, previous?.snapshot);
     try {
       keeper.prepare(snapshot.pools);
-      await serve(next, previous?.snapshot);
+      await serve(next, previous?.snapshot, reserved);
       keeper.apply(snapshot.pools);
       world = next;
       await nft.apply(snapshot);
     } catch (fault) {
+      for (const fds of reserved.values()) bank.drop(fds.map(({ fd }) => fd));
       await goBack(previous, snapshot);
       throw asError(fault);
     }
