@@ -88,7 +88,7 @@ export function listensOf(directive: Directive, defaultPort: number | undefined,
 }
 
 /** `allow` and `deny`: the first that matches decides, in both. */
-export function accessOf(scope: Scope, notes: Notes): { network: string; action: "allow" | "deny" }[] {
+function accessOf(scope: Scope, notes: Notes): { network: string; action: "allow" | "deny" }[] {
   const block = scope.find((one) => one.some(({ name }) => name === "allow" || name === "deny")) ?? [];
   return block.flatMap(({ name, args, at }) => {
     if (name !== "allow" && name !== "deny") return [];
@@ -100,7 +100,7 @@ export function accessOf(scope: Scope, notes: Notes): { network: string; action:
   });
 }
 
-export function proxyProtocolOf(listen: Listen, scope: Scope, notes: Notes): Record<string, unknown> | undefined {
+function proxyProtocolOf(listen: Listen, scope: Scope, notes: Notes): Record<string, unknown> | undefined {
   if (!listen.hasProxyHeader) return undefined;
   const block = scope.find((one) => one.some(({ name }) => name === "set_real_ip_from")) ?? [];
   const trusted = block.flatMap(({ name, args }) =>
@@ -131,7 +131,7 @@ export function certificatesOf(scope: Scope, notes: Notes): { cert: string; key:
 }
 
 /** Connections of one client, where the zone counts by its address. */
-export function clientLimit(scope: Scope, outer: readonly Directive[], notes: Notes): number | undefined {
+function clientLimit(scope: Scope, outer: readonly Directive[], notes: Notes): number | undefined {
   const limit = inherited(scope, "limit_conn");
   if (!limit) return undefined;
   const zone = outer.find(

@@ -4,7 +4,6 @@
  */
 import { compact } from "#config/import/draft.ts";
 import { all, type Directive, last, NGINX_TIME } from "#config/import/nginx-read.ts";
-import { timeOf } from "#config/import/nginx-scope.ts";
 import { type Notes, quoted } from "#config/import/notes.ts";
 import {
   durationText,
@@ -287,5 +286,3 @@ export function retryOf(
   // 0: as many as there are servers.
   return count === undefined ? undefined : { attempts: count === 0 ? 10 : Math.min(count, 10) };
 }
-export const connectTimeoutOf = (directive: Directive | undefined, notes: Notes): number | undefined =>
-  timeOf(directive, notes);

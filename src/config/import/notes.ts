@@ -51,7 +51,7 @@ export function createNotes(): Notes {
   };
 }
 
-export const shorten = (word: string): string => (word.length > MAX_WORD ? `${word.slice(0, MAX_WORD)}…` : word);
+const shorten = (word: string): string => (word.length > MAX_WORD ? `${word.slice(0, MAX_WORD)}…` : word);
 /** A word of the other file inside a sentence. */
 export const quoted = (word: string): string => JSON.stringify(shorten(word));
 
