@@ -71,13 +71,21 @@ test(
     const again = await bed.api("POST", "/backends", { address: "127.0.0.1", port: b.port });
     assert.deepEqual([again.status, ((await again.json()) as Fault).code], [409, "RHUMB_BALANCER_BACKEND_EXISTS"]);
     await allHealthy(bed, t);
-    assert.deepEqual(await answers(bed, 8), { a: 4, b: 4 });
+    // Each of the two workers takes turns by itself, exact to one.
+    const { a: ofTheFirst = 0, b: ofTheSecond = 0 } = await answers(bed, 8);
+    assert.equal(ofTheFirst + ofTheSecond, 8);
+    assert.ok(Math.abs(ofTheFirst - ofTheSecond) <= 2, `${ofTheFirst} and ${ofTheSecond}`);
 
     const clients = await Promise.all(Array.from({ length: 6 }, () => openClient(bed.port)));
     const first = await Promise.all(clients.map((client) => client.ask("1")));
     const ofB = first.filter((line) => line.startsWith("b ")).length;
-    const health = await bed.json<Health>("GET", `/backends/${added.backend_id}/health`);
-    assert.deepEqual([health.active_connections, health.total_requests], [ofB, 4 + ofB]);
+    // Clients that have left may still be on their way out.
+    const health = await until(
+      () => bed.json<Health>("GET", `/backends/${added.backend_id}/health`),
+      ({ active_connections }) => active_connections === ofB,
+      t,
+    );
+    assert.equal(health.total_requests, ofTheSecond + ofB);
     const removed = await bed.api("DELETE", `/backends/${added.backend_id}`);
     assert.equal(removed.status, 200);
     assert.deepEqual(await removed.json(), { backend_id: added.backend_id, drained_connections: ofB });
