@@ -11,9 +11,10 @@ import { createAlgorithm } from "#balance/table.ts";
 import { systemClock } from "#base/clock.ts";
 import { silentLog } from "#base/log.ts";
 import { createSeededRng } from "#base/rng.ts";
-import { createL4, type L4 } from "#l4/create-l4.ts";
-import type { TcpDriver } from "#l4/tcp/driver.ts";
-import { createNetDriver } from "#l4/tcp/net-driver.ts";
+import { createTcpListener } from "#l4/tcp/serve-tcp.ts";
+import type { TcpDriver } from "#net/driver.ts";
+import { createListenerSet, type ListenerSet } from "#net/listener-set.ts";
+import { createNetDriver } from "#net/node/driver.ts";
 import { createClientLimitsMemory, type SharedClientLimits } from "#pool/client-limits.ts";
 import { createPlaces } from "#pool/places.ts";
 import {
@@ -25,9 +26,10 @@ import {
 } from "#state/backend-table.ts";
 import type { BackendSpec, BalancerSnapshot, ListenerSpec, PoolSpec } from "#state/balancer.ts";
 import { createCounterSlots, LISTENER_COUNTER, LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
+import { createTlsContexts } from "#tls/contexts.ts";
+import { bindTcp, createQueue, type Ending, type Peer, peerOf, until } from "../net/bed.ts";
 import { activeAt, publish, wordAt } from "../pool/pool-fixture.ts";
 import { backendAt, balancerOf, listenerOf, poolOf } from "../pool/specs.ts";
-import { bindTcp, createQueue, type Ending, type Peer, peerOf, until } from "./tcp/bed.ts";
 
 const ROWS = 16;
 
@@ -42,7 +44,7 @@ export type TestBackend = {
 };
 
 export type L4Bed = {
-  readonly l4: L4;
+  readonly l4: ListenerSet;
   readonly driver: TcpDriver;
   readonly table: Int32Array;
   readonly limits: SharedClientLimits;
@@ -118,8 +120,8 @@ export async function openL4(t: TestContext, options: L4BedOptions = {}): Promis
     return known;
   };
   const rng = createSeededRng(1);
-  const l4 = createL4({
-    driver,
+  const textOf = (file: string): string => options.pems?.[file] ?? assert.fail(`no text for ${file}`);
+  const l4 = createListenerSet({
     clock: systemClock,
     log: silentLog,
     serves: () => true,
@@ -138,8 +140,12 @@ export async function openL4(t: TestContext, options: L4BedOptions = {}): Promis
     listenerSlots: slotsOf,
     listenerNumber: () => 0,
     limits,
-    readPem: (file) => options.pems?.[file] ?? assert.fail(`no text for ${file}`),
-    ticketKeys: () => options.ticketKeys ?? new Uint8Array(48),
+    createListener: (spec, context) => createTcpListener({ spec, context, driver }),
+    contextsOf: ({ certificates }) =>
+      createTlsContexts(
+        certificates.map(({ certFile, keyFile }) => ({ name: certFile, cert: textOf(certFile), key: textOf(keyFile) })),
+        options.ticketKeys ?? new Uint8Array(48),
+      ),
   });
 
   const { fd, port } = bindTcp();
@@ -182,6 +188,7 @@ export async function openL4(t: TestContext, options: L4BedOptions = {}): Promis
     } finally {
       clearInterval(ticking);
       l4.close();
+      driver.close();
     }
   });
 

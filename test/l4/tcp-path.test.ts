@@ -5,11 +5,11 @@ import { connect, type Socket } from "node:net";
 import test, { type TestContext } from "node:test";
 import { parseProxyHeader, writeProxyHeader } from "#pool/proxy-protocol/codec.ts";
 import type { ProxyHeader } from "#pool/proxy-protocol/header.ts";
+import { openBlackHole, type Peer, pattern, until } from "../net/bed.ts";
+import { DRIVERS } from "../net/drivers.ts";
 import { publish } from "../pool/pool-fixture.ts";
 import { backendAt, listenerOf } from "../pool/specs.ts";
-import { DRIVERS } from "./drivers.ts";
 import { type L4Bed, type L4BedOptions, openL4 } from "./l4-bed.ts";
-import { openBlackHole, type Peer, pattern, until } from "./tcp/bed.ts";
 
 const echo = (socket: Socket): void => void socket.pipe(socket);
 /** One more after another: the first of the list that can. */

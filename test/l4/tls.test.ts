@@ -11,12 +11,12 @@ import {
 } from "node:tls";
 import { parseProxyHeader, writeProxyHeader } from "#pool/proxy-protocol/codec.ts";
 import type { ListenerSpec } from "#state/balancer.ts";
+import { type Peer, pattern, peerOf, until } from "../net/bed.ts";
+import { DRIVERS } from "../net/drivers.ts";
 import { listenerOf } from "../pool/specs.ts";
 import { without } from "../system/tools.ts";
 import { makeCertificate } from "../tls/certificates.ts";
-import { DRIVERS } from "./drivers.ts";
 import { type L4Bed, openL4 } from "./l4-bed.ts";
-import { type Peer, pattern, peerOf, until } from "./tcp/bed.ts";
 
 const skip = without("openssl");
 const certificates = skip

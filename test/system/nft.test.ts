@@ -10,7 +10,7 @@ import type { BalancerSnapshot, ListenerSpec, NftSpec, PoolMode, PoolSpec } from
 import type { RhumbEvent } from "#state/events.ts";
 import { withoutKernel } from "../l4/nft/kernel.ts";
 import { activeTable, kernelBackend, kernelListener, kernelPool, kernelSnapshot } from "../l4/nft/specs.ts";
-import { until } from "../l4/tcp/bed.ts";
+import { until } from "../net/bed.ts";
 import { publish } from "../pool/pool-fixture.ts";
 import type { Flow } from "./nft-client.ts";
 import { BACKENDS, CLIENTS, createLab, type Lab, NAMES, VIP } from "./nft-lab.ts";

@@ -3,7 +3,7 @@
  *
  * Owns:    the threads, their sockets, the backend table, and which revision is served. All or nothing: `apply` resolves
  *          when every worker serves the new snapshot; when one cannot, all go back to what was served before.
- * Never:   touches a connection. A new snapshot does not end one either: workers see to that (`l4/create-l4.ts`).
+ * Never:   touches a connection. A new snapshot does not end one either: workers see to that (`net/listener-set.ts`).
  * Flow:    health table → `pool/keeper.ts` → backend table → every worker at each pick.
  * @module
  */
@@ -19,7 +19,7 @@ import { createInTurn } from "#base/in-turn.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import { createNft, type Nft } from "#l4/nft/create-nft.ts";
-import { resetOrphans } from "#l4/tcp/epoll/orphans.ts";
+import { resetOrphans } from "#net/epoll/orphans.ts";
 import { CLIENT_LIMITS_OCTETS } from "#pool/client-limits.ts";
 import { createKeeper, type Keeper } from "#pool/keeper.ts";
 import { createStickyTable, isStickyTableFor } from "#pool/sticky-memory.ts";

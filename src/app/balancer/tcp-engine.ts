@@ -3,7 +3,7 @@
  * @module
  */
 import { RhumbError } from "#base/errors.ts";
-import { loadEpoll } from "#l4/tcp/epoll/load.ts";
+import { loadEpoll } from "#net/epoll/load.ts";
 
 export type TcpEngineName = "epoll" | "net";
 export type TcpEngine = { readonly name: TcpEngineName; readonly why: string };

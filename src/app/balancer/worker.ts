@@ -1,7 +1,7 @@
 /**
  * One thread of the balancer: the listeners of its kind, on its own sockets.
  *
- * Owns:    the driver and the L4 engine of its thread. A new revision is taken over between two events; connections that
+ * Owns:    the driver and the listeners of its thread. A new revision is taken over between two events; connections that
  *          live go on as they are.
  * Reads:   the backend table at each pick. Writes: its counters, its acknowledgements, and counts of connections.
  *
@@ -21,17 +21,19 @@ import { createAlgorithm } from "#balance/table.ts";
 import { systemClock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { Redis } from "#cluster/redis.ts";
-import { createL4 } from "#l4/create-l4.ts";
-import type { TcpDriver } from "#l4/tcp/driver.ts";
-import { createEpollDriver, type EpollDriver } from "#l4/tcp/epoll/driver.ts";
-import { loadEpoll } from "#l4/tcp/epoll/load.ts";
-import { createNetDriver } from "#l4/tcp/net-driver.ts";
+import { createTcpListener } from "#l4/tcp/serve-tcp.ts";
 import { createUdpListener } from "#l4/udp/udp-listener.ts";
+import type { TcpDriver } from "#net/driver.ts";
+import { createEpollDriver, type EpollDriver } from "#net/epoll/driver.ts";
+import { loadEpoll } from "#net/epoll/load.ts";
+import { createListenerSet } from "#net/listener-set.ts";
+import { createNetDriver } from "#net/node/driver.ts";
 import { createClientLimits } from "#pool/client-limits.ts";
 import type { StickyStore } from "#pool/place.ts";
 import { createPlaces } from "#pool/places.ts";
 import type { BalancerSnapshot, ListenerSpec } from "#state/balancer.ts";
 import { LISTENER_COUNTERS } from "#state/counters.ts";
+import { createTlsContexts } from "#tls/contexts.ts";
 
 /** How often time passes for listeners and pools: time-outs of the queue, breakers, idle sessions. */
 const TICK_MS = 50;
@@ -102,14 +104,13 @@ const sticky: StickyStore = {
   put: (key, backend, ttlMs) => void redis?.opened.then(({ store }) => store.put(key, backend, ttlMs)),
 };
 
-// ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────────
+// ── listeners ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 const isPlainTcp = ({ protocol }: ListenerSpec): boolean => protocol === "tcp" || protocol === "tls-passthrough";
 const isRelayed = ({ pool }: ListenerSpec): boolean =>
   pool === undefined || world.snapshot.pools[pool]!.mode === "proxy";
 
-const l4 = createL4({
-  driver,
+const listeners = createListenerSet({
   clock,
   log,
   serves: (listener) => isRelayed(listener) && (isPlainTcp(listener) ? data.servesTcp : data.kind === "net"),
@@ -126,7 +127,8 @@ const l4 = createL4({
       createAlgorithm,
     }),
   applyPlaces: (places, spec) => places.apply(spec, world.stickyTables[spec.name]),
-  createUdpListener: (spec, context) => createUdpListener({ spec, context }),
+  createListener: (spec, context) =>
+    spec.protocol === "udp" ? createUdpListener({ spec, context }) : createTcpListener({ spec, context, driver }),
   backendCounters: data.backendCounters,
   listenerSlots(name) {
     const from = world.slots[name]! * LISTENER_COUNTERS.length;
@@ -134,8 +136,15 @@ const l4 = createL4({
   },
   listenerNumber: (name) => world.slots[name]!,
   limits: createClientLimits(data.limits),
-  readPem: (file) => world.pems[file]!,
-  ticketKeys: () => world.ticketKeys,
+  contextsOf: ({ certificates }) =>
+    createTlsContexts(
+      certificates.map(({ certFile, keyFile }) => ({
+        name: certFile,
+        cert: world.pems[certFile]!,
+        key: world.pems[keyFile]!,
+      })),
+      world.ticketKeys,
+    ),
 });
 
 function serve(next: BalancerWorld): void {
@@ -143,7 +152,7 @@ function serve(next: BalancerWorld): void {
   try {
     world = next;
     followTable(next.snapshot);
-    l4.apply(next.snapshot);
+    listeners.apply(next.snapshot);
     acknowledge(data.ack, next.revision);
   } catch (error) {
     world = before;
@@ -157,7 +166,7 @@ function serve(next: BalancerWorld): void {
 
 async function open({ listener, fd, at }: Extract<ToBalancerWorker, { type: "open" }>): Promise<void> {
   try {
-    tell({ type: "opened", listener, port: await l4.open(listener, fd, at) });
+    tell({ type: "opened", listener, port: await listeners.open(listener, fd, at) });
   } catch (error) {
     const { code = "UNKNOWN", message } = error as NodeJS.ErrnoException;
     tell({ type: "open-failed", listener, code, says: message });
@@ -166,9 +175,10 @@ async function open({ listener, fd, at }: Extract<ToBalancerWorker, { type: "ope
 
 let isOver = false;
 async function drain(drainMs: number): Promise<void> {
-  await l4.drain(drainMs);
+  await listeners.drain(drainMs);
   isOver = true;
-  l4.close();
+  listeners.close();
+  driver.close();
   closeTable();
   clearInterval(ticking);
   port.close(); // without its sockets and this port nothing keeps the thread
@@ -183,7 +193,7 @@ port.on("message", (message: ToBalancerWorker) => {
       void open(message);
       break;
     case "stop-backend":
-      l4.stopBackend(message.row);
+      listeners.stopBackend(message.row);
       break;
     case "drain":
       void drain(message.drainMs);
@@ -193,7 +203,7 @@ port.on("message", (message: ToBalancerWorker) => {
   }
 });
 
-const ticking = setInterval(() => l4.tick(clock.monotonicMs()), TICK_MS);
+const ticking = setInterval(() => listeners.tick(clock.monotonicMs()), TICK_MS);
 serve(world);
 
 if (epoll) {

@@ -5,29 +5,22 @@
  * Never:   looks at octets; a session does (`tcp-session.ts`), and a driver moves them.
  * @module
  */
-import type { L4Listener, ListenerContext } from "#l4/listener.ts";
-import type { DriverListener, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
+
 import { createListenerPlan } from "#l4/tcp/listener-plan.ts";
 import { TcpSession } from "#l4/tcp/tcp-session.ts";
 import { createUniqueIds } from "#l4/tcp/upstream-head.ts";
+import type { DriverListener, TcpConn, TcpDriver } from "#net/driver.ts";
+import type { Listener, ListenerContext } from "#net/listener.ts";
 import type { ListenerSpec } from "#state/balancer.ts";
-import type { TlsContexts } from "#tls/contexts.ts";
-
-export type TcpListener = L4Listener & {
-  /** Connections of clients now, in this worker. */
-  connections(): number;
-};
 
 export function createTcpListener(options: {
   readonly spec: ListenerSpec;
   readonly context: ListenerContext;
   readonly driver: TcpDriver;
-  /** Of `tls` listeners: the certificates of a spec, ready for use. */
-  readonly contextsOf?: (spec: ListenerSpec) => TlsContexts;
-}): TcpListener {
-  const { context, driver, contextsOf } = options;
+}): Listener {
+  const { context, driver } = options;
   const planOf = (spec: ListenerSpec) =>
-    createListenerPlan(spec, context.places, spec.protocol === "tls" ? contextsOf?.(spec) : undefined);
+    createListenerPlan(spec, context.places, spec.protocol === "tls" ? context.contextsOf(spec) : undefined);
   let plan = planOf(options.spec);
   const listeners = new Set<DriverListener>();
   const sessions = new Set<TcpSession>();

@@ -8,11 +8,12 @@
  * Refusal: by RST. It costs nothing to keep, and nobody takes it for an answer. A ClientHello gets a TLS alert.
  * @module
  */
-import type { ListenerContext } from "#l4/listener.ts";
+
 import { alertRecord, MAX_CLIENT_HELLO_OCTETS, parseClientHello } from "#l4/tcp/client-hello.ts";
-import type { ConnectFault, Relay, RelayEnd, RelayReason, TcpAddress, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
 import type { ListenerPlan } from "#l4/tcp/listener-plan.ts";
 import { type UniqueIds, upstreamHead } from "#l4/tcp/upstream-head.ts";
+import type { ConnectFault, Relay, RelayEnd, RelayReason, TcpAddress, TcpConn, TcpDriver } from "#net/driver.ts";
+import type { ListenerContext } from "#net/listener.ts";
 import { clientKey } from "#pool/client-key.ts";
 import { NO_PLACE, type PlaceRequest, type Places } from "#pool/place.ts";
 import { parseProxyHeader } from "#pool/proxy-protocol/codec.ts";

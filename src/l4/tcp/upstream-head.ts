@@ -3,7 +3,7 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import type { TcpAddress } from "#l4/tcp/driver.ts";
+import type { TcpAddress } from "#net/driver.ts";
 import { writeProxyHeader } from "#pool/proxy-protocol/codec.ts";
 import type { ProxyOutSpec } from "#state/balancer.ts";
 

@@ -12,10 +12,10 @@
  */
 import type { RemoteInfo, Socket } from "node:dgram";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { L4Listener, ListenerContext } from "#l4/listener.ts";
 import { openClient, openListening } from "#l4/udp/open-socket.ts";
 import { SessionTable } from "#l4/udp/session-table.ts";
 import { type SessionHost, UdpSession } from "#l4/udp/udp-session.ts";
+import type { Listener, ListenerContext } from "#net/listener.ts";
 import { type AccessList, createAccessList } from "#pool/access-list.ts";
 import { clientKey } from "#pool/client-key.ts";
 import type { Admission } from "#pool/client-limits.ts";
@@ -35,7 +35,7 @@ const MAX_OWN_SOCKETS = 4_096;
 const DRAIN_TURNS = 64;
 const WARN_EVERY_MS = 60_000;
 
-export function createUdpListener(options: { spec: ListenerSpec; context: ListenerContext }): L4Listener {
+export function createUdpListener(options: { spec: ListenerSpec; context: ListenerContext }): Listener {
   const { context } = options;
   const { slots } = context;
   const sockets = new Map<Socket, ListenAddress>();
@@ -180,6 +180,7 @@ export function createUdpListener(options: { spec: ListenerSpec; context: Listen
   }
 
   return {
+    connections: () => table.size,
     apply(next) {
       if (JSON.stringify(next.access) !== JSON.stringify(spec.access)) isAllowed = createAccessList(next.access);
       spec = next;

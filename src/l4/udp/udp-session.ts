@@ -11,10 +11,10 @@
  * @module
  */
 import type { Socket } from "node:dgram";
-import { connectFault } from "#l4/connect-fault.ts";
-import type { ListenerContext } from "#l4/listener.ts";
 import { openConnected } from "#l4/udp/open-socket.ts";
 import type { Listed } from "#l4/udp/session-table.ts";
+import { connectFault } from "#net/connect-fault.ts";
+import type { ListenerContext } from "#net/listener.ts";
 import { NO_PLACE, type PlaceRequest, type Places } from "#pool/place.ts";
 import { BACKEND_COUNTER, type BackendCounter, backendCounter } from "#state/backend-table.ts";
 import type { ListenerLimits } from "#state/balancer.ts";

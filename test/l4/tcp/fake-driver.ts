@@ -11,7 +11,7 @@ import type {
   TcpConn,
   TcpDriver,
   TlsAgreement,
-} from "#l4/tcp/driver.ts";
+} from "#net/driver.ts";
 
 type Look = Parameters<TcpConn["read"]>[1];
 

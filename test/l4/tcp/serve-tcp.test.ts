@@ -112,9 +112,9 @@ async function live(seed: number, seen: Map<string, number>): Promise<void> {
       slots,
       backendCounters: createBackendCounters(64),
       limits,
+      contextsOf: () => ({ choose: () => ({}) as SecureContext }),
       listener: 0,
     },
-    contextsOf: () => ({ choose: () => ({}) as SecureContext }),
   });
   await listener.open(0, spec.listen);
   const conns: FakeConn[] = [];

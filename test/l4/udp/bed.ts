@@ -9,8 +9,8 @@ import { createAlgorithm } from "#balance/table.ts";
 import { createManualClock, type ManualClock } from "#base/clock.ts";
 import { silentLog } from "#base/log.ts";
 import { createSeededRng } from "#base/rng.ts";
-import type { L4Listener, ListenerContext } from "#l4/listener.ts";
 import { createUdpListener } from "#l4/udp/udp-listener.ts";
+import type { Listener, ListenerContext } from "#net/listener.ts";
 import { createClientLimitsMemory, type SharedClientLimits } from "#pool/client-limits.ts";
 import type { Places } from "#pool/place.ts";
 import { createPlaces } from "#pool/places.ts";
@@ -31,7 +31,7 @@ const PATIENCE_MS = 8_000;
 
 /** All that is open; a test that fails leaves something behind, which would keep the process alive. */
 const opened = new Set<Socket>();
-const listeners = new Set<L4Listener>();
+const listeners = new Set<Listener>();
 after(async () => {
   for (const listener of listeners) await listener.drain(0);
   for (const socket of opened) socket.unref();
@@ -117,7 +117,7 @@ export const udpSpec = (changes: Partial<ListenerSpec> = {}): ListenerSpec =>
 
 export type Bed = {
   readonly clock: ManualClock;
-  readonly listener: L4Listener;
+  readonly listener: Listener;
   readonly port: number;
   readonly context: ListenerContext;
   readonly places: Places;
@@ -165,6 +165,7 @@ export async function createBed(
     slots: createCounterSlots(LISTENER_COUNTERS.length),
     backendCounters,
     limits,
+    contextsOf: () => ({ choose: () => undefined as never }),
     listener: 0,
   };
   const listener = createUdpListener({ spec: udpSpec(options.listener), context });

@@ -12,9 +12,9 @@ import { getSystemErrorName } from "node:util";
 import type { Clock } from "#base/clock.ts";
 import { systemError } from "#base/native/load.ts";
 import { createWheel } from "#base/wheel.ts";
-import { connectFault } from "#l4/connect-fault.ts";
-import type { ConnectFault, RelayEnd, RelayReason, TcpAddress, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
-import { createBufferPool } from "#l4/tcp/epoll/buffers.ts";
+import { connectFault } from "#net/connect-fault.ts";
+import type { ConnectFault, RelayEnd, RelayReason, TcpAddress, TcpConn, TcpDriver } from "#net/driver.ts";
+import { createBufferPool } from "#net/epoll/buffers.ts";
 import {
   EPOLLERR,
   EPOLLET,
@@ -25,13 +25,13 @@ import {
   EPOLLRDHUP,
   type EpollCalls,
   openEventDescriptor,
-} from "#l4/tcp/epoll/load.ts";
-import { createPipes } from "#l4/tcp/epoll/pipes.ts";
-import { createPoller } from "#l4/tcp/epoll/poller.ts";
-import { createPreambles } from "#l4/tcp/epoll/preamble.ts";
-import { createPump, MSG_NOSIGNAL, noteReadable } from "#l4/tcp/epoll/pump.ts";
-import { DOING, type Doing, type EpollRelay, EpollSocket, type SocketOwner } from "#l4/tcp/epoll/socket.ts";
-import { createSockets } from "#l4/tcp/epoll/system.ts";
+} from "#net/epoll/load.ts";
+import { createPipes } from "#net/epoll/pipes.ts";
+import { createPoller } from "#net/epoll/poller.ts";
+import { createPreambles } from "#net/epoll/preamble.ts";
+import { createPump, MSG_NOSIGNAL, noteReadable } from "#net/epoll/pump.ts";
+import { DOING, type Doing, type EpollRelay, EpollSocket, type SocketOwner } from "#net/epoll/socket.ts";
+import { createSockets } from "#net/epoll/system.ts";
 
 /** Everything, once: no call is needed to begin or to stop reading or writing. */
 const SOCKET_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;

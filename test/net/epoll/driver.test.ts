@@ -6,12 +6,12 @@ import { constants } from "node:os";
 import test from "node:test";
 import { Worker } from "node:worker_threads";
 import { createManualClock, systemClock } from "#base/clock.ts";
-import type { TcpConn } from "#l4/tcp/driver.ts";
-import { createEpollDriver } from "#l4/tcp/epoll/driver.ts";
-import type { EpollCalls } from "#l4/tcp/epoll/load.ts";
-import { type Bed, bindTcp, createBed, type Peer, pattern, settled, until } from "./bed.ts";
-import { driverContract } from "./driver-contract.ts";
-import { createTurningDriver, epollCalls, skip } from "./epoll.ts";
+import type { TcpConn } from "#net/driver.ts";
+import { createEpollDriver } from "#net/epoll/driver.ts";
+import type { EpollCalls } from "#net/epoll/load.ts";
+import { type Bed, bindTcp, createBed, type Peer, pattern, settled, until } from "../bed.ts";
+import { driverContract } from "../driver-contract.ts";
+import { createTurningDriver, epollCalls, skip } from "./loop.ts";
 
 const MSG_OOB = 1;
 const { EMFILE } = constants.errno;
@@ -202,7 +202,7 @@ test("epoll driver is woken from another thread", { skip, timeout: 20_000 }, asy
   const driver = createEpollDriver({ calls: epollCalls(), clock: systemClock });
   const worker = new Worker(
     `import { workerData, parentPort } from "node:worker_threads";
-     import { wake } from "#l4/tcp/epoll/wake.ts";
+     import { wake } from "#net/epoll/wake.ts";
      parentPort.once("message", () => setTimeout(() => wake(workerData), 50));`,
     { eval: true, workerData: driver.wakeDescriptor, execArgv: ["--input-type=module"] },
   );

@@ -8,9 +8,9 @@ import { readdirSync } from "node:fs";
 import test from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createSeededRng, type Rng } from "#base/rng.ts";
-import type { RelayEnd, TcpConn } from "#l4/tcp/driver.ts";
-import { createBed, type Peer, pattern, until } from "./bed.ts";
-import { createTurningDriver, skip } from "./epoll.ts";
+import type { RelayEnd, TcpConn } from "#net/driver.ts";
+import { createBed, type Peer, pattern, until } from "../bed.ts";
+import { createTurningDriver, skip } from "./loop.ts";
 
 const CONNECTIONS = 300;
 const HEAD = Buffer.from("PROXY of some kind\r\n");

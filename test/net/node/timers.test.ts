@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { type Clock, createManualClock } from "#base/clock.ts";
 import { WHEEL_TICK_MS } from "#base/wheel.ts";
-import { createNetTimers, limited } from "#l4/tcp/net-timers.ts";
+import { createNetTimers, limited } from "#net/node/timers.ts";
 
 /** Timers over a clock that counts who waits for it. */
 function createWorld() {

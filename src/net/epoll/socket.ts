@@ -6,9 +6,9 @@
  * @module
  */
 import { WheelEntry } from "#base/wheel.ts";
-import type { ReadEnd, RelayEnd, RelayReason, TcpAddress, TcpConn } from "#l4/tcp/driver.ts";
-import type { NativeBuffer } from "#l4/tcp/epoll/buffers.ts";
-import type { Pipe } from "#l4/tcp/epoll/pipes.ts";
+import type { ReadEnd, RelayEnd, RelayReason, TcpAddress, TcpConn } from "#net/driver.ts";
+import type { NativeBuffer } from "#net/epoll/buffers.ts";
+import type { Pipe } from "#net/epoll/pipes.ts";
 
 /** What a socket is doing, and so what its events and its time-out mean. */
 export const DOING = {

@@ -7,9 +7,9 @@
  * @module
  */
 import { type SecureContext, TLSSocket } from "node:tls";
-import type { TcpConn, TlsAgreement, TlsTerms } from "#l4/tcp/driver.ts";
-import type { NetConn } from "#l4/tcp/net-conn.ts";
-import { limited, type NetTimers } from "#l4/tcp/net-timers.ts";
+import type { TcpConn, TlsAgreement, TlsTerms } from "#net/driver.ts";
+import type { NetConn } from "#net/node/conn.ts";
+import { limited, type NetTimers } from "#net/node/timers.ts";
 
 export function startTls(
   timers: NetTimers,

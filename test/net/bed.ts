@@ -7,15 +7,7 @@ import { once } from "node:events";
 import { type AddressInfo, BoundSocket, connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import type {
-  ConnectFault,
-  DriverListener,
-  Relay,
-  RelayEnd,
-  RelayOptions,
-  TcpConn,
-  TcpDriver,
-} from "#l4/tcp/driver.ts";
+import type { ConnectFault, DriverListener, Relay, RelayEnd, RelayOptions, TcpConn, TcpDriver } from "#net/driver.ts";
 
 /** Drivers own the fd; the object must stay, so that nothing closes the number under them. */
 const bound: BoundSocket[] = [];

@@ -2,7 +2,7 @@
  * The contract between what a TCP listener decides (`serve-tcp.ts`) and what moves its octets (a driver).
  *
  * Owns:    types alone. Drivers: `net-driver.ts` (sockets of node:net, also TLS) and `epoll/` (one epoll loop
- *          over system calls). `test/l4/tcp/driver-contract.ts` holds both to the same behaviour.
+ *          over system calls). `test/net/driver-contract.ts` holds both to the same behaviour.
  * Rules:   callbacks come from the driver's loop, never from inside the call that asked for them. A driver never throws
  *          for what a peer or the network does. Reading stops where nobody asked for octets, so that the kernel's window
  *          closes: memory per connection is bounded.

@@ -1,5 +1,5 @@
 /**
- * What every TCP driver does, over real sockets (`src/l4/tcp/driver.ts` is the contract in types).
+ * What every TCP driver does, over real sockets (`src/net/driver.ts` is the contract in types).
  * @module
  */
 import assert from "node:assert/strict";
@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:net";
 import test, { type TestContext } from "node:test";
-import type { ReadEnd, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
+import type { ReadEnd, TcpConn, TcpDriver } from "#net/driver.ts";
 import { type Bed, closed, createBed, openBlackHole, type Peer, pattern, settled, until } from "./bed.ts";
 
 const MIB = 1024 * 1024;

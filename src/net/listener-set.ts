@@ -1,24 +1,21 @@
 /**
- * The L4 engine of one worker: its listeners, and the places of their pools.
+ * The listeners of one worker, and the places of their pools.
  *
  * Owns:    one `Places` a pool name and one listener a listener name, over all configurations. Connections live on through
  *          every change; those of a listener that is gone have `drainMs` to finish.
- * Never:   knows threads, or opens files. Sockets and texts are handed in.
+ * Never:   knows threads, files, or what a protocol is: who serves a listener is handed in.
  * @module
  */
 import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
-import type { L4Listener, ListenerContext } from "#l4/listener.ts";
-import type { TcpDriver } from "#l4/tcp/driver.ts";
-import { createTcpListener } from "#l4/tcp/serve-tcp.ts";
+import type { Listener, ListenerContext } from "#net/listener.ts";
 import type { ClientLimits } from "#pool/client-limits.ts";
 import type { Places } from "#pool/place.ts";
 import type { BalancerSnapshot, ListenerSpec, PoolSpec } from "#state/balancer.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
-import { createTlsContexts, type TlsContexts } from "#tls/contexts.ts";
+import type { TlsContexts } from "#tls/contexts.ts";
 
-export type L4Options = {
-  readonly driver: TcpDriver;
+export type ListenerSetOptions = {
   readonly clock: Clock;
   readonly log: Log;
   /** Whether this worker serves such a listener; others are not opened here. */
@@ -26,7 +23,8 @@ export type L4Options = {
   readonly createPlaces: (spec: PoolSpec, snapshot: BalancerSnapshot) => Places;
   /** Another configuration of a pool that stays. */
   readonly applyPlaces?: (places: Places, spec: PoolSpec, snapshot: BalancerSnapshot) => void;
-  readonly createUdpListener?: (spec: ListenerSpec, context: ListenerContext) => L4Listener;
+  /** What serves such a listener. */
+  readonly createListener: (spec: ListenerSpec, context: ListenerContext) => Listener;
   /** This worker's block of `BACKEND_COUNTERS`. */
   readonly backendCounters: Float64Array;
   /** This worker's counters of a listener. */
@@ -34,15 +32,14 @@ export type L4Options = {
   /** Number of a listener in `limits`: the same in all workers. */
   readonly listenerNumber: (name: string) => number;
   readonly limits: ClientLimits;
-  /** Text of a PEM file that the snapshot names. */
-  readonly readPem: (file: string) => string;
-  /** 48 octets, the same in all workers. */
-  readonly ticketKeys: () => Uint8Array;
+  /**
+   * Certificates of a listener that ends TLS, ready for use.
+   * @throws RhumbError RHUMB_BALANCER_CERTIFICATE
+   */
+  readonly contextsOf: (spec: ListenerSpec) => TlsContexts;
 };
 
-export type L4Stats = { readonly connections: Readonly<Record<string, number>>; readonly sockets: number };
-
-export type L4 = {
+export type ListenerSet = {
   /**
    * Takes over another configuration, whole or not at all. Listeners that are new are opened by `open`.
    * @throws RhumbError RHUMB_BALANCER_CERTIFICATE
@@ -54,31 +51,25 @@ export type L4 = {
   stopBackend(row: number): void;
   /** Takes no new connections; resolves when all are over, at the latest after `drainMs`. */
   drain(drainMs: number): Promise<void>;
-  stats(): L4Stats;
+  /** Connections of clients now, by listener. */
+  connections(): Readonly<Record<string, number>>;
   /** Once every 50 to 100 ms. */
   tick(nowMs: number): void;
   close(): void;
 };
 
-type Served = { spec: ListenerSpec; readonly listener: L4Listener; connections(): number };
+type Served = { spec: ListenerSpec; readonly listener: Listener };
 
-export function createL4(options: L4Options): L4 {
-  const { driver, clock, log } = options;
+/** Protocols that end TLS here. */
+const ENDS_TLS: ReadonlySet<string> = new Set(["tls", "https"]);
+
+export function createListenerSet(options: ListenerSetOptions): ListenerSet {
+  const { clock, log, contextsOf } = options;
   let snapshot: BalancerSnapshot | undefined;
   const pools = new Map<string, Places>();
   const listeners = new Map<string, Served>();
   /** Gone from the configuration; their connections finish. */
   const leaving = new Set<Served>();
-
-  const contextsOf = ({ certificates }: ListenerSpec): TlsContexts =>
-    createTlsContexts(
-      certificates.map(({ certFile, keyFile }) => ({
-        name: certFile,
-        cert: options.readPem(certFile),
-        key: options.readPem(keyFile),
-      })),
-      options.ticketKeys(),
-    );
 
   function create(spec: ListenerSpec): Served {
     const context: ListenerContext = {
@@ -89,14 +80,9 @@ export function createL4(options: L4Options): L4 {
       backendCounters: options.backendCounters,
       limits: options.limits,
       listener: options.listenerNumber(spec.name),
+      contextsOf,
     };
-    if (spec.protocol === "udp") {
-      const listener = options.createUdpListener?.(spec, context);
-      if (listener === undefined) throw new Error(`This worker serves no UDP, which ${spec.name} needs`);
-      return { spec, listener, connections: () => 0 };
-    }
-    const listener = createTcpListener({ spec, context, driver, contextsOf });
-    return { spec, listener, connections: listener.connections };
+    return { spec, listener: options.createListener(spec, context) };
   }
 
   function leave(name: string, served: Served, drainMs: number): void {
@@ -125,7 +111,7 @@ export function createL4(options: L4Options): L4 {
   return {
     apply(next) {
       const served = next.listeners.filter(options.serves);
-      for (const spec of served) if (spec.protocol === "tls") contextsOf(spec); // throws before anything has changed
+      for (const spec of served) if (ENDS_TLS.has(spec.protocol)) contextsOf(spec); // throws before anything has changed
       snapshot = next;
       applyPools(next);
       const wanted = new Map(served.map((spec) => [spec.name, spec]));
@@ -157,20 +143,15 @@ export function createL4(options: L4Options): L4 {
       }
       await Promise.all([...leaving].map(({ listener }) => listener.drain(drainMs)));
     },
-    stats: () => ({
-      connections: Object.fromEntries(
-        [...listeners.values()].map(({ spec, connections }) => [spec.name, connections()]),
-      ),
-      sockets: driver.open(),
-    }),
+    connections: () =>
+      Object.fromEntries([...listeners.values()].map(({ spec, listener }) => [spec.name, listener.connections()])),
     tick(nowMs) {
       for (const places of pools.values()) places.tick(nowMs);
       for (const { listener } of all()) listener.tick(nowMs);
     },
     close() {
-      for (const { spec, listener } of all()) if (spec.protocol === "udp") void listener.drain(0);
+      for (const { listener } of all()) void listener.drain(0);
       for (const places of pools.values()) places.close();
-      driver.close();
     },
   };
 }

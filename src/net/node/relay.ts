@@ -6,9 +6,9 @@
  * @module
  */
 import { WheelEntry } from "#base/wheel.ts";
-import type { Relay, RelayEnd, RelayOptions, RelayReason } from "#l4/tcp/driver.ts";
-import type { ConnOwner, NetConn } from "#l4/tcp/net-conn.ts";
-import type { Limited, NetTimers } from "#l4/tcp/net-timers.ts";
+import type { Relay, RelayEnd, RelayOptions, RelayReason } from "#net/driver.ts";
+import type { ConnOwner, NetConn } from "#net/node/conn.ts";
+import type { Limited, NetTimers } from "#net/node/timers.ts";
 
 export class NetRelay extends WheelEntry implements Relay, ConnOwner, Limited {
   readonly #client: NetConn;

@@ -6,7 +6,7 @@
  * Units:   octets.
  * @module
  */
-import type { Address, EpollCalls } from "#l4/tcp/epoll/load.ts";
+import type { Address, EpollCalls } from "#net/epoll/load.ts";
 
 /**
  * What one direction of a connection may hold, and what one call reads at most. Smaller costs more calls for each MiB;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { connectFault } from "#l4/connect-fault.ts";
+import { connectFault } from "#net/connect-fault.ts";
 
 for (const [code, expected] of [
   ["ECONNREFUSED", "refused"],

@@ -8,12 +8,12 @@
 import { fstatSync } from "node:fs";
 import { createServer, isIP, connect as netConnect, type Socket } from "node:net";
 import { type Clock, systemClock } from "#base/clock.ts";
-import { connectFault } from "#l4/connect-fault.ts";
-import type { ConnectFault, DriverListener, TcpAddress, TcpConn, TcpDriver } from "#l4/tcp/driver.ts";
-import { NetConn } from "#l4/tcp/net-conn.ts";
-import { NetRelay } from "#l4/tcp/net-relay.ts";
-import { createNetTimers, limited } from "#l4/tcp/net-timers.ts";
-import { startTls } from "#l4/tcp/net-tls.ts";
+import { connectFault } from "#net/connect-fault.ts";
+import type { ConnectFault, DriverListener, TcpAddress, TcpConn, TcpDriver } from "#net/driver.ts";
+import { NetConn } from "#net/node/conn.ts";
+import { NetRelay } from "#net/node/relay.ts";
+import { createNetTimers, limited } from "#net/node/timers.ts";
+import { startTls } from "#net/node/tls.ts";
 
 /** Half-closed connections live on; nothing waits for an ACK (Nagle); a peer that is gone for good is found in minutes. */
 const SOCKET_OPTIONS = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 } as const;

@@ -7,8 +7,8 @@
  * @module
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { loadEpoll } from "#l4/tcp/epoll/load.ts";
-import { createSockets } from "#l4/tcp/epoll/system.ts";
+import { loadEpoll } from "#net/epoll/load.ts";
+import { createSockets } from "#net/epoll/system.ts";
 
 /** @returns what the epoll set watches (proc(5), /proc/pid/fdinfo); undefined: the descriptor is none */
 function watchedBy(descriptor: string): number[] | undefined {

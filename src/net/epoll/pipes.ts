@@ -6,7 +6,7 @@
  * Units:   octets.
  * @module
  */
-import type { EpollCalls } from "#l4/tcp/epoll/load.ts";
+import type { EpollCalls } from "#net/epoll/load.ts";
 
 /** What one call moves at most: what a pipe holds unless it is told otherwise (pipe(7)). */
 export const PIPE_OCTETS = 65_536;

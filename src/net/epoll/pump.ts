@@ -7,12 +7,12 @@
  * @module
  */
 import { constants } from "node:os";
-import type { RelayReason } from "#l4/tcp/driver.ts";
-import { BUFFER_OCTETS, type BufferPool, type NativeBuffer } from "#l4/tcp/epoll/buffers.ts";
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, type EpollCalls } from "#l4/tcp/epoll/load.ts";
-import { PIPE_OCTETS, type Pipe, type Pipes } from "#l4/tcp/epoll/pipes.ts";
-import type { EpollRelay, EpollSocket } from "#l4/tcp/epoll/socket.ts";
-import type { Sockets } from "#l4/tcp/epoll/system.ts";
+import type { RelayReason } from "#net/driver.ts";
+import { BUFFER_OCTETS, type BufferPool, type NativeBuffer } from "#net/epoll/buffers.ts";
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, type EpollCalls } from "#net/epoll/load.ts";
+import { PIPE_OCTETS, type Pipe, type Pipes } from "#net/epoll/pipes.ts";
+import type { EpollRelay, EpollSocket } from "#net/epoll/socket.ts";
+import type { Sockets } from "#net/epoll/system.ts";
 
 /** Octets of one connection until others get their turn. */
 const OCTETS_PER_TURN = 262_144;

@@ -8,8 +8,8 @@
  */
 import type { Socket } from "node:net";
 import { WheelEntry } from "#base/wheel.ts";
-import type { ReadEnd, TcpAddress, TcpConn } from "#l4/tcp/driver.ts";
-import type { Limited, NetTimers } from "#l4/tcp/net-timers.ts";
+import type { ReadEnd, TcpAddress, TcpConn } from "#net/driver.ts";
+import type { Limited, NetTimers } from "#net/node/timers.ts";
 
 /** What takes over the events of a socket. */
 export type ConnOwner = {

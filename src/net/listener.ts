@@ -1,5 +1,5 @@
 /**
- * The contract between the L4 engine and its kinds of listener (TCP, UDP).
+ * The contract between a worker and its kinds of listener (TCP, UDP, HTTP).
  *
  * Owns:    types alone.
  * @module
@@ -10,6 +10,7 @@ import type { ClientLimits } from "#pool/client-limits.ts";
 import type { Places } from "#pool/place.ts";
 import type { ListenerSpec } from "#state/balancer.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
+import type { TlsContexts } from "#tls/contexts.ts";
 
 export type ListenerContext = {
   readonly clock: Clock;
@@ -24,9 +25,11 @@ export type ListenerContext = {
   readonly limits: ClientLimits;
   /** This listener's number in `limits`: the same in all workers. */
   readonly listener: number;
+  /** Certificates of a spec that ends TLS. @throws RhumbError RHUMB_BALANCER_CERTIFICATE */
+  contextsOf(spec: ListenerSpec): TlsContexts;
 };
 
-export type L4Listener = {
+export type Listener = {
   /** Same address and protocol, other settings: for new connections; those that live keep theirs. */
   apply(spec: ListenerSpec): void;
   /**
@@ -41,4 +44,6 @@ export type L4Listener = {
   /** Takes no new connections; resolves when all are over, the last ones by RST after `drainMs`. */
   drain(drainMs: number): Promise<void>;
   tick(nowMs: number): void;
+  /** Connections of clients now, in this worker. */
+  connections(): number;
 };

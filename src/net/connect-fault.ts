@@ -2,7 +2,7 @@
  * What the system says when nothing comes through to a backend → what that says of the backend.
  * @module
  */
-import type { ConnectFault } from "#l4/tcp/driver.ts";
+import type { ConnectFault } from "#net/driver.ts";
 
 const FAULTS: Readonly<Record<string, ConnectFault>> = {
   ECONNREFUSED: "refused",

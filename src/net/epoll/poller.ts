@@ -6,7 +6,7 @@
  * @module
  */
 import { EPOLL_EVENT } from "#base/native/layout.ts";
-import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, type EpollCalls, openEpoll } from "#l4/tcp/epoll/load.ts";
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, type EpollCalls, openEpoll } from "#net/epoll/load.ts";
 
 /** Events of one wait at most. What is beyond waits for the next: the kernel turns them over fairly. */
 const EVENTS = 256;

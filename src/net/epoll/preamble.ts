@@ -6,10 +6,10 @@
  * @module
  */
 import { constants } from "node:os";
-import type { ReadEnd } from "#l4/tcp/driver.ts";
-import type { EpollCalls } from "#l4/tcp/epoll/load.ts";
-import { noteReadable } from "#l4/tcp/epoll/pump.ts";
-import { DOING, type EpollSocket, type Look } from "#l4/tcp/epoll/socket.ts";
+import type { ReadEnd } from "#net/driver.ts";
+import type { EpollCalls } from "#net/epoll/load.ts";
+import { noteReadable } from "#net/epoll/pump.ts";
+import { DOING, type EpollSocket, type Look } from "#net/epoll/socket.ts";
 
 /** One read at most. */
 const SCRATCH_OCTETS = 16_384;

@@ -3,8 +3,8 @@
  * @module
  */
 import { systemClock } from "#base/clock.ts";
-import { createEpollDriver, type EpollDriver } from "#l4/tcp/epoll/driver.ts";
-import { type EpollCalls, loadEpoll } from "#l4/tcp/epoll/load.ts";
+import { createEpollDriver, type EpollDriver } from "#net/epoll/driver.ts";
+import { type EpollCalls, loadEpoll } from "#net/epoll/load.ts";
 import { withoutNative } from "../../base/native/native.ts";
 
 export const skip = withoutNative;

@@ -16,7 +16,7 @@ import {
   type SocketAddress,
   writePort,
 } from "#base/native/socket-address.ts";
-import type { EpollCalls } from "#l4/tcp/epoll/load.ts";
+import type { EpollCalls } from "#net/epoll/load.ts";
 
 // sys/socket.h, asm-generic/socket.h, fcntl.h, linux/tcp.h: the same on the processors of `base/native/load.ts`.
 const SOCK_STREAM = 1;

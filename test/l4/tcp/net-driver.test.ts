@@ -1,4 +1,0 @@
-import { createNetDriver } from "#l4/tcp/net-driver.ts";
-import { driverContract } from "./driver-contract.ts";
-
-driverContract("createNetDriver()", createNetDriver);
