@@ -102,6 +102,8 @@ function compileListener(
       halfCloseMs: timeouts.halfClose,
     },
     udp: { idleMs: udp.idle, responses: udp.responses, maxSessions: udp.maxSessions },
+    tls: undefined,
+    http: undefined,
     backlog: listener.backlog,
   };
 }

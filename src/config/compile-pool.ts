@@ -146,6 +146,7 @@ export function compilePool(
     isFailOpen: pool.failOpen,
     sticky: sticky && {
       by: sticky.by,
+      cookie: undefined,
       ttlMs: sticky.ttl,
       store: sticky.store,
       maxEntries: sticky.maxEntries,
@@ -155,5 +156,17 @@ export function compilePool(
     closesOnDown: pool.closeOnDown,
     proxyProtocol: compileProxyOut(pool.proxyProtocol),
     prefersLocalZone: pool.preferLocalZone,
+    hashOn: ["address"],
+    upstream: {
+      protocol: "http1",
+      tls: undefined,
+      maxIdle: 256,
+      idleMs: 4_000,
+      maxRequests: 0,
+      maxStreams: 100,
+      host: undefined,
+      keepsUnderscores: false,
+      passesTrailers: false,
+    },
   };
 }

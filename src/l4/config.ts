@@ -13,11 +13,6 @@ import { LISTENER_PROTOCOLS, type ListenerProtocol } from "#state/balancer.ts";
 const live = { reload: "live" } as const;
 const restart = { reload: "restart" } as const;
 
-/** Protocols that a later release will know: better refused with a way out than called unknown. */
-const LATER_PROTOCOLS: Readonly<Record<string, string>> = {
-  http: "Write `protocol: tcp`: it relays HTTP as it is",
-  https: "Write `protocol: tls` with certificates to end TLS here, or `protocol: tls-passthrough`",
-};
 const PROTOCOL_WORDS = LISTENER_PROTOCOLS.join(", ");
 
 const protocol = z
@@ -25,8 +20,6 @@ const protocol = z
   .transform((value, context): ListenerProtocol => {
     const known = LISTENER_PROTOCOLS.find((one) => one === value);
     if (known) return known;
-    const later = Object.hasOwn(LATER_PROTOCOLS, value) ? LATER_PROTOCOLS[value] : undefined;
-    if (later !== undefined) return refuse(context, `\`protocol: ${value}\` is not supported yet`, later);
     return refuse(
       context,
       `Must be one of ${PROTOCOL_WORDS}; is ${JSON.stringify(value)}`,

@@ -1,7 +1,7 @@
 /**
- * The contract between what a TCP listener decides (`serve-tcp.ts`) and what moves its octets (a driver).
+ * The contract between who serves a TCP listener (`l4/`, `l7/`) and what moves its octets (a driver).
  *
- * Owns:    types alone. Drivers: `net-driver.ts` (sockets of node:net, also TLS) and `epoll/` (one epoll loop
+ * Owns:    types, and one number. Drivers: `net-driver.ts` (sockets of node:net, also TLS) and `epoll/` (one epoll loop
  *          over system calls). `test/net/driver-contract.ts` holds both to the same behaviour.
  * Rules:   callbacks come from the driver's loop, never from inside the call that asked for them. A driver never throws
  *          for what a peer or the network does. Reading stops where nobody asked for octets, so that the kernel's window
@@ -9,6 +9,7 @@
  * Units:   steady ms, µs where the name says so, octets.
  * @module
  */
+import type { Duplex } from "node:stream";
 import type { SecureContext } from "node:tls";
 
 export type TcpAddress = { readonly address: string; readonly port: number };
@@ -28,11 +29,48 @@ export type TcpConn = {
     options: { readonly maxOctets: number; readonly timeoutMs: number },
     look: (octets: Uint8Array | undefined, why: ReadEnd | undefined) => number,
   ): void;
-  /** Ends it in order (FIN), without waiting. @param last goes before that, as far as there is room for it */
+  /**
+   * From now on octets come to `owner` as they arrive, unless paused; first those that were read and not consumed. Called
+   * again, it gives the conn another owner. A conn that streams is not read or relayed any more.
+   */
+  stream(owner: StreamOwner): void;
+  /** No more `onOctets` and no `onEnd` until `resume`, not even from what has arrived already. */
+  pause(): void;
+  resume(): void;
+  /**
+   * What is written from within one call-back goes out together at its end; outside of one, in the same turn of the loop.
+   * Octets that the kernel does not take are copied: the caller may use them again at once. After an end nothing is written.
+   * @returns false: more than `STREAM_HIGH_WATER` octets wait; `onRoom` comes when there are less
+   */
+  write(octets: Uint8Array): boolean;
+  /** As `write`, of text whose code units are octets (latin1). */
+  writeText(latin1: string): boolean;
+  /** Ends our half (FIN) after all that was written. The peer may go on. */
+  finish(): void;
+  /** Octets written that the kernel has not taken. */
+  unsent(): number;
+  /**
+   * Ends it in order (FIN), without waiting for the peer. @param last goes before that, as far as there is room for it.
+   * A conn that streams sends all that was written first.
+   */
   close(last?: Uint8Array): void;
   /** Ends it by RST. */
   reset(): void;
 };
+
+/** Whom a conn that streams tells. Never called from inside a call to the conn; nothing comes after `close` or `reset`. */
+export type StreamOwner = {
+  /** The view is valid during the call alone. */
+  onOctets(octets: Buffer): void;
+  /** The peer has ended its half: nothing more comes from it. */
+  onEnd(): void;
+  /** There is room again, after a write that said there is none. */
+  onRoom(): void;
+  /** Reset by the peer, or broken: the conn is gone, and nothing comes after this. */
+  onGone(): void;
+};
+/** Octets that may wait in a conn before a writer is asked to stop. */
+export const STREAM_HIGH_WATER = 65_536;
 export type ReadEnd = "ended" | "reset" | "too-long" | "timeout";
 
 /** `other`: also where the address is no IP address; names are not resolved here. */
@@ -76,7 +114,33 @@ export type TlsTerms = {
   readonly timeoutMs: number;
 };
 /** What came of a handshake. */
-export type TlsAgreement = { readonly serverName: string | undefined; readonly alpn: string | undefined };
+export type TlsAgreement = {
+  readonly serverName: string | undefined;
+  readonly alpn: string | undefined;
+  /** `TLSv1.3`, and the name of the cipher. */
+  readonly version: string;
+  readonly cipher: string;
+  /** Of the peer's certificate, where one came and was verified. */
+  readonly peer: TlsPeer | undefined;
+};
+export type TlsPeer = {
+  /** RFC 4514 text of the subject, such as `CN=client`. */
+  readonly subject: string;
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly fingerprint: string;
+};
+
+/** How a TLS server is met, as its client. */
+export type TlsUpstreamTerms = {
+  /** With the authorities that are trusted, and our own certificate if there is one. */
+  readonly context: SecureContext;
+  /** Sent by SNI and looked for in the certificate; undefined: none is sent, and the address is looked for. */
+  readonly serverName: string | undefined;
+  /** False: whoever answers is believed. */
+  readonly isVerified: boolean;
+  readonly alpn: readonly string[];
+  readonly timeoutMs: number;
+};
 
 export type TcpDriver = {
   /**
@@ -103,6 +167,17 @@ export type TcpDriver = {
    * handshake failed; the conn is ended then.
    */
   startTls?(client: TcpConn, terms: TlsTerms, done: (agreement: TlsAgreement | undefined) => void): void;
+  /** Does the handshake as a client, on a conn of `connect`; else as `startTls`. A certificate that is not good is a failure. */
+  startTlsClient?(
+    upstream: TcpConn,
+    terms: TlsUpstreamTerms,
+    done: (agreement: TlsAgreement | undefined) => void,
+  ): void;
+  /**
+   * Lets go of a conn that does not stream yet, for who speaks a protocol by Node's own means (HTTP/2). What was read and
+   * not consumed is read from the socket again. Only of drivers whose conns are sockets of Node.
+   */
+  takeSocket?(conn: TcpConn): Duplex;
   /** Sockets of all kinds that it holds. */
   open(): number;
   /** Resets everything that is left. */

@@ -16,6 +16,8 @@ export type PlaceRequest = {
   readonly key: number;
   /** Rows that failed this connection already. */
   readonly tried: readonly number[];
+  /** Key of the backend that the client brought with it, in a signed cookie; it comes before what is remembered. */
+  readonly wanted?: string | undefined;
 };
 
 /** What is returned instead of a row. */

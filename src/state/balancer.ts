@@ -5,6 +5,7 @@
  * Units:   ms, percent and octets stand in the names. Plain data: it crosses threads by `postMessage`.
  * @module
  */
+import type { HttpSpec, KeySource, StickyCookieSpec, TlsSpec, UpstreamSpec } from "#state/http.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
 export const ALGORITHMS = [
@@ -29,7 +30,7 @@ export type AlgorithmName = (typeof ALGORITHMS)[number];
 export const POOL_MODES = ["proxy", "nft", "nft-stateless", "nft-dsr"] as const;
 export type PoolMode = (typeof POOL_MODES)[number];
 
-export const LISTENER_PROTOCOLS = ["tcp", "udp", "tls", "tls-passthrough"] as const;
+export const LISTENER_PROTOCOLS = ["tcp", "udp", "tls", "tls-passthrough", "http", "https"] as const;
 export type ListenerProtocol = (typeof LISTENER_PROTOCOLS)[number];
 
 export type BalancerSnapshot = {
@@ -72,7 +73,7 @@ export type ListenerSpec = {
   readonly pool: number | undefined;
   /** Of `tls-passthrough` and `tls`: first match wins. */
   readonly sni: readonly SniRoute[];
-  /** Of `tls`: the first is for clients that name none of them. */
+  /** Of `tls` and `https`: the first is for clients that name none of them. */
   readonly certificates: readonly { readonly certFile: string; readonly keyFile: string }[];
   /** Protocols to offer by ALPN, of `tls`. */
   readonly alpn: readonly string[];
@@ -83,6 +84,10 @@ export type ListenerSpec = {
   readonly limits: ListenerLimits;
   readonly timeouts: ListenerTimeouts;
   readonly udp: UdpSpec;
+  /** Of `tls` and `https`. */
+  readonly tls: TlsSpec | undefined;
+  /** Of `http` and `https`. */
+  readonly http: HttpSpec | undefined;
   readonly backlog: number;
 };
 
@@ -137,6 +142,8 @@ export type PoolSpec = {
   readonly balanceFactorPercent: number;
   /** Bits of a client's address that hash algorithms look at. */
   readonly hashBits: { readonly v4: number; readonly v6: number };
+  /** Of HTTP: where the key of hash algorithms comes from, the first that is not empty. Else it is the address. */
+  readonly hashOn: readonly KeySource[];
   readonly backends: readonly BackendSpec[];
   /** Name of the check; undefined: its backends are not probed and count as active. */
   readonly check: string | undefined;
@@ -159,6 +166,8 @@ export type PoolSpec = {
   readonly proxyProtocol: ProxyOutSpec | undefined;
   /** Whether backends of `BalancerSnapshot.zone` come before all others of their tier. */
   readonly prefersLocalZone: boolean;
+  /** How HTTP listeners speak to its backends. */
+  readonly upstream: UpstreamSpec;
 };
 
 export type BackendSpec = {
@@ -235,7 +244,9 @@ export type SlowStartSpec = {
 };
 
 export type StickySpec = {
-  readonly by: "source";
+  /** What names a client. Of HTTP alone: a field of the request, or a signed cookie that names the backend itself. */
+  readonly by: "source" | { readonly header: string } | "cookie";
+  readonly cookie: StickyCookieSpec | undefined;
   readonly ttlMs: number;
   readonly store: "memory" | "redis";
   /** Entries in memory, over all workers. */

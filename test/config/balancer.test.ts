@@ -9,7 +9,7 @@ import { backendIds } from "#config/compile-pool.ts";
 import { loadConfig } from "#config/load.ts";
 import { createTargetRegistry } from "#config/targets.ts";
 import { makeCertificate } from "../health/probes/bed.ts";
-import { OUTLIER_DEFAULTS } from "../pool/specs.ts";
+import { OUTLIER_DEFAULTS, UPSTREAM_DEFAULTS } from "../pool/specs.ts";
 import { compileFolder, type Names, poolOf, problemsOf, snapshotOf, writeBalancer } from "./load-balancer.ts";
 import { loadFrom, NOW_MS, SECRETS, testContext } from "./load-good.ts";
 
@@ -41,6 +41,8 @@ test("a pool of one line has the defaults of the specification", (t) => {
     limits: { maxConnections: 20_000, acceptPerSecond: 0, clientConnections: 0, clientPerSecond: 0, clientBurst: 0 },
     timeouts: { preambleMs: 5_000, handshakeMs: 10_000, idleMs: 350_000, lifetimeMs: 0, halfCloseMs: 30_000 },
     udp: { idleMs: 30_000, responses: 0, maxSessions: 65_536 },
+    tls: undefined,
+    http: undefined,
     backlog: 4_096,
   });
   const { backends, outlier, hash, ...pool } = pools[0]!;
@@ -64,6 +66,8 @@ test("a pool of one line has the defaults of the specification", (t) => {
     closesOnDown: false,
     proxyProtocol: undefined,
     prefersLocalZone: false,
+    hashOn: ["address"],
+    upstream: UPSTREAM_DEFAULTS,
   });
   assert.deepEqual(outlier, OUTLIER_DEFAULTS);
   const { id, target, ...backend } = backends[0]!;

@@ -8,6 +8,7 @@ import type {
   PoolSpec,
   StickySpec,
 } from "#state/balancer.ts";
+import type { UpstreamSpec } from "#state/http.ts";
 
 export const balancerOf = (changes: Partial<BalancerSnapshot> = {}): BalancerSnapshot => ({
   region: "test",
@@ -35,6 +36,8 @@ export const listenerOf = (changes: Partial<ListenerSpec> = {}): ListenerSpec =>
   limits: { maxConnections: 10_000, acceptPerSecond: 0, clientConnections: 0, clientPerSecond: 0, clientBurst: 0 },
   timeouts: { preambleMs: 5_000, handshakeMs: 5_000, idleMs: 0, lifetimeMs: 0, halfCloseMs: 30_000 },
   udp: { idleMs: 30_000, responses: 0, maxSessions: 1_000 },
+  tls: undefined,
+  http: undefined,
   backlog: 511,
   ...changes,
 });
@@ -80,17 +83,32 @@ export const poolOf = (backends: readonly BackendSpec[], changes: Partial<PoolSp
   closesOnDown: false,
   proxyProtocol: undefined,
   prefersLocalZone: false,
+  hashOn: ["address"],
+  upstream: UPSTREAM_DEFAULTS,
   ...changes,
 });
 
 export const stickyBySource = (changes: Partial<StickySpec> = {}): StickySpec => ({
   by: "source",
+  cookie: undefined,
   ttlMs: 3_600_000,
   store: "memory",
   maxEntries: 1_000,
   duringDrain: false,
   ...changes,
 });
+
+export const UPSTREAM_DEFAULTS: UpstreamSpec = {
+  protocol: "http1",
+  tls: undefined,
+  maxIdle: 256,
+  idleMs: 4_000,
+  maxRequests: 0,
+  maxStreams: 100,
+  host: undefined,
+  keepsUnderscores: false,
+  passesTrailers: false,
+};
 
 /** Envoy's defaults, field by field: envoy.config.cluster.v3.OutlierDetection. */
 export const OUTLIER_DEFAULTS: OutlierSpec = {
