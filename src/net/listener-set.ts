@@ -19,7 +19,7 @@ export type ListenerSetOptions = {
   readonly clock: Clock;
   readonly log: Log;
   /** Whether this worker serves such a listener; others are not opened here. */
-  readonly serves: (listener: ListenerSpec) => boolean;
+  readonly serves: (listener: ListenerSpec, snapshot: BalancerSnapshot) => boolean;
   readonly createPlaces: (spec: PoolSpec, snapshot: BalancerSnapshot) => Places;
   /** Another configuration of a pool that stays. */
   readonly applyPlaces?: (places: Places, spec: PoolSpec, snapshot: BalancerSnapshot) => void;
@@ -110,7 +110,7 @@ export function createListenerSet(options: ListenerSetOptions): ListenerSet {
 
   return {
     apply(next) {
-      const served = next.listeners.filter(options.serves);
+      const served = next.listeners.filter((listener) => options.serves(listener, next));
       for (const spec of served) if (ENDS_TLS.has(spec.protocol)) contextsOf(spec); // throws before anything has changed
       snapshot = next;
       applyPools(next);

@@ -13,6 +13,7 @@ import { type BalancerMember, createBalancerMember, type MemberSockets } from "#
 import type { BalancerWorkerKind, BalancerWorld } from "#app/balancer/protocol.ts";
 import { type BoundFd, createSocketBank, formatListen, type InheritedSockets } from "#app/balancer/sockets.ts";
 import { chooseTcpEngine, type TcpEngine } from "#app/balancer/tcp-engine.ts";
+import { workerKindOf } from "#app/balancer/worker-kind.ts";
 import type { Clock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import { createInTurn } from "#base/in-turn.ts";
@@ -115,8 +116,15 @@ export function createBalancerEngine(options: {
     timer = clock.after(KEEPER_TICK_MS, tick);
   }
 
-  const kindOf = ({ protocol }: ListenerSpec): BalancerWorkerKind =>
-    protocol === "tcp" || protocol === "tls-passthrough" ? tcpEngine!.name : "net";
+  const kindIn =
+    (snapshot: BalancerSnapshot) =>
+    (listener: ListenerSpec): BalancerWorkerKind =>
+      workerKindOf(listener, snapshot, tcpEngine!.name);
+  /** What a listener's sockets are for: another worker or another place needs others. */
+  const socketsIn = (snapshot: BalancerSnapshot) => {
+    const kindOf = kindIn(snapshot);
+    return (listener: ListenerSpec): string => `${listener.name} ${kindOf(listener)} ${socketsKey(listener)}`;
+  };
   /** Listeners that the kernel serves have no socket. */
   const served = (snapshot: BalancerSnapshot): readonly ListenerSpec[] =>
     snapshot.listeners.filter(({ pool }) => pool === undefined || snapshot.pools[pool]!.mode === "proxy");
@@ -158,11 +166,10 @@ export function createBalancerEngine(options: {
 
   function startMember(kind: BalancerWorkerKind, index: number, first: BalancerWorld): BalancerMember {
     const name = `balancer-${kind}-${index}`;
-    const servesTcp = tcpEngine!.name === kind;
     return createBalancerMember({
       name,
       kind,
-      servesTcp,
+      plainKind: tcpEngine!.name,
       world: first,
       rows,
       backendTable,
@@ -218,7 +225,7 @@ export function createBalancerEngine(options: {
 
   /** Starts the kinds of workers that the listeners need and that do not run yet. */
   function ensureMembers(next: BalancerWorld): void {
-    const kinds = new Set(served(next.snapshot).map(kindOf));
+    const kinds = new Set(served(next.snapshot).map(kindIn(next.snapshot)));
     for (const kind of kinds) {
       if (members.some((member) => member.kind === kind)) continue;
       for (let index = 0; index < next.snapshot.workers; index++) members.push(startMember(kind, index, next));
@@ -231,10 +238,12 @@ export function createBalancerEngine(options: {
    */
   function reserve({ snapshot }: BalancerWorld, before: BalancerSnapshot | undefined): Map<string, BoundFd[]> {
     const reserved = new Map<string, BoundFd[]>();
-    const open = new Set((before ? served(before) : []).map((listener) => `${listener.name} ${socketsKey(listener)}`));
+    const open = new Set(before ? served(before).map(socketsIn(before)) : []);
+    const key = socketsIn(snapshot);
+    const kindOf = kindIn(snapshot);
     try {
       for (const listener of served(snapshot)) {
-        if (listener.protocol === "udp" || open.has(`${listener.name} ${socketsKey(listener)}`)) continue;
+        if (listener.protocol === "udp" || open.has(key(listener))) continue;
         const workers = members.filter(({ kind }) => kind === kindOf(listener)).length || snapshot.workers;
         reserved.set(listener.name, bank.take(listener.listen, workers));
       }
@@ -247,6 +256,7 @@ export function createBalancerEngine(options: {
 
   /** Opens what is configured and not open; takes from `reserved` what it uses. @throws when one cannot be had */
   async function ensureOpen(snapshot: BalancerSnapshot, reserved: Map<string, BoundFd[]>): Promise<void> {
+    const kindOf = kindIn(snapshot);
     for (const listener of served(snapshot)) {
       const ofKind = members.filter(({ kind }) => kind === kindOf(listener));
       const without = ofKind.filter(({ sockets }) => !sockets.has(listener.name));
@@ -282,9 +292,11 @@ export function createBalancerEngine(options: {
 
   /** Workers close by themselves what the new snapshot does not have, or has elsewhere. */
   function noteClosed(before: BalancerSnapshot | undefined, after: BalancerSnapshot): void {
-    const stays = new Map(served(after).map((listener) => [listener.name, socketsKey(listener)]));
-    for (const listener of before ? served(before) : []) {
-      if (stays.get(listener.name) === socketsKey(listener)) continue;
+    if (before === undefined) return;
+    const stays = new Set(served(after).map(socketsIn(after)));
+    const key = socketsIn(before);
+    for (const listener of served(before)) {
+      if (stays.has(key(listener))) continue;
       for (const member of members) {
         const sockets = member.sockets.get(listener.name);
         if (sockets === undefined) continue;

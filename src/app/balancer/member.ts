@@ -51,7 +51,7 @@ export type BalancerMember = {
 export function createBalancerMember(options: {
   name: string;
   kind: BalancerWorkerKind;
-  servesTcp: boolean;
+  plainKind: BalancerWorkerKind;
   world: BalancerWorld;
   rows: number;
   backendTable: Int32Array;
@@ -62,7 +62,7 @@ export function createBalancerMember(options: {
   /** The thread is gone, and what it held with it. @returns the sockets for the thread that takes its place */
   onFall(member: BalancerMember, end: WorkerEnd): ReadonlyMap<string, MemberSockets>;
 }): BalancerMember {
-  const { kind, name, servesTcp, backendTable, limits, log } = options;
+  const { kind, name, plainKind, backendTable, limits, log } = options;
   const backendCounters = createBackendCounters(options.rows);
   const listenerCounters = createCounterSlots(MAX_LISTENERS * LISTENER_COUNTERS.length);
   const openings = createOpenings();
@@ -74,7 +74,7 @@ export function createBalancerMember(options: {
     file: new URL("./worker.ts", import.meta.url),
     workerData: (ack): BalancerWorkerData => ({
       kind,
-      servesTcp,
+      plainKind,
       world,
       backendTable,
       backendCounters,

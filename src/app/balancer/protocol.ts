@@ -10,7 +10,10 @@ import type { LogFields } from "#base/log.ts";
 import type { BalancerSnapshot } from "#state/balancer.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
-/** `epoll`: plain TCP and TLS passthrough over system calls. `net`: TLS, UDP, and plain TCP where there is no epoll. */
+/**
+ * `epoll`: plain TCP, TLS passthrough and plain HTTP/1.1 over system calls. `net`: TLS, HTTP/2, UDP, and all where there
+ * is no epoll.
+ */
 export type BalancerWorkerKind = "epoll" | "net";
 
 /** Everything a worker serves from. */
@@ -29,8 +32,8 @@ export type BalancerWorld = {
 
 export type BalancerWorkerData = {
   readonly kind: BalancerWorkerKind;
-  /** Whether plain TCP is served by workers of this kind. */
-  readonly servesTcp: boolean;
+  /** Of the workers that serve plain TCP and plain HTTP/1.1. */
+  readonly plainKind: BalancerWorkerKind;
   world?: BalancerWorld;
   readonly backendTable: Int32Array;
   /** This worker's counters of backends and of listeners. */

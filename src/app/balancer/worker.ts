@@ -17,6 +17,7 @@ import type {
   FromBalancerWorker,
   ToBalancerWorker,
 } from "#app/balancer/protocol.ts";
+import { workerKindOf } from "#app/balancer/worker-kind.ts";
 import { createAlgorithm } from "#balance/table.ts";
 import { systemClock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
@@ -106,14 +107,13 @@ const sticky: StickyStore = {
 
 // ── listeners ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-const isPlainTcp = ({ protocol }: ListenerSpec): boolean => protocol === "tcp" || protocol === "tls-passthrough";
 const isRelayed = ({ pool }: ListenerSpec): boolean =>
   pool === undefined || world.snapshot.pools[pool]!.mode === "proxy";
 
 const listeners = createListenerSet({
   clock,
   log,
-  serves: (listener) => isRelayed(listener) && (isPlainTcp(listener) ? data.servesTcp : data.kind === "net"),
+  serves: (listener, snapshot) => isRelayed(listener) && workerKindOf(listener, snapshot, data.plainKind) === data.kind,
   createPlaces: (spec, { zone }) =>
     createPlaces({
       spec,
