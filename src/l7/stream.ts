@@ -13,6 +13,7 @@
  * Units:   octets, steady ms, µs where the name says so.
  * @module
  */
+import type { Deadlines } from "#l7/exchange/deadlines.ts";
 import type { Fields, RequestHead, ResponseHead } from "#l7/message.ts";
 import type { Arrived } from "#net/arrival.ts";
 import type { BackendSpec } from "#state/balancer.ts";
@@ -53,6 +54,33 @@ export type ClientEvents = {
    *   client's end sends it by itself; it is told for the log
    */
   onClientGone(status: number | undefined): void;
+};
+
+/**
+ * A client's connection, of either version. Its limits and time-outs are those of the configuration that it was accepted
+ * under; each of its requests is routed by the configuration of now.
+ */
+export type ClientConnection = {
+  /** No request is under way on it. */
+  readonly isIdle: boolean;
+  /** It takes no further request: the next head says so (HTTP/1.1 `Connection: close`, HTTP/2 GOAWAY); an idle one is closed. */
+  drain(): void;
+  /** Ends it by RST; exchanges that are under way hear `onClientGone`, and the host `onConnectionEnd`. */
+  stop(): void;
+  /** About every 50 ms, for those that do not use `ConnectionHost.deadlines`. */
+  tick?(nowMs: number): void;
+};
+
+/** Whom a client's connection belongs to: its listener. */
+export type ConnectionHost = {
+  /** Of all connections and exchanges of the listener. */
+  readonly deadlines: Deadlines;
+  /** A request's head was read. Its exchange hears the rest of it, and may answer from within this call. */
+  onRequest(stream: ClientStream, head: RequestHead): ClientEvents;
+  /** What could not be read as a request was answered with this status, by the connection itself. */
+  onBadRequest(arrived: Arrived, status: number, rule: string): void;
+  /** It is gone; nothing comes after this. Called once, also after `drain` and `stop`. */
+  onConnectionEnd(connection: ClientConnection): void;
 };
 
 // ── the backend's end ────────────────────────────────────────────────────────────────────────────────────────────
