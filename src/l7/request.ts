@@ -23,10 +23,15 @@ export type HttpRequest = {
   readonly query: string;
   queryOf(name: string): string | undefined;
   cookieOf(name: string): string | undefined;
-  /** Claims of a token that was verified; a path such as `realm.roles`. */
+  /** Claims of a token that was verified, as text; a path such as `realm.roles` (`claimText` of `rules/claims.ts`). */
   claimOf(name: string): string | undefined;
   /** What has come of the body, where a rule asked for it; undefined: it was not asked for, or is longer. */
   readonly body: Uint8Array | undefined;
+  /** Whether a rule asked for the body, and it is there or known to be longer: nobody asks again. */
+  readonly isBodyKnown: boolean;
+  // ── what rules/ writes ──
+  /** Of the token that the rule that matched, or its guard, has verified. */
+  claims: Readonly<Record<string, unknown>> | undefined;
   /** `$0`, `$1`, … of the regular expression of the rule that matched. */
-  readonly captures: readonly string[];
+  captures: readonly string[];
 };

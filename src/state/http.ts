@@ -117,7 +117,7 @@ export type RuleSpec = {
   readonly maxBodyOctets: number;
 };
 
-/** All that are given must hold; within one, any of the list. */
+/** All must hold: any of `hosts`, `paths`, `methods` and `sources` (empty: all), each of the others. */
 export type MatchSpec = {
   /** `*.example` matches one or more labels; lower case, without port. */
   readonly hosts: readonly string[];
@@ -232,7 +232,7 @@ export type RateLimitSpec = {
 };
 export type BasicAuthSpec = {
   readonly realm: string;
-  /** `name:hash` with `$2…` not known; scrypt: `name:$scrypt$…`, or `{SHA256}` of salt and password. */
+  /** `name:$scrypt$ln=14,r=8,p=1$salt$hash`, salt and hash in base64url: what `rhumb config hash-password` prints. */
   readonly users: readonly string[];
 };
 export type ForwardAuthSpec = {
