@@ -47,15 +47,17 @@ export type Routed = Route | { readonly body: number } | undefined;
 
 /** Changes a response's body on its way: compression, and what keeps a copy (cache). */
 export type BodyFilter = {
-  /** @returns false: it has enough for now, and calls `onRoom` */
+  /** The view is valid during the call alone. @returns false: it has enough for now, and calls `room` of its sink */
   write(octets: Uint8Array): boolean;
   end(): void;
+  /** The sink takes more again, after it said that it had enough. */
+  room(): void;
   /** Nobody wants it any more. */
   cancel(): void;
 };
 /** Where a filter's output goes. */
 export type FilterSink = {
-  /** @returns false: stop until `room()` of the filter's owner */
+  /** The filter may hand over octets that it uses again. @returns false: stop until `room()` of the filter */
   body(octets: Uint8Array): boolean;
   end(): void;
   /** The filter takes more again. */
