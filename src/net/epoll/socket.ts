@@ -6,7 +6,7 @@
  * @module
  */
 import { WheelEntry } from "#base/wheel.ts";
-import type { ReadEnd, RelayEnd, RelayReason, TcpAddress, TcpConn } from "#net/driver.ts";
+import type { ReadEnd, RelayEnd, RelayReason, StreamOwner, TcpAddress, TcpConn } from "#net/driver.ts";
 import type { NativeBuffer } from "#net/epoll/buffers.ts";
 import type { Pipe } from "#net/epoll/pipes.ts";
 
@@ -120,6 +120,21 @@ export class EpollSocket extends WheelEntry implements TcpConn {
   }
   read(options: { readonly maxOctets: number; readonly timeoutMs: number }, look: Look): void {
     this.#owner.read(this, options, look);
+  }
+  stream(_owner: StreamOwner): void {
+    throw new Error("This driver does not stream");
+  }
+  pause(): void {}
+  resume(): void {}
+  write(_octets: Uint8Array): boolean {
+    return true;
+  }
+  writeText(_latin1: string): boolean {
+    return true;
+  }
+  finish(): void {}
+  unsent(): number {
+    return 0;
   }
   close(last?: Uint8Array): void {
     this.#owner.end(this, false, last);

@@ -8,8 +8,12 @@
  */
 import type { Socket } from "node:net";
 import { WheelEntry } from "#base/wheel.ts";
-import type { ReadEnd, TcpAddress, TcpConn } from "#net/driver.ts";
+import type { ReadEnd, StreamOwner, TcpAddress, TcpConn } from "#net/driver.ts";
+import { NetStream } from "#net/node/stream.ts";
 import type { Limited, NetTimers } from "#net/node/timers.ts";
+
+/** What is left to send of a conn that was closed goes on as long as the peer takes some of it in such a time. */
+const CLOSE_STALL_MS = 30_000;
 
 /** What takes over the events of a socket. */
 export type ConnOwner = {
@@ -41,6 +45,9 @@ export class NetConn extends WheelEntry implements TcpConn, Limited {
   #look: Look | undefined;
   #maxOctets = 0;
   #isLetGo = false;
+  #stream: NetStream | undefined;
+  /** Octets that waited when it was closed, or looked at last. */
+  #unsentAtClose = 0;
 
   /** @param socket paused */
   constructor(socket: Socket, remote: TcpAddress, timers: NetTimers) {
@@ -152,18 +159,73 @@ export class NetConn extends WheelEntry implements TcpConn, Limited {
     this.socket.pause();
   }
   onDue(): void {
-    this.#endRead("timeout");
+    if (this.#isLetGo) this.#watchClose();
+    else this.#endRead("timeout");
   }
 
-  close(last?: Uint8Array): void {
+  // ── a stream ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  stream(owner: StreamOwner): void {
+    if (this.#stream !== undefined) return void this.#stream.handTo(owner);
+    this.stopRead();
+    this.#stream = new NetStream(this, owner);
+    this.owner = this.#stream;
+  }
+  pause(): void {
+    this.#stream?.pause();
+  }
+  resume(): void {
+    this.#stream?.resume();
+  }
+  write(octets: Uint8Array): boolean {
+    return this.#stream?.write(octets) ?? true;
+  }
+  writeText(latin1: string): boolean {
+    return this.#stream?.writeText(latin1) ?? true;
+  }
+  finish(): void {
+    this.#stream?.finish();
+  }
+  unsent(): number {
+    return this.socket.writableLength;
+  }
+  /** What was read and not consumed is read from the socket again, by who takes it. */
+  takeSocket(): Socket {
+    const { socket } = this;
     this.#isLetGo = true;
     this.stopRead();
-    if (last !== undefined && this.socket.writable) this.socket.write(last);
-    this.socket.destroySoon();
+    this.#source = undefined;
+    if (this.held !== undefined && this.held.length > 0) socket.unshift(this.held);
+    this.held = undefined;
+    socket.removeAllListeners("data");
+    return socket;
+  }
+
+  // ── ends ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  close(last?: Uint8Array): void {
+    if (this.#isLetGo) return;
+    this.#isLetGo = true;
+    this.#stream?.letGo();
+    this.stopRead();
+    const { socket } = this;
+    if (last !== undefined && socket.writable) socket.write(last);
+    socket.destroySoon();
+    if (socket.destroyed) return;
+    this.#unsentAtClose = socket.writableLength;
+    this.#timers.arm(this, this.#timers.nowMs() + CLOSE_STALL_MS);
+    socket.once("close", () => this.#timers.cancel(this));
+  }
+  #watchClose(): void {
+    const { writableLength } = this.socket;
+    if (writableLength >= this.#unsentAtClose) return void this.reset();
+    this.#unsentAtClose = writableLength;
+    this.#timers.arm(this, this.#timers.nowMs() + CLOSE_STALL_MS);
   }
 
   reset(): void {
     this.#isLetGo = true;
+    this.#stream?.letGo();
     this.stopRead();
     const { socket } = this;
     if (this.#tcp.destroyed) return;

@@ -115,6 +115,7 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
     relay: (client, upstream, relayOptions, done, firstOctet) =>
       new NetRelay(client as NetConn, upstream as NetConn, relayOptions, timers, done, firstOctet),
     startTls: (client, terms, done) => startTls(timers, client, terms, done),
+    takeSocket: (conn) => (conn as NetConn).takeSocket(),
     open: () => sockets.size + listeners.size,
     close() {
       for (const listener of listeners) listener.stop();

@@ -50,6 +50,9 @@ export function startTls(
     finish({
       serverName: servername || undefined,
       alpn: typeof alpnProtocol === "string" ? alpnProtocol : undefined,
+      version: socket.getProtocol() ?? "",
+      cipher: socket.getCipher()?.standardName ?? "",
+      peer: undefined,
     });
   });
   timers.arm(limit, timers.nowMs() + timeoutMs);

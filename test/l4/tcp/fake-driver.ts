@@ -44,6 +44,21 @@ export class FakeConn implements TcpConn {
     this.look = undefined;
     look?.(undefined, why);
   }
+  stream(): void {
+    assert.fail("nobody streams here");
+  }
+  pause(): void {}
+  resume(): void {}
+  write(): boolean {
+    return true;
+  }
+  writeText(): boolean {
+    return true;
+  }
+  finish(): void {}
+  unsent(): number {
+    return 0;
+  }
   close(): void {
     this.#end();
   }

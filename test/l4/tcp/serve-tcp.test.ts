@@ -8,6 +8,7 @@ import type { SecureContext } from "node:tls";
 import { silentLog } from "#base/log.ts";
 import { createSeededRng } from "#base/rng.ts";
 import { createTcpListener } from "#l4/tcp/serve-tcp.ts";
+import type { TlsAgreement } from "#net/driver.ts";
 import { type ClientLimits, createClientLimitsMemory } from "#pool/client-limits.ts";
 import type { Places } from "#pool/place.ts";
 import { writeProxyHeader } from "#pool/proxy-protocol/codec.ts";
@@ -45,6 +46,13 @@ const PROXY_HEADER = writeProxyHeader({
 });
 /** TLS 1.2, no extensions: it names nobody. */
 const CLIENT_HELLO = Uint8Array.of(22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 3, ...new Uint8Array(32), 0, 0, 2, 0x13, 1, 1, 0);
+const AGREEMENT: TlsAgreement = {
+  serverName: undefined,
+  alpn: undefined,
+  version: "TLSv1.3",
+  cipher: "TLS_AES_128_GCM_SHA256",
+  peer: undefined,
+};
 const ROWS = [0, 1, 2];
 
 async function live(seed: number, seen: Map<string, number>): Promise<void> {
@@ -128,7 +136,7 @@ async function live(seed: number, seen: Map<string, number>): Promise<void> {
     },
     () => one(reading())?.receive(one([PROXY_HEADER, PROXY_HEADER.subarray(0, 9), CLIENT_HELLO, Buffer.from("x")])!),
     () => one(reading())?.endRead(one(["ended", "reset", "timeout", "too-long"] as const)!),
-    () => one(driver.handshakes)?.done(chance(0.3) ? undefined : { serverName: undefined, alpn: undefined }),
+    () => one(driver.handshakes)?.done(chance(0.3) ? undefined : AGREEMENT),
     () => one(driver.connects)?.done(new FakeConn("192.0.2.9")),
     () => one(driver.connects)?.done(one(["refused", "timeout", "unreachable", "other"] as const)!),
     () => one(driver.relays)?.firstOctet(),
@@ -166,7 +174,7 @@ async function live(seed: number, seen: Map<string, number>): Promise<void> {
   for (const conn of reading()) conn.receive(preamble); // in the moment in which the time is over
   clock.advance(1_000);
   driver.turn();
-  for (const handshake of [...driver.handshakes]) handshake.done({ serverName: undefined, alpn: undefined });
+  for (const handshake of [...driver.handshakes]) handshake.done(AGREEMENT);
   await drained;
   account();
   assert.equal(count("active"), 0);
