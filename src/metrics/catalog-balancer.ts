@@ -24,6 +24,31 @@ export const BALANCER_METRICS = {
   rhumb_listener_retries_total: counter("tries", "Connects to another backend after one had failed", ["listener"]),
   rhumb_listener_octets_total: counter("octets", "Octets relayed", ["listener", "direction"]),
   rhumb_listener_datagrams_total: counter("datagrams", "UDP datagrams relayed or dropped", ["listener", "direction"]),
+  rhumb_http_requests_active: gauge("requests", "Requests under way now, tunnels included", ["listener"]),
+  rhumb_http_requests_total: counter("requests", "Requests whose head was read", ["listener"]),
+  rhumb_http_responses_total: counter("responses", "Responses sent, by class of status: 1xx, 2xx, 3xx, 4xx, 5xx", [
+    "listener",
+    "class",
+  ]),
+  rhumb_http_refused_total: counter(
+    "requests",
+    "Requests that went no further, by reason: bad (could not be read), shed (too many under way), timeout (no response in time)",
+    ["listener", "reason"],
+  ),
+  rhumb_http_tries_total: counter(
+    "tries",
+    "Tries beside the first, by kind: retry, hedge (beside one that takes long), mirror",
+    ["listener", "kind"],
+  ),
+  rhumb_http_aborted_total: counter("requests", "Requests that were not completed, by side: client, upstream", [
+    "listener",
+    "side",
+  ]),
+  rhumb_http_tunnels_total: counter("tunnels", "Upgrades that a backend agreed to, such as WebSocket", ["listener"]),
+  rhumb_http_cache_total: counter("requests", "Requests to rules with a cache, by result: hit, miss, stale", [
+    "listener",
+    "result",
+  ]),
   rhumb_backend_up: gauge("bool", "1 when the backend gets new connections: active", BACKEND),
   rhumb_backend_state: gauge(
     "enum",
@@ -45,6 +70,22 @@ export const BALANCER_METRICS = {
   ),
   rhumb_backend_octets_total: counter("octets", "Octets relayed", [...BACKEND, "direction"]),
   rhumb_backend_datagrams_total: counter("datagrams", "UDP datagrams relayed", [...BACKEND, "direction"]),
+  rhumb_backend_requests_total: counter("requests", "HTTP requests sent", BACKEND),
+  rhumb_backend_responses_total: counter("responses", "HTTP responses by class of status: 1xx, 2xx, 3xx, 4xx, 5xx", [
+    ...BACKEND,
+    "class",
+  ]),
+  rhumb_backend_gateway_failures_total: counter("responses", "HTTP responses 502, 503 and 504", BACKEND),
+  rhumb_backend_client_aborts_total: counter(
+    "requests",
+    "HTTP requests whose client left before its response was complete",
+    BACKEND,
+  ),
+  rhumb_backend_retried_requests_total: counter(
+    "requests",
+    "HTTP requests that had been tried before, here or elsewhere",
+    BACKEND,
+  ),
   rhumb_pool_panic: gauge("bool", "1 while health is ignored because too few backends are healthy", ["pool"]),
   rhumb_pool_queue_depth: gauge("connections", "Connections that wait for a place", ["pool"]),
   rhumb_pool_backends: gauge("backends", "Backends by state", ["pool", "state"]),
@@ -65,6 +106,12 @@ type Slot = {
 const refused = (reason: string): Slot => ({ metric: "rhumb_listener_refused_total", labels: { reason } });
 const ended = (reason: string): Slot => ({ metric: "rhumb_listener_ended_total", labels: { reason } });
 const failed = (reason: string): Slot => ({ metric: "rhumb_backend_failures_total", labels: { reason } });
+
+const responses = (of: string): Slot => ({ metric: "rhumb_http_responses_total", labels: { class: of } });
+const refusedRequest = (reason: string): Slot => ({ metric: "rhumb_http_refused_total", labels: { reason } });
+const tries = (kind: string): Slot => ({ metric: "rhumb_http_tries_total", labels: { kind } });
+const cached = (result: string): Slot => ({ metric: "rhumb_http_cache_total", labels: { result } });
+const backendResponses = (of: string): Slot => ({ metric: "rhumb_backend_responses_total", labels: { class: of } });
 
 /** A counter without a row here breaks the build; null: it is no metric by itself. */
 export const LISTENER_SLOTS: Readonly<Record<ListenerCounter, Slot | null>> = {
@@ -94,6 +141,25 @@ export const LISTENER_SLOTS: Readonly<Record<ListenerCounter, Slot | null>> = {
   datagrams_from_clients: { metric: "rhumb_listener_datagrams_total", labels: { direction: "from_clients" } },
   datagrams_to_clients: { metric: "rhumb_listener_datagrams_total", labels: { direction: "to_clients" } },
   datagrams_dropped: { metric: "rhumb_listener_datagrams_total", labels: { direction: "dropped" } },
+  http_active: { metric: "rhumb_http_requests_active" },
+  http_requests: { metric: "rhumb_http_requests_total" },
+  http_1xx: responses("1xx"),
+  http_2xx: responses("2xx"),
+  http_3xx: responses("3xx"),
+  http_4xx: responses("4xx"),
+  http_5xx: responses("5xx"),
+  http_bad_requests: refusedRequest("bad"),
+  http_timeouts: refusedRequest("timeout"),
+  http_shed: refusedRequest("shed"),
+  http_retries: tries("retry"),
+  http_hedges: tries("hedge"),
+  http_mirrored: tries("mirror"),
+  http_client_aborts: { metric: "rhumb_http_aborted_total", labels: { side: "client" } },
+  http_upstream_aborts: { metric: "rhumb_http_aborted_total", labels: { side: "upstream" } },
+  http_tunnels: { metric: "rhumb_http_tunnels_total" },
+  cache_hits: cached("hit"),
+  cache_misses: cached("miss"),
+  cache_stale: cached("stale"),
 };
 export const BACKEND_SLOTS: Readonly<Record<BackendCounter, Slot | null>> = {
   active: null, // of one worker; the table has the sums
@@ -111,4 +177,13 @@ export const BACKEND_SLOTS: Readonly<Record<BackendCounter, Slot | null>> = {
   connect_micros: { metric: "rhumb_backend_connect_seconds_total", per: 1e6 },
   successes: null, // inputs of outlier detection
   failures: null,
+  requests: { metric: "rhumb_backend_requests_total" },
+  responses_1xx: backendResponses("1xx"),
+  responses_2xx: backendResponses("2xx"),
+  responses_3xx: backendResponses("3xx"),
+  responses_4xx: backendResponses("4xx"),
+  responses_5xx: backendResponses("5xx"),
+  gateway_failures: { metric: "rhumb_backend_gateway_failures_total" },
+  client_aborts: { metric: "rhumb_backend_client_aborts_total" },
+  upstream_retries: { metric: "rhumb_backend_retried_requests_total" },
 };

@@ -18,12 +18,13 @@
 import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
+import { BackendSample } from "#pool/backend-sample.ts";
 import { type BackendReason, standingOf } from "#pool/backend-state.ts";
 import { causeText, sayTransition } from "#pool/backend-text.ts";
 import { createDrains } from "#pool/drains.ts";
-import { createOutlier, type Outlier, type OutlierSample } from "#pool/outlier.ts";
+import { createOutlier, type Outlier } from "#pool/outlier.ts";
 import { createPoolAlarms, type PoolAlarms } from "#pool/pool-alarms.ts";
-import { type BackendView, type PoolView, sumCounter, totalsOf } from "#pool/pool-view.ts";
+import { type BackendView, type PoolView, totalsOf } from "#pool/pool-view.ts";
 import { effectiveMilli, isRamping, slowStartFactor, takesFractions } from "#pool/slow-start.ts";
 import {
   BACKEND_COUNTER,
@@ -98,10 +99,7 @@ type Backend = {
   rampSinceMs: number | undefined;
   /** What is wrong with it was told as a warning. */
   isWarned: boolean;
-  /** Counters at the last look. */
-  successes: number;
-  failures: number;
-  inARow: number;
+  readonly sample: BackendSample;
 };
 
 export function createKeeper(options: KeeperOptions): Keeper {
@@ -279,11 +277,9 @@ export function createKeeper(options: KeeperOptions): Keeper {
       wasAway: !isFromStart,
       rampSinceMs: undefined,
       isWarned: false,
-      successes: 0,
-      failures: 0,
-      inARow: 0,
+      sample: new BackendSample(spec.target, table),
     };
-    sampleOf(backend, counters()); // a row that is back has a past
+    backend.sample.look(counters()); // a row that is back has a past
     return backend;
   };
 
@@ -311,28 +307,11 @@ export function createKeeper(options: KeeperOptions): Keeper {
     });
   };
 
-  /** What failed and what went well since the last look; undefined where nothing happened. */
-  const sampleOf = (backend: Backend, blocks: readonly Float64Array[]): OutlierSample | undefined => {
-    const { row } = backend;
-    const successes = sumCounter(blocks, row, BACKEND_COUNTER.successes);
-    const failures = sumCounter(blocks, row, BACKEND_COUNTER.failures);
-    const inARow = wordOf(row, BACKEND_WORD.failuresInARow);
-    if (successes === backend.successes && failures === backend.failures && inARow === backend.inARow) return undefined;
-    // Sums fall when the block of a worker is gone.
-    const local = {
-      successes: Math.max(0, successes - backend.successes),
-      failures: Math.max(0, failures - backend.failures),
-    };
-    backend.successes = successes;
-    backend.failures = failures;
-    backend.inARow = inARow;
-    return { inARow: { fiveXx: 0, gateway: 0, local: inARow }, responses: { successes: 0, failures: 0 }, local };
-  };
   const observe = (pool: Pool, blocks: readonly Float64Array[], nowMs: number): void => {
     if (!pool.spec.outlier.isEnabled) return;
     const changed: number[] = [];
     for (const { target: row } of pool.spec.backends) {
-      const sample = sampleOf(backends.get(row)!, blocks);
+      const sample = backends.get(row)!.sample.look(blocks);
       if (sample !== undefined && pool.outlier.observe(row, sample, nowMs)) changed.push(row);
     }
     changed.push(...pool.outlier.tick(nowMs));
@@ -407,7 +386,7 @@ export function createKeeper(options: KeeperOptions): Keeper {
           const backend = backends.get(one.target) ?? enlist(one, pool, isStart, nowMs);
           backend.spec = one;
           if (isDownRuleNew && backend.state === BACKEND_STATE.down) planDrain(backend, nowMs);
-          if (isOutlierNew) sampleOf(backend, blocks); // what was before is not judged
+          if (isOutlierNew) backend.sample.look(blocks); // what was before is not judged
           judge(backend, nowMs);
         }
         unsettled.add(pool);

@@ -61,6 +61,8 @@ export type Places = {
   connected(row: number, micros: number, nowMs: number): void;
   /** First octet from the backend. */
   firstOctet(row: number, micros: number, nowMs: number): void;
+  /** Of HTTP: the response head came. 5xx are failures of the backend, of which outlier detection hears. */
+  answered(row: number, status: number, nowMs: number): void;
   /** It did not come about, or broke. The place is still held. */
   failed(row: number, fault: PlaceFault, nowMs: number): void;
   /** Gives the place back. */

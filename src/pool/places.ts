@@ -5,7 +5,7 @@
  *          tier after tier, and the first that is not full and whose breaker is not open gets the connection. A backend with
  *          an open breaker is taken where nobody else is left and nobody may wait.
  * Reads:   states and weights of the backend table, anew when its epoch has moved on (`eligible.ts`).
- * Writes:  the table's words `active`, `queued`, `freed` and `failuresInARow`, by Atomics, and this worker's counters. A
+ * Writes:  the table's words `active`, `queued`, `freed` and those of failures in a row, by Atomics, and this worker's counters. A
  *          backend's limit holds over all workers: a place is taken by compare and exchange, so it is never passed.
  * Units:   steady ms; Unix ms for sticky entries.
  * @module
@@ -46,6 +46,13 @@ const FAULT_COUNTERS: Readonly<Record<PlaceFault, BackendCounter>> = {
   unreachable: "connect_error",
   other: "connect_error",
   reset: "resets",
+};
+
+const RESPONSE_COUNTERS: Readonly<Record<number, BackendCounter>> = {
+  1: "responses_1xx",
+  2: "responses_2xx",
+  3: "responses_3xx",
+  4: "responses_4xx",
 };
 
 export type PlacesOptions = {
@@ -117,6 +124,11 @@ export function createPlaces(options: PlacesOptions): Places {
   }
   function addTo(row: number, counter: BackendCounter, change: number): void {
     counters[backendCounter(row, BACKEND_COUNTER[counter])]! += change;
+  }
+
+  function clearWord(row: number, word: number): void {
+    const at = backendWord(row, word);
+    if (Atomics.load(table, at) !== 0) Atomics.store(table, at, 0);
   }
 
   // ── taking and giving back ─────────────────────────────────────────────────────────────────────────────────────
@@ -273,14 +285,25 @@ export function createPlaces(options: PlacesOptions): Places {
       addTo(row, "connections", 1);
       addTo(row, "connect_micros", micros);
       addTo(row, "successes", 1);
-      const at = backendWord(row, BACKEND_WORD.failuresInARow);
-      if (Atomics.load(table, at) !== 0) Atomics.store(table, at, 0);
+      clearWord(row, BACKEND_WORD.failuresInARow);
       breakers.succeeded(row);
       places.firstOctet(row, micros, nowMs);
     },
     firstOctet(row, micros, nowMs) {
       const index = members.indexOf(row);
       if (index >= 0) ranking.observe?.(index, micros, nowMs);
+    },
+    answered(row, status) {
+      breakers.succeeded(row);
+      clearWord(row, BACKEND_WORD.failuresInARow);
+      addTo(row, RESPONSE_COUNTERS[Math.floor(status / 100)] ?? "responses_5xx", 1);
+      const isGateway = status >= 502 && status <= 504;
+      if (isGateway) {
+        addTo(row, "gateway_failures", 1);
+        Atomics.add(table, backendWord(row, BACKEND_WORD.gatewayInARow), 1);
+      } else clearWord(row, BACKEND_WORD.gatewayInARow);
+      if (status >= 500) Atomics.add(table, backendWord(row, BACKEND_WORD.fiveXxInARow), 1);
+      else clearWord(row, BACKEND_WORD.fiveXxInARow);
     },
     failed(row, fault, nowMs) {
       addTo(row, FAULT_COUNTERS[fault], 1);

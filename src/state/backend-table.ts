@@ -28,6 +28,10 @@ export const BACKEND_WORD = {
   failuresInARow: 4,
   /** Counts places that became free while somebody waited; who waits sleeps on it (`Atomics.waitAsync`). */
   freed: 5,
+  /** Responses in a row with status 500 and above, over all workers; 0 after each other one. */
+  fiveXxInARow: 6,
+  /** As above, of 502, 503 and 504; responses that never came count as connections that failed. */
+  gatewayInARow: 7,
 } as const;
 
 /**
@@ -58,6 +62,18 @@ export const BACKEND_COUNTERS = [
   "connect_micros",
   "successes",
   "failures",
+  /** Of HTTP: requests that were sent, and their responses. */
+  "requests",
+  "responses_1xx",
+  "responses_2xx",
+  "responses_3xx",
+  "responses_4xx",
+  "responses_5xx",
+  "gateway_failures",
+  /** Requests whose client left before its response was complete. */
+  "client_aborts",
+  /** Requests that had been tried before, here or elsewhere. */
+  "upstream_retries",
   /** Share of this worker in the word `queued`: what is taken back when the worker dies. */
   "queued",
 ] as const;

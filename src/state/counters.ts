@@ -97,6 +97,26 @@ export const LISTENER_COUNTERS = [
   "datagrams_dropped",
   "sessions_evicted",
   "handshake_failed",
+  /** Of HTTP from here on. Requests under way now: */
+  "http_active",
+  "http_requests",
+  "http_1xx",
+  "http_2xx",
+  "http_3xx",
+  "http_4xx",
+  "http_5xx",
+  "http_bad_requests",
+  "http_timeouts",
+  "http_shed",
+  "http_retries",
+  "http_hedges",
+  "http_mirrored",
+  "http_client_aborts",
+  "http_upstream_aborts",
+  "http_tunnels",
+  "cache_hits",
+  "cache_misses",
+  "cache_stale",
 ] as const;
 export type ListenerCounter = (typeof LISTENER_COUNTERS)[number];
 export const LISTENER_COUNTER = indexOfNames(LISTENER_COUNTERS);

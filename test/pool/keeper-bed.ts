@@ -50,6 +50,8 @@ export type KeeperBed = {
   /** So many failed connections at a backend, then, where wanted, good ones. */
   fail(row: number, count: number): void;
   succeed(row: number, count: number): void;
+  /** So many responses, one after the other. */
+  answer(row: number, status: 200 | 500 | 503, count: number): void;
   setActive(row: number, count: number): void;
   state(row: number): string;
   weight(row: number): number;
@@ -114,6 +116,16 @@ export function createKeeperBed(): KeeperBed {
     fail(row, by) {
       count(row, "failures", by);
       Atomics.add(table, word(row, "failuresInARow"), by);
+    },
+    answer(row, status, by) {
+      const counter = status === 200 ? "responses_2xx" : "responses_5xx";
+      blocks[row % 2]![backendCounter(row, BACKEND_COUNTER[counter])]! += by;
+      const follow = (name: "fiveXxInARow" | "gatewayInARow", isFailure: boolean): void => {
+        if (isFailure) Atomics.add(table, word(row, name), by);
+        else Atomics.store(table, word(row, name), 0);
+      };
+      follow("fiveXxInARow", status >= 500);
+      follow("gatewayInARow", status === 503);
     },
     succeed(row, by) {
       count(row, "successes", by);

@@ -246,6 +246,30 @@ test("passes of a check that never failed do not end an ejection; an operator's 
   assert.equal(bed.state(1), "active");
 });
 
+for (const { status, outlier, reason } of [
+  { status: 500, outlier: OUTLIER_DEFAULTS, reason: "consecutive-5xx" },
+  {
+    status: 503,
+    outlier: { ...OUTLIER_DEFAULTS, enforcingConsecutiveGatewayFailure: 100, enforcingConsecutive5xx: 0 },
+    reason: "consecutive-gateway-failure",
+  },
+] as const) {
+  test(`a backend that answers ${status} again and again is ejected, and one that answers well in between is not`, () => {
+    const bed = running([1, 2, 3], { outlier });
+    bed.answer(1, status, 4);
+    bed.run(250);
+    bed.answer(1, 200, 1);
+    bed.run(250);
+    bed.answer(1, status, 4);
+    bed.run(250);
+    assert.equal(bed.state(1), "active");
+    bed.answer(1, status, 1);
+    bed.run(250);
+    assert.equal(bed.state(1), "ejected");
+    assert.equal(bed.view(1).ejection?.reason, reason);
+  });
+}
+
 test("outlier detection that is switched off frees at once, and begins afresh when it is on again", () => {
   const bed = running([1, 2, 3]);
   bed.fail(1, 5);

@@ -326,3 +326,31 @@ test("algorithms by latency leave a backend that is slow to connect", () => {
   assert.ok(rows.filter((row) => row === 1).length >= 45, String(rows));
   assert.equal(activeAt(table, 0), 0);
 });
+
+test("answered() counts responses by class, and 5xx and gateway failures in a row over all workers", () => {
+  const { workers, table, now, counter } = createPoolWorld(poolOf(three), { workers: 2 });
+  const inARow = () => [wordAt(table, 1, "fiveXxInARow"), wordAt(table, 1, "gatewayInARow")];
+  for (const [at, status] of [500, 503, 502].entries()) workers[at % 2]!.answered(1, status, now());
+  assert.deepEqual(inARow(), [3, 2]);
+  workers[0]!.answered(1, 501, now());
+  assert.deepEqual(inARow(), [4, 0]);
+  for (const status of [101, 200, 304, 404]) workers[1]!.answered(1, status, now());
+  assert.deepEqual(inARow(), [0, 0]);
+  const counts = (["responses_1xx", "responses_2xx", "responses_3xx", "responses_4xx", "responses_5xx"] as const).map(
+    (name) => counter(1, name, 0) + counter(1, name, 1),
+  );
+  assert.deepEqual(counts, [1, 1, 1, 1, 4]);
+  assert.equal(counter(1, "gateway_failures", 0) + counter(1, "gateway_failures", 1), 2);
+});
+
+test("answered() shows that connections work: the breaker closes, and failures are no longer in a row", () => {
+  const { places, table, now } = createPoolWorld(
+    poolOf([three[0]!, three[1]!], { breaker: { failures: 1, baseMs: 1_000, maxMs: 1_000 } }),
+  );
+  places.failed(0, "reset", now());
+  assert.equal(wordAt(table, 0, "failuresInARow"), 1);
+  places.answered(0, 500, now());
+  assert.equal(wordAt(table, 0, "failuresInARow"), 0);
+  const rows = new Set(Array.from({ length: 50 }, () => places.take(requestOf(), now())));
+  assert.deepEqual([...rows].sort(), [0, 1]);
+});
