@@ -1,5 +1,6 @@
 /**
- * Stickiness of a pool by the client's address: what workers remember together, and what nodes do.
+ * Stickiness of a pool: what workers remember together of a client (its address, or a field of its requests), and what nodes
+ * do. A client with a signed cookie remembers by itself (`l7/sticky/`) and says whom it wants.
  *
  * The memory of the process decides. With `store: redis`, what the store says of a client is written into the memory before
  * the client is given a place, and each new choice is written into the store; while the store is away, the memory goes on
@@ -46,14 +47,14 @@ export function createStickiness(options: {
   learnKeys();
 
   function open() {
-    if (spec.sticky === undefined) return undefined;
+    if (spec.sticky === undefined || spec.sticky.by === "cookie") return undefined; // the client remembers
     table ??= createStickyTable(spec.sticky.maxEntries);
     return createStickyMemory(table, spec.sticky.ttlMs);
   }
   function learnKeys(): void {
     keys = new Map(spec.backends.map(({ key }) => [backendHash(key), key]));
   }
-  const store = (): StickyStore | undefined => (spec.sticky?.store === "redis" ? options.store : undefined);
+  const store = (): StickyStore | undefined => (memory && spec.sticky?.store === "redis" ? options.store : undefined);
   const storeKey = ({ client }: PlaceRequest): string => `${spec.name}:${client}`;
   function end(lookUp: LookUp): void {
     if (lookUps.delete(lookUp)) lookUp.done();
@@ -68,7 +69,10 @@ export function createStickiness(options: {
   }
 
   return {
-    recall: ({ client }) => memory?.recall(client, clock.nowMs()) ?? NO_BACKEND,
+    recall({ client, wanted }) {
+      if (wanted !== undefined) return backendHash(wanted);
+      return memory?.recall(client, clock.nowMs()) ?? NO_BACKEND;
+    },
     remember(request, backend, had) {
       if (memory === undefined) return backend;
       const has = memory.remember(request.client, backend, had, clock.nowMs());
