@@ -22,7 +22,10 @@ export class Deadline extends WheelEntry {
 }
 
 /** Up to `WHEEL_TICK_MS` late. */
-export type Deadlines = Wheel<Deadline>;
+export type Deadlines = Wheel<Deadline> & {
+  /** When it was advanced last: the time as limits count it, for nothing. */
+  nowMs(): number;
+};
 
 /** `advance()` is the listener's to call. */
 export function createDeadlines(nowMs: number): Deadlines {
@@ -30,6 +33,7 @@ export function createDeadlines(nowMs: number): Deadlines {
   const wheel = createWheel<Deadline>(nowMs, (deadline) => deadline.owner.onDeadline(deadline, turnMs));
   return {
     ...wheel,
+    nowMs: () => turnMs,
     advance(laterMs) {
       turnMs = laterMs;
       wheel.advance(laterMs);
