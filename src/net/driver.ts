@@ -11,6 +11,7 @@
  */
 import type { Duplex } from "node:stream";
 import type { SecureContext } from "node:tls";
+import type { TlsContexts } from "#tls/contexts.ts";
 
 export type TcpAddress = { readonly address: string; readonly port: number };
 
@@ -107,8 +108,8 @@ export type DriverListener = {
 
 /** How a TLS client is met. */
 export type TlsTerms = {
-  /** The certificate for a name; in the usual case the name is what the client sent, unchecked. Does not throw. */
-  choose(serverName: string | undefined): SecureContext;
+  /** Certificates by the name that the client sends, unchecked; whether it must show one itself; its sessions. */
+  readonly contexts: TlsContexts;
   /** Offered by ALPN, in the order of preference; a client that offers others alone is refused (RFC 7301 §3.2). Empty: none. */
   readonly alpn: readonly string[];
   readonly timeoutMs: number;
@@ -140,6 +141,8 @@ export type TlsUpstreamTerms = {
   readonly isVerified: boolean;
   readonly alpn: readonly string[];
   readonly timeoutMs: number;
+  /** Of this server under this name: the session that it gave last is taken up again. Undefined: each begins anew. */
+  readonly sessions: { last: Buffer | undefined } | undefined;
 };
 
 export type TcpDriver = {
@@ -167,11 +170,14 @@ export type TcpDriver = {
    * handshake failed; the conn is ended then.
    */
   startTls?(client: TcpConn, terms: TlsTerms, done: (agreement: TlsAgreement | undefined) => void): void;
-  /** Does the handshake as a client, on a conn of `connect`; else as `startTls`. A certificate that is not good is a failure. */
+  /**
+   * Does the handshake as a client, on a conn of `connect`; else as `startTls`. A certificate that is not good is a failure;
+   * `why` says what was wrong.
+   */
   startTlsClient?(
     upstream: TcpConn,
     terms: TlsUpstreamTerms,
-    done: (agreement: TlsAgreement | undefined) => void,
+    done: (agreement: TlsAgreement | undefined, why: string | undefined) => void,
   ): void;
   /**
    * Lets go of a conn that does not stream yet, for who speaks a protocol by Node's own means (HTTP/2). What was read and

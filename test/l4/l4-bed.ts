@@ -78,7 +78,7 @@ export type L4BedOptions = {
   readonly driver?: TcpDriver;
   readonly onConnection?: (socket: Socket, backend: number) => void;
   readonly pems?: Readonly<Record<string, string>>;
-  readonly ticketKeys?: Uint8Array;
+  readonly ticketSecret?: Uint8Array;
 };
 
 async function openBackend(row: number, onConnection?: (socket: Socket, row: number) => void): Promise<TestBackend> {
@@ -141,11 +141,16 @@ export async function openL4(t: TestContext, options: L4BedOptions = {}): Promis
     listenerNumber: () => 0,
     limits,
     createListener: (spec, context) => createTcpListener({ spec, context, driver }),
-    contextsOf: ({ certificates }) =>
-      createTlsContexts(
-        certificates.map(({ certFile, keyFile }) => ({ name: certFile, cert: textOf(certFile), key: textOf(keyFile) })),
-        options.ticketKeys ?? new Uint8Array(48),
-      ),
+    contextsOf: ({ name, certificates }) =>
+      createTlsContexts({
+        listener: name,
+        certificates: certificates.map(({ certFile, keyFile }) => ({
+          name: certFile,
+          cert: textOf(certFile),
+          key: textOf(keyFile),
+        })),
+        tickets: { secret: options.ticketSecret ?? new Uint8Array(48), rotateMs: 3_600_000 },
+      }),
   });
 
   const { fd, port } = bindTcp();

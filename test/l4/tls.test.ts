@@ -250,8 +250,8 @@ check("TLS termination refuses what is no TLS, too old, or too slow, and goes on
   assert.equal((await client.received(5)).toString(), "hello");
 });
 check("TLS termination resumes sessions at another worker with the same ticket keys", async (t) => {
-  const ticketKeys = pattern(48);
-  const [one, other] = [await openTls(t, {}, { ticketKeys }), await openTls(t, {}, { ticketKeys })];
+  const ticketSecret = pattern(48);
+  const [one, other] = [await openTls(t, {}, { ticketSecret }), await openTls(t, {}, { ticketSecret })];
   for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
     const first = await dialTls(t, one.port, { maxVersion });
     // In TLS 1.3 tickets come after the handshake.

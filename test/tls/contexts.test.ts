@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { RhumbError } from "#base/errors.ts";
-import { createTlsContexts } from "#tls/contexts.ts";
+import { type CertificatePem, createTlsContexts } from "#tls/contexts.ts";
 import { without } from "../system/tools.ts";
 import { makeCertificate } from "./certificates.ts";
 
 const skip = without("openssl");
-const KEYS = new Uint8Array(48);
+const TICKETS = { secret: new Uint8Array(32), rotateMs: 3_600_000 };
+const contextsOf = (certificates: readonly CertificatePem[]) =>
+  createTlsContexts({ listener: "web", certificates, tickets: TICKETS });
 
 test("createTlsContexts() chooses by name, by wildcard, else the first", { skip }, () => {
   const [first, wild, exact] = [
@@ -14,7 +16,7 @@ test("createTlsContexts() chooses by name, by wildcard, else the first", { skip 
     makeCertificate("*.app.example", "other.example"),
     makeCertificate("www.app.example"),
   ];
-  const { choose } = createTlsContexts([first, wild, exact], KEYS);
+  const { choose } = contextsOf([first, wild, exact]);
   const contexts = { first: choose("first.example"), wild: choose("other.example"), exact: choose("www.app.example") };
   assert.equal(new Set(Object.values(contexts)).size, 3);
   for (const { name, expected } of [
@@ -43,12 +45,12 @@ test("createTlsContexts() says which certificate is bad", { skip }, () => {
     { ...one, key: "" },
   ]) {
     assert.throws(
-      () => createTlsContexts([other, bad], KEYS),
+      () => contextsOf([other, bad]),
       (error) =>
         error instanceof RhumbError &&
         error.code === "RHUMB_BALANCER_CERTIFICATE" &&
         /one\.example/.test(error.message),
     );
   }
-  assert.throws(() => createTlsContexts([], KEYS), RhumbError);
+  assert.throws(() => contextsOf([]), RhumbError);
 });

@@ -85,7 +85,7 @@ export function createBalancerEngine(options: {
   const backendTable = createBackendTable(rows);
   const limits = new SharedArrayBuffer(CLIENT_LIMITS_OCTETS);
   const bank = createSocketBank(options.inherited);
-  const ticketKeys = new Uint8Array(randomBytes(48));
+  const ticketSecret = new Uint8Array(randomBytes(48));
   const slots = new Map<string, number>();
   let members: BalancerMember[] = [];
   let world: BalancerWorld | undefined;
@@ -141,7 +141,7 @@ export function createBalancerEngine(options: {
   function tablesFor({ pools }: BalancerSnapshot): Record<string, Int32Array> {
     const next: Record<string, Int32Array> = {};
     for (const { name, sticky } of pools) {
-      if (!sticky) continue;
+      if (!sticky || sticky.by === "cookie") continue;
       const before = world?.stickyTables[name];
       const isKept = before !== undefined && isStickyTableFor(before, sticky.maxEntries);
       next[name] = isKept ? before : createStickyTable(sticky.maxEntries);
@@ -334,7 +334,7 @@ export function createBalancerEngine(options: {
       revision: ++revision,
       snapshot,
       pems: readPems(snapshot),
-      ticketKeys,
+      ticketSecret,
       stickyTables: tablesFor(snapshot),
       slots: Object.fromEntries(slots),
     };

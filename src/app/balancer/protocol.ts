@@ -22,8 +22,8 @@ export type BalancerWorld = {
   readonly snapshot: BalancerSnapshot;
   /** Certificates and keys of `tls` listeners: PEM text by path. */
   readonly pems: Readonly<Record<string, string>>;
-  /** 48 octets that all workers encrypt session tickets with. */
-  readonly ticketKeys: Uint8Array;
+  /** What keys of session tickets are made of, where no file has them: of this process. */
+  readonly ticketSecret: Uint8Array;
   /** What workers share of sticky clients, by pool (`pool/sticky-memory.ts`). */
   readonly stickyTables: Readonly<Record<string, Int32Array>>;
   /** Which block of counters is whose, by the listener's name. */

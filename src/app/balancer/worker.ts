@@ -35,6 +35,7 @@ import { createPlaces } from "#pool/places.ts";
 import type { BalancerSnapshot, ListenerSpec } from "#state/balancer.ts";
 import { LISTENER_COUNTERS } from "#state/counters.ts";
 import { createTlsContexts } from "#tls/contexts.ts";
+import { createSessionCache } from "#tls/session-cache.ts";
 
 /** How often time passes for listeners and pools: time-outs of the queue, breakers, idle sessions. */
 const TICK_MS = 50;
@@ -110,6 +111,7 @@ const sticky: StickyStore = {
 const isRelayed = ({ pool }: ListenerSpec): boolean =>
   pool === undefined || world.snapshot.pools[pool]!.mode === "proxy";
 
+const sessions = createSessionCache();
 const listeners = createListenerSet({
   clock,
   log,
@@ -136,15 +138,18 @@ const listeners = createListenerSet({
   },
   listenerNumber: (name) => world.slots[name]!,
   limits: createClientLimits(data.limits),
-  contextsOf: ({ certificates }) =>
-    createTlsContexts(
-      certificates.map(({ certFile, keyFile }) => ({
+  contextsOf: ({ name, certificates }) =>
+    createTlsContexts({
+      listener: name,
+      certificates: certificates.map(({ certFile, keyFile }) => ({
         name: certFile,
         cert: world.pems[certFile]!,
         key: world.pems[keyFile]!,
       })),
-      world.ticketKeys,
-    ),
+      tickets: { secret: world.ticketSecret, rotateMs: 43_200_000 },
+      sessions,
+      nowMs: clock.nowMs,
+    }),
 });
 
 function serve(next: BalancerWorld): void {

@@ -13,7 +13,7 @@ import type { ConnectFault, DriverListener, TcpAddress, TcpConn, TcpDriver } fro
 import { NetConn } from "#net/node/conn.ts";
 import { NetRelay } from "#net/node/relay.ts";
 import { createNetTimers, limited } from "#net/node/timers.ts";
-import { startTls } from "#net/node/tls.ts";
+import { startTls, startTlsClient } from "#net/node/tls.ts";
 
 /** Half-closed connections live on; nothing waits for an ACK (Nagle); a peer that is gone for good is found in minutes. */
 const SOCKET_OPTIONS = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
@@ -115,6 +115,8 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
     relay: (client, upstream, relayOptions, done, firstOctet) =>
       new NetRelay(client as NetConn, upstream as NetConn, relayOptions, timers, done, firstOctet),
     startTls: (client, terms, done) => startTls(timers, client, terms, done),
+    startTlsClient: (upstream, terms, done) =>
+      startTlsClient(timers, upstream, terms, (agreement, why) => done(agreement, why)),
     takeSocket: (conn) => (conn as NetConn).takeSocket(),
     open: () => sockets.size + listeners.size,
     close() {

@@ -165,7 +165,7 @@ export async function createBed(
     slots: createCounterSlots(LISTENER_COUNTERS.length),
     backendCounters,
     limits,
-    contextsOf: () => ({ choose: () => undefined as never }),
+    contextsOf: () => ({}) as never,
     listener: 0,
   };
   const listener = createUdpListener({ spec: udpSpec(options.listener), context });
