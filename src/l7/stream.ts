@@ -46,6 +46,7 @@ export type ClientStream = {
 /** What a client's end tells its exchange. */
 export type ClientEvents = {
   onBody(octets: Buffer): void;
+  /** Not where the head said that there is no body. */
   onBodyEnd(trailers: Fields | undefined): void;
   onClientRoom(): void;
   /**
@@ -110,7 +111,10 @@ export type UpstreamFault = {
 };
 
 export type UpstreamEvents = {
-  /** The request's head is on its way on a connection that stands. @param micros the connect took; 0: it stood already */
+  /**
+   * The request's head is on its way on a connection that stands; now a body may be sent. @param micros the connect took;
+   * 0: it stood already, and this comes from within `open`
+   */
   onUpstreamReady(micros: number): void;
   /** The body is waited for (100 Continue of the backend). */
   onUpstreamContinue(): void;
@@ -137,7 +141,7 @@ export type UpstreamStream = {
 /** Connections to the backends of one pool, of one protocol, in one worker. */
 export type UpstreamPool = {
   /**
-   * Sends a request on a connection that stands idle, or a new one.
+   * Sends a request on a connection that stands idle, or a new one. From within it comes `onUpstreamReady`, and nothing else.
    * @param isFresh never on one that has served another request: what is sent must not be sent twice
    */
   open(
