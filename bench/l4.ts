@@ -11,14 +11,15 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { atEnd } from "./lib/at-end.ts";
-import { type Bed, isInstalled, startBed } from "./lib/l4-bed.ts";
-import { runIdle } from "./lib/l4-idle.ts";
+import { type Bed, isInstalled, startBed } from "./lib/balancer-bed.ts";
+import { runIdle } from "./lib/balancer-idle.ts";
+import { LOAD_CORE } from "./lib/balancer-measure.ts";
+import { fillPage, textTable } from "./lib/balancer-report.ts";
+import { type LoadResult, type LoadResults, ratiosOf, textTargets } from "./lib/balancer-results.ts";
+import { BULK, CONNECTION, REQUEST, runHalf, runTraffic } from "./lib/balancer-traffic.ts";
 import { runKernel, whyNoKernel } from "./lib/l4-kernel.ts";
-import { LOAD_CORE } from "./lib/l4-measure.ts";
-import { HAPROXY_SPLICE, L4_RECIPES, type L4Recipe } from "./lib/l4-recipes.ts";
-import { fillL4Page, l4TextTable } from "./lib/l4-report.ts";
-import { type L4Result, type L4Results, l4RatiosOf, textTargets } from "./lib/l4-results.ts";
-import { BULK, CONNECTION, REQUEST, runHalf, runTraffic } from "./lib/l4-traffic.ts";
+import { type BalancerRecipe, HAPROXY_SPLICE, L4_RECIPES } from "./lib/l4-recipes.ts";
+import { L4_TABLES } from "./lib/l4-tables.ts";
 import { describeMachine, type Machine, writeReport } from "./lib/machine.ts";
 import { parseBenchOptions, usageOf } from "./lib/options.ts";
 
@@ -57,9 +58,9 @@ spawnSync("taskset", ["-a", "-p", "-c", String(LOAD_CORE), String(process.pid)])
 const { isQuick, only, subjects, rounds, json, markdown } = options;
 const seconds = isQuick ? 1 : 3;
 let machine: Machine = describeMachine();
-let results: L4Results = {};
+let results: LoadResults = {};
 if (json !== undefined && existsSync(json)) {
-  const report = JSON.parse(readFileSync(json, "utf8")) as { machine: Machine; rounds: L4Results };
+  const report = JSON.parse(readFileSync(json, "utf8")) as { machine: Machine; rounds: LoadResults };
   results = report.rounds;
   if (options.isResumed) machine = report.machine;
 }
@@ -76,13 +77,14 @@ const chosen = L4_RECIPES.filter(({ name }) => subjects?.includes(name) ?? true)
 const plain = chosen.filter((recipe) => recipe !== HAPROXY_SPLICE);
 
 let bed: Bed | undefined;
-async function measure(load: Load): Promise<L4Result> {
+async function measure(load: Load): Promise<LoadResult> {
   const title = LOADS[load];
   const run = { title, rounds, seconds, output: join(folder, "load.out") };
   if (load === "idle") return runIdle(plain, { folder, title, rounds: isQuick ? 1 : Math.min(3, rounds) });
   if (load === "kernel") return runKernel({ ...run, folder });
   bed ??= await startBed(mkdtempSync(join(folder, "bed-")), chosen);
-  const runnersOf = (recipes: readonly L4Recipe[]) => bed!.runners.filter(({ recipe }) => recipes.includes(recipe));
+  const runnersOf = (recipes: readonly BalancerRecipe[]) =>
+    bed!.runners.filter(({ recipe }) => recipes.includes(recipe));
   switch (load) {
     case "request":
       return runTraffic(bed, runnersOf(plain), { ...run, traffic: REQUEST });
@@ -107,12 +109,12 @@ for (const load of names) {
   if (load === "idle") bed = void (await bed?.stop());
   const result = await measure(load);
   results = { ...results, [load]: result };
-  process.stdout.write(l4TextTable(load, result));
-  process.stdout.write(textTargets(l4RatiosOf({ [load]: result })));
-  if (json !== undefined) writeReport(json, { machine, rounds: results, ratios: l4RatiosOf(results) });
+  process.stdout.write(textTable(load, result));
+  process.stdout.write(textTargets(ratiosOf({ [load]: result }, L4_TABLES), L4_TABLES));
+  if (json !== undefined) writeReport(json, { machine, rounds: results, ratios: ratiosOf(results, L4_TABLES) });
 }
 await bed?.stop();
 if (markdown !== undefined) {
-  writeFileSync(markdown, fillL4Page(readFileSync(markdown, "utf8"), machine, results));
+  writeFileSync(markdown, fillPage(readFileSync(markdown, "utf8"), "l4", { machine, results, tables: L4_TABLES }));
   process.stdout.write(`Wrote the tables of ${Object.keys(results).join(", ")} into ${markdown}\n`);
 }

@@ -11,13 +11,13 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { backendCommand } from "./l4-backend.ts";
-import { isInstalled, MAX_CONNECTIONS } from "./l4-bed.ts";
+import { backendCommand } from "./balancer-backend.ts";
+import { isInstalled, MAX_CONNECTIONS } from "./balancer-bed.ts";
+import { BALANCER_CORE, LOAD_CORE, readWrk, type Sample, wrkCommand } from "./balancer-measure.ts";
+import type { LoadResult } from "./balancer-results.ts";
+import { CONNECTION, type RunOptions } from "./balancer-traffic.ts";
 import { BACKENDS, createLab, type L4Lab, type Place, RELAY, VIP } from "./l4-lab.ts";
-import { BALANCER_CORE, type L4Sample, LOAD_CORE, readWrk, wrkCommand } from "./l4-measure.ts";
 import { rhumbCommand } from "./l4-recipes.ts";
-import type { L4Result } from "./l4-results.ts";
-import { CONNECTION, type RunOptions } from "./l4-traffic.ts";
 import { type Pinned, runPinned, startPinned } from "./pinned.ts";
 
 const PORT = 80;
@@ -41,7 +41,7 @@ function ticksOf(core: number): { busy: number; all: number } {
   return { busy: all - ticks[3]! - ticks[4]! - ticks[7]!, all };
 }
 
-async function measureKernel(lab: L4Lab, address: string, seconds: number, output: string): Promise<L4Sample> {
+async function measureKernel(lab: L4Lab, address: string, seconds: number, output: string): Promise<Sample> {
   const command = lab.within("client", wrkCommand(`http://${address}:${PORT}`, { ...CONNECTION, seconds }));
   const before = ticksOf(BALANCER_CORE);
   const { requests, seconds: took, errors } = readWrk(await runPinned(LOAD_CORE, command, output));
@@ -51,7 +51,7 @@ async function measureKernel(lab: L4Lab, address: string, seconds: number, outpu
   return { rate, busy, capacity: rate / busy, errors };
 }
 
-export async function runKernel(options: RunOptions & { folder: string; title: string }): Promise<L4Result> {
+export async function runKernel(options: RunOptions & { folder: string; title: string }): Promise<LoadResult> {
   const { title, rounds, seconds, output } = options;
   const folder = mkdtempSync(join(options.folder, "kernel-"));
   const lab = createLab();
@@ -74,7 +74,7 @@ export async function runKernel(options: RunOptions & { folder: string; title: s
       const site = { folder: own, listen: `${address}:${PORT}`, backends, maxConnections: MAX_CONNECTIONS };
       await start(place, BALANCER_CORE, address, rhumbCommand(site, "epoll", pool));
     }
-    const samples = SUBJECTS.map((): L4Sample[] => []);
+    const samples = SUBJECTS.map((): Sample[] => []);
     for (const { address } of SUBJECTS) await measureKernel(lab, address, 1, output); // warms up
     for (let round = 1; round <= rounds; round++) {
       process.stdout.write(`\r${title}: round ${round} of ${rounds}   `);

@@ -8,7 +8,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { atEnd } from "./at-end.ts";
-import { BALANCER_CORE, LOAD_CORE } from "./l4-measure.ts";
+import { BALANCER_CORE, LOAD_CORE } from "./balancer-measure.ts";
 
 export const RELAY = "10.77.0.2";
 /** Lies on the balancer whose kernel forwards; nobody listens there. */

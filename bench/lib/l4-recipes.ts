@@ -8,7 +8,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-export type L4Site = {
+export type Site = {
   /** An empty folder of its own. */
   readonly folder: string;
   /** Where to listen, as `address:port`; `backends` likewise. */
@@ -17,7 +17,7 @@ export type L4Site = {
   /** Connections that it must take at a time. */
   readonly maxConnections: number;
 };
-export type L4Recipe = {
+export type BalancerRecipe = {
   readonly name: string;
   /** What it is in a table. */
   readonly title: string;
@@ -25,14 +25,14 @@ export type L4Recipe = {
   /** The program that must be there. */
   readonly needs: string;
   /** Writes what it needs into the folder. @returns the command that runs it in the foreground */
-  prepare(site: L4Site): readonly string[];
+  prepare(site: Site): readonly string[];
 };
 
 const PROGRAM = join(import.meta.dirname, "../../bin/rhumb");
 const STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /** @param pool more settings of the pool */
-export function rhumbCommand({ folder, listen, backends }: L4Site, engine: string, pool = ""): string[] {
+export function rhumbCommand({ folder, listen, backends }: Site, engine: string, pool = ""): string[] {
   const list = backends.map((backend) => `"${backend}"`).join(", ");
   mkdirSync(join(folder, "run"), { recursive: true });
   writeFileSync(
@@ -52,7 +52,7 @@ balancer:
   return [process.execPath, PROGRAM, "start", "-c", join(folder, "rhumb.yaml")];
 }
 
-const rhumb = (engine: string): L4Recipe => ({
+const rhumb = (engine: string): BalancerRecipe => ({
   name: engine,
   title: `rhumb ${engine}`,
   isOurs: true,
@@ -61,7 +61,7 @@ const rhumb = (engine: string): L4Recipe => ({
 });
 
 /** @param tuning lines of `global`. @param options lines of `defaults` */
-const haproxy = (name: string, title: string, tuning: string, options: string): L4Recipe => ({
+const haproxy = (name: string, title: string, tuning: string, options: string): BalancerRecipe => ({
   name,
   title,
   isOurs: false,
@@ -89,7 +89,7 @@ ${backends.map((backend, index) => `  server b${index} ${backend} check inter 5s
   },
 });
 
-const NGINX_STREAM: L4Recipe = {
+const NGINX_STREAM: BalancerRecipe = {
   name: "nginx",
   title: "nginx stream",
   isOurs: false,
@@ -119,4 +119,4 @@ export const NET = rhumb("net");
 export const HAPROXY = haproxy("haproxy", "HAProxy", "", "");
 /** Splicing pays for large bodies only, so it is measured there. */
 export const HAPROXY_SPLICE = haproxy("haproxy-splice", "HAProxy splice-auto", "maxpipes 32", "option splice-auto");
-export const L4_RECIPES: readonly L4Recipe[] = [EPOLL, NET, HAPROXY, HAPROXY_SPLICE, NGINX_STREAM];
+export const L4_RECIPES: readonly BalancerRecipe[] = [EPOLL, NET, HAPROXY, HAPROXY_SPLICE, NGINX_STREAM];

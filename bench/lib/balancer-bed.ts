@@ -5,9 +5,9 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { delimiter, join } from "node:path";
-import { answersAt, backendCommand } from "./l4-backend.ts";
-import { BALANCER_CORE, LOAD_CORE, type Target } from "./l4-measure.ts";
-import type { L4Recipe } from "./l4-recipes.ts";
+import { answersAt, backendCommand } from "./balancer-backend.ts";
+import { BALANCER_CORE, LOAD_CORE, type Target } from "./balancer-measure.ts";
+import type { BalancerRecipe } from "./l4-recipes.ts";
 import { type Pinned, startPinned } from "./pinned.ts";
 
 const HOST = "127.0.0.1";
@@ -18,7 +18,7 @@ const DESCRIPTORS = Math.min(40_000, Number.isNaN(hardLimit) ? Number.POSITIVE_I
 /** Connections that each balancer is set up for. */
 export const MAX_CONNECTIONS = Math.floor(DESCRIPTORS / 2);
 
-export type Runner = Target & { readonly recipe: L4Recipe; readonly port: number };
+export type Runner = Target & { readonly recipe: BalancerRecipe; readonly port: number };
 export type Bed = {
   readonly runners: readonly Runner[];
   /** To one of the web servers, past every balancer. */
@@ -43,7 +43,7 @@ export const isInstalled = (name: string): boolean =>
     : (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, name)));
 
 /** @param folder an empty one, for all files */
-export async function startBed(folder: string, recipes: readonly L4Recipe[]): Promise<Bed> {
+export async function startBed(folder: string, recipes: readonly BalancerRecipe[]): Promise<Bed> {
   const leftOut: Record<string, string> = {};
   const started: Pinned[] = [];
   const stop = async (): Promise<void> => {

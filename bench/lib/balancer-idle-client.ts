@@ -1,5 +1,5 @@
 /**
- * Holds idle connections, in a process of its own: `node bench/lib/l4-idle-client.ts PORT COUNT`. Each asks once, as
+ * Holds idle connections, in a process of its own: `node bench/lib/balancer-idle-client.ts PORT COUNT`. Each asks once, as
  * connections do that are kept for later; prints `open COUNT` when all have been answered, and ends when it is killed.
  * @module
  */

@@ -2,7 +2,7 @@
  * Results → tables: for the terminal and for docs/performance.md, the same rows. Pure.
  * @module
  */
-import { type L4Result, type L4Results, l4RatiosOf, medianOf, TARGETS } from "./l4-results.ts";
+import { type LoadResult, type LoadResults, medianOf, ratiosOf, type Tables } from "./balancer-results.ts";
 import type { Machine } from "./machine.ts";
 import { fillBlocks, fixed, markdownLines, markdownMachine, textLines, whole } from "./tables.ts";
 
@@ -42,7 +42,7 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
   ],
 };
 
-function cellsOf(load: string, { subjects }: L4Result): string[][] {
+function cellsOf(load: string, { subjects }: LoadResult): string[][] {
   const columns = COLUMNS[load] ?? [];
   return [
     ["balancer", ...columns.map(({ head }) => head)],
@@ -53,35 +53,42 @@ function cellsOf(load: string, { subjects }: L4Result): string[][] {
   ];
 }
 
-function noteOf({ note, subjects, leftOut }: L4Result): string {
+function noteOf({ note, subjects, leftOut }: LoadResult): string {
   const rounds = Math.max(0, ...Object.values(subjects).map(({ samples }) => samples.length));
   const missing = Object.keys(leftOut);
   const counted = `${rounds} ${rounds === 1 ? "round" : "rounds"} ${note}`;
   return `${missing.length > 0 ? `${counted}; left out: ${missing.join(", ")}` : counted}.`;
 }
 
-export function l4TextTable(load: string, result: L4Result): string {
+export function textTable(load: string, result: LoadResult): string {
   const reasons = Object.entries(result.leftOut).map(([name, reason]) => `  left out: ${name}: ${reason}`);
   return [`\n${result.title} (${noteOf(result)})`, ...textLines(cellsOf(load, result)), ...reasons, ""].join("\n");
 }
 
 /** The ratios that have a target. */
-function targetLines(results: L4Results): string {
-  const ratios = l4RatiosOf(results);
-  const rows = Object.entries(TARGETS).flatMap(([name, { is, limit }]) =>
+function targetLines(results: LoadResults, tables: Tables): string {
+  const ratios = ratiosOf(results, tables);
+  const rows = Object.entries(tables.targets).flatMap(([name, { is, limit }]) =>
     ratios[name] === undefined ? [] : [[`\`${name}\``, ratios[name].toFixed(2), `${is} ${limit}`]],
   );
   return markdownLines([["ratio", "here", "target"], ...rows]).join("\n");
 }
 
-/** Fills in what was measured: blocks `l4-machine`, `l4-targets` and `l4-LOAD`. */
-export const fillL4Page = (page: string, machine: Machine, results: L4Results): string =>
+/**
+ * Fills in what was measured: blocks `BENCH-machine`, `BENCH-targets` and `BENCH-LOAD`.
+ * @param bench `l4` or `l7`
+ */
+export const fillPage = (
+  page: string,
+  bench: string,
+  { machine, results, tables }: { machine: Machine; results: LoadResults; tables: Tables },
+): string =>
   fillBlocks(page, {
-    "l4-machine": markdownMachine(machine),
-    "l4-targets": targetLines(results),
+    [`${bench}-machine`]: markdownMachine(machine),
+    [`${bench}-targets`]: targetLines(results, tables),
     ...Object.fromEntries(
       Object.entries(results).map(([name, result]) => [
-        `l4-${name}`,
+        `${bench}-${name}`,
         [...markdownLines(cellsOf(name, result)), "", noteOf(result)].join("\n"),
       ]),
     ),

@@ -14,7 +14,7 @@ export const BALANCER_CORE = 0;
 export const LOAD_CORE = 1;
 
 /** Of one round; each key is a measure that columns and ratios may name. */
-export type L4Sample = Readonly<Record<string, number>>;
+export type Sample = Readonly<Record<string, number>>;
 export type Target = { readonly url: string; readonly pids: readonly number[] };
 export type WrkLoad = {
   readonly path: string;
@@ -43,7 +43,7 @@ export function wrkCommand(url: string, { path, connections, seconds, isClosing 
 }
 
 /** As many requests as fit through, or as one core can ask and answer. */
-export async function measureWrk(target: Target, load: WrkLoad, output: string): Promise<L4Sample> {
+export async function measureWrk(target: Target, load: WrkLoad, output: string): Promise<Sample> {
   const before = target.pids.map(cpuTimeOf);
   const result = readWrk(await runPinned(LOAD_CORE, wrkCommand(target.url, load), output));
   const spent = target.pids.map((pid, index) => cpuBetween(before[index]!, cpuTimeOf(pid)));
@@ -76,7 +76,7 @@ export function readH2loadLog(text: string): Float64Array {
 }
 
 /** `rate` small requests a second, evenly, through connections that stay. */
-export async function measureLatency(url: string, rate: number, seconds: number, output: string): Promise<L4Sample> {
+export async function measureLatency(url: string, rate: number, seconds: number, output: string): Promise<Sample> {
   const clients = Math.ceil(rate / CLIENT_RATE);
   const log = `${output}.log`;
   rmSync(log, { force: true });

@@ -6,10 +6,10 @@
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MAX_CONNECTIONS, startBed } from "./l4-bed.ts";
-import { type L4Sample, LOAD_CORE } from "./l4-measure.ts";
-import type { L4Recipe } from "./l4-recipes.ts";
-import type { L4Result, L4Subject } from "./l4-results.ts";
+import { MAX_CONNECTIONS, startBed } from "./balancer-bed.ts";
+import { LOAD_CORE, type Sample } from "./balancer-measure.ts";
+import type { LoadResult, Subject } from "./balancer-results.ts";
+import type { BalancerRecipe } from "./l4-recipes.ts";
 import { residentOctets } from "./machine.ts";
 import { startPinned } from "./pinned.ts";
 
@@ -19,10 +19,10 @@ export const IDLE_CONNECTIONS = Math.min(WANTED, Math.floor((MAX_CONNECTIONS * 0
 /** After this long, what a start or the last connections left behind is put away. */
 const SETTLE_MS = 1_000;
 const OPEN_TIMEOUT_MS = 60_000;
-const CLIENT = join(import.meta.dirname, "l4-idle-client.ts");
+const CLIENT = join(import.meta.dirname, "balancer-idle-client.ts");
 const MIB = 1_048_576;
 
-async function measureIdle(port: number, pids: readonly number[]): Promise<L4Sample> {
+async function measureIdle(port: number, pids: readonly number[]): Promise<Sample> {
   const before = residentOctets(pids);
   const command = [process.execPath, CLIENT, String(port), String(IDLE_CONNECTIONS)];
   const options = { core: LOAD_CORE, timeoutMs: OPEN_TIMEOUT_MS, isReady: (words: string) => /^open /m.test(words) };
@@ -38,10 +38,10 @@ async function measureIdle(port: number, pids: readonly number[]): Promise<L4Sam
 
 /** @param folder for all files. @param rounds each with fresh processes */
 export async function runIdle(
-  recipes: readonly L4Recipe[],
+  recipes: readonly BalancerRecipe[],
   { folder, title, rounds }: { folder: string; title: string; rounds: number },
-): Promise<L4Result> {
-  const subjects: Record<string, L4Subject & { samples: L4Sample[] }> = {};
+): Promise<LoadResult> {
+  const subjects: Record<string, Subject & { samples: Sample[] }> = {};
   let leftOut: Record<string, string> = {};
   for (let round = 1; round <= rounds; round++) {
     process.stdout.write(`\r${title}: round ${round} of ${rounds}   `);

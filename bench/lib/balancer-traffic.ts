@@ -3,9 +3,9 @@
  * every balancer once, so that what else the machine does hits all alike.
  * @module
  */
-import type { Bed, Runner } from "./l4-bed.ts";
-import { type L4Sample, measureLatency, measureWrk, type WrkLoad } from "./l4-measure.ts";
-import { type L4Result, type L4Subject, medianOf } from "./l4-results.ts";
+import type { Bed, Runner } from "./balancer-bed.ts";
+import { measureLatency, measureWrk, type Sample, type WrkLoad } from "./balancer-measure.ts";
+import { type LoadResult, medianOf, type Subject } from "./balancer-results.ts";
 
 export type RunOptions = {
   readonly rounds: number;
@@ -19,7 +19,7 @@ export const CONNECTION: Traffic = { path: "/small", connections: 64, isClosing:
 export const BULK: Traffic = { path: "/bulk", connections: 8, isClosing: false };
 
 const say = (text: string): void => void process.stdout.write(text);
-const subjectOf = ({ recipe }: Runner, samples: readonly L4Sample[]): [string, L4Subject] => [
+const subjectOf = ({ recipe }: Runner, samples: readonly Sample[]): [string, Subject] => [
   recipe.name,
   { title: recipe.title, isOurs: recipe.isOurs, samples },
 ];
@@ -29,7 +29,7 @@ export async function runTraffic(
   { leftOut }: Bed,
   all: readonly Runner[],
   { traffic, title, rounds, seconds, output }: RunOptions & { traffic: Traffic; title: string },
-): Promise<L4Result> {
+): Promise<LoadResult> {
   const load = { ...traffic, seconds };
   const failed: Record<string, string> = {};
   for (const runner of all) {
@@ -40,7 +40,7 @@ export async function runTraffic(
     }
   }
   const runners = all.filter(({ recipe }) => failed[recipe.name] === undefined);
-  const samples = runners.map((): L4Sample[] => []);
+  const samples = runners.map((): Sample[] => []);
   for (let round = 1; round <= rounds; round++) {
     say(`\r${title}: round ${round} of ${rounds}   `);
     for (const [index, runner] of runners.entries()) samples[index]!.push(await measureWrk(runner, load, output));
@@ -55,7 +55,7 @@ export async function runTraffic(
 }
 
 /** What a balancer does at most, from results of `REQUEST`, or measured now. */
-async function capacityOf(runner: Runner, whole: L4Result | undefined, output: string): Promise<number> {
+async function capacityOf(runner: Runner, whole: LoadResult | undefined, output: string): Promise<number> {
   const known = whole?.subjects[runner.recipe.name];
   return (known && medianOf(known, "rate")) ?? (await measureWrk(runner, { ...REQUEST, seconds: 2 }, output))["rate"]!;
 }
@@ -67,13 +67,13 @@ async function capacityOf(runner: Runner, whole: L4Result | undefined, output: s
 export async function runHalf(
   { direct, leftOut }: Bed,
   runners: readonly Runner[],
-  { title, rounds, seconds, output, whole }: RunOptions & { title: string; whole: L4Result | undefined },
-): Promise<L4Result> {
+  { title, rounds, seconds, output, whole }: RunOptions & { title: string; whole: LoadResult | undefined },
+): Promise<LoadResult> {
   const capacities: number[] = [];
   for (const runner of runners) capacities.push(await capacityOf(runner, whole, output));
   const rate = Math.round(Math.min(...capacities) / 2 / 100) * 100;
-  const directSamples: L4Sample[] = [];
-  const samples = runners.map((): L4Sample[] => []);
+  const directSamples: Sample[] = [];
+  const samples = runners.map((): Sample[] => []);
   for (let round = 1; round <= rounds; round++) {
     say(`\r${title}: ${rate} requests/s, round ${round} of ${rounds}   `);
     const base = await measureLatency(direct.url, rate, seconds, output);
