@@ -20,7 +20,7 @@ import type { SubrequestResult } from "#l7/context.ts";
 import type { Fields, Reply, RequestHead, ResponseHead } from "#l7/message.ts";
 import type { HttpRequest } from "#l7/request.ts";
 import type { BodyFilter } from "#l7/route.ts";
-import type { ForwardedSpec, RuleSpec } from "#state/http.ts";
+import type { RuleSpec } from "#state/http.ts";
 
 export type HttpCache = {
   /**
@@ -28,7 +28,7 @@ export type HttpCache = {
    * and pool find it again.
    * @returns undefined: the rule does not cache
    */
-  route(listener: string, rule: RuleSpec, forwarded: ForwardedSpec): CacheRoute | undefined;
+  route(listener: string, rule: RuleSpec): CacheRoute | undefined;
   /**
    * To be called with the head of every response of a backend to a method that is not GET or HEAD, of rules without a cache
    * too: what a write changed is not served any more (RFC 9111 §4.4). Cheap where the method is safe or nothing is stored.
