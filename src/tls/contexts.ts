@@ -113,7 +113,8 @@ export function createTlsContexts(options: TlsContextsOptions): TlsContexts {
       if (serverName === undefined) return first;
       const name = serverName.toLowerCase();
       const dot = name.indexOf(".");
-      return byName.get(name) ?? (dot > 0 ? byName.get(`*${name.slice(dot)}`) : undefined) ?? first;
+      const entry = byName.get(name) ?? (dot > 0 ? byName.get(`*${name.slice(dot)}`) : undefined);
+      return entry === undefined || entry === otherwise ? first : entry.context;
     },
     challenge: (serverName) => (serverName === undefined ? undefined : challenges.get(serverName.toLowerCase())),
     hasChallenges: challenges.size > 0,
@@ -135,8 +136,8 @@ function createAnswerer(pems: readonly CertificatePem[], { sessions, staples }: 
     });
   }
   if (staples !== undefined && staples.size > 0) {
-    // Whom no name chose a context for, it asks this one.
-    server.setSecureContext({ cert: pems.map(({ cert }) => cert), key: pems.map(({ key }) => key) });
+    // For clients that get the first certificate. Where there are two of them nobody knows yet which it will be: no staple.
+    if (pems.length === 1) server.setSecureContext({ cert: pems[0]!.cert, key: pems[0]!.key });
     server.on("OCSPRequest", (certificate: Buffer, _issuer: Buffer, done: (error: null, response?: Buffer) => void) => {
       const staple = staples.get(createHash("sha256").update(certificate).digest("hex"));
       if (staple === undefined) done(null);
@@ -154,34 +155,28 @@ function sessionContextOf(listener: string, { client }: TlsPolicy): string {
 
 type Entry = { readonly pems: readonly CertificatePem[]; readonly context: SecureContext };
 
-/** Certificates with keys of several types for one name share a context: OpenSSL takes the one that the client can check. */
+/**
+ * The first certificate has the others of its first name that have keys of other types beside it: OpenSSL takes the one that
+ * the client can check. Of a context that a name chooses, Node uses one certificate: there the first of a name counts.
+ */
 function indexByName(
   certificates: readonly CertificatePem[],
   make: (pems: readonly CertificatePem[]) => SecureContext,
-): { byName: Map<string, SecureContext>; otherwise: Entry } {
-  const leaves = certificates.map((pem) => readLeaf(pem));
-  const ofName = new Map<string, number[]>();
-  for (const [index, { names, keyType }] of leaves.entries()) {
-    for (const name of names) {
-      const others = ofName.get(name);
-      if (others === undefined) ofName.set(name, [index]);
-      else if (!others.some((other) => leaves[other]!.keyType === keyType)) others.push(index);
-    }
+): { byName: Map<string, Entry>; otherwise: Entry } {
+  const leaves = certificates.map((pem) => ({ pem, ...readLeaf(pem) }));
+  const [{ names, pem: firstPem, keyType }] = leaves as [(typeof leaves)[number]];
+  const types = new Map([[keyType, firstPem]]);
+  for (const other of leaves)
+    if (names.length > 0 && other.names.includes(names[0]!) && !types.has(other.keyType))
+      types.set(other.keyType, other.pem);
+  const pems = [...types.values()];
+  const otherwise = { pems, context: make(pems) };
+  const byName = new Map<string, Entry>();
+  for (const { pem, names: own } of leaves) {
+    const isFirst = pem === firstPem;
+    const entry = isFirst ? otherwise : { pems: [pem], context: make([pem]) };
+    for (const name of own) if (!byName.has(name)) byName.set(name, entry);
   }
-  const made = new Map<string, Entry>();
-  const entryOf = (indexes: readonly number[]): Entry => {
-    const key = indexes.join();
-    let entry = made.get(key);
-    if (entry === undefined) {
-      const pems = indexes.map((index) => certificates[index]!);
-      entry = { pems, context: make(pems) };
-      made.set(key, entry);
-    }
-    return entry;
-  };
-  const byName = new Map([...ofName].map(([name, indexes]) => [name, entryOf(indexes).context]));
-  const firstName = leaves[0]!.names.find((name) => ofName.get(name)![0] === 0);
-  const otherwise = entryOf(firstName === undefined ? [0] : ofName.get(firstName)!);
   return { byName, otherwise };
 }
 

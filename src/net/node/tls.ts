@@ -47,12 +47,15 @@ export function startTls(timers: NetTimers, client: TcpConn, terms: TlsTerms, do
 function shakeHands(timers: NetTimers, client: TcpConn, terms: TlsTerms, isChallenge: boolean, done: Done): void {
   const { contexts, alpn } = terms;
   const conn = client as NetConn;
-  const choose = (name: string): SecureContext | undefined =>
-    isChallenge ? contexts.challenge(name) : contexts.choose(name);
+  const first = contexts.choose(undefined);
+  const choose = (name: string): SecureContext | undefined => {
+    const context = isChallenge ? contexts.challenge(name) : contexts.choose(name);
+    return context === first ? undefined : context; // a context that a name chose has one certificate alone
+  };
   const socket = new TLSSocket(conn.beginTls(), {
     isServer: true,
     server: contexts.server,
-    secureContext: contexts.choose(undefined),
+    secureContext: first,
     requestCert: contexts.client !== "none" && !isChallenge,
     rejectUnauthorized: false, // `isWelcome` looks: here it would mean that a bad certificate is taken as none
     ...(isChallenge ? { ALPNProtocols: [ACME_PROTOCOL] } : alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
