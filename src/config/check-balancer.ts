@@ -4,8 +4,10 @@
  */
 import { parseIp } from "#base/ip.ts";
 import { unusableReason } from "#config/address.ts";
+import { checkHttp, checkHttpPool } from "#config/check-http.ts";
 import { checkOne } from "#config/check-places.ts";
 import { isUdpAlone, listenersOf } from "#config/compile-balancer.ts";
+import { isHttp } from "#config/compile-http.ts";
 import { type ConfigFiles, certificateKey } from "#config/files.ts";
 import type { ParsedConfig } from "#config/parse.ts";
 import type { BalancerConfig } from "#config/parse-balancer.ts";
@@ -15,7 +17,7 @@ import type { Path } from "#config/yaml.ts";
 import type { ListenerConfig } from "#l4/config.ts";
 import type { PoolConfig } from "#pool/config.ts";
 
-type Say = (path: Path, says: string, fix: string, where?: Parameters<Report>[4]) => void;
+export type Say = (path: Path, says: string, fix: string, where?: Parameters<Report>[4]) => void;
 
 function checkRoutes(balancer: BalancerConfig, { pool, sni }: ListenerConfig, say: Say): void {
   const look = (name: string, path: Path): void => {
@@ -43,21 +45,46 @@ function checkRoutes(balancer: BalancerConfig, { pool, sni }: ListenerConfig, sa
   }
 }
 
-function checkProtocol({ protocol, pool, sni, ...listener }: ListenerConfig, say: Say): void {
+function checkProtocol(listener: ListenerConfig, say: Say): void {
+  const { protocol, pool, sni, certificates, rules } = listener;
   const seesNames = protocol === "tls" || protocol === "tls-passthrough";
+  const endsTls = protocol === "tls" || protocol === "https";
   const hasRoutes = Array.isArray(sni) ? sni.length > 0 : Object.keys(sni).length > 0;
-  if (hasRoutes && !seesNames)
+  if (hasRoutes && isHttp(listener))
+    say(["sni"], `\`protocol: ${protocol}\` goes by requests`, "Write `rules:` that match `host`", { want: "key" });
+  else if (hasRoutes && !seesNames)
     say(["sni"], `\`protocol: ${protocol}\` sees no names`, "Write `protocol: tls-passthrough`, or `pool:` alone", {
       want: "key",
     });
-  if (pool === undefined && !hasRoutes)
-    say([], "The listener leads to no pool", seesNames ? "Add `pool:` or `sni:`" : "Add `pool:`", { want: "key" });
-  if (protocol === "tls" && listener.certificates.length === 0)
-    say([], "`protocol: tls` needs a certificate", "Add `certificates:` with `cert:` and `key:`", { want: "key" });
-  for (const key of ["certificates", "alpn"] as const) {
-    if (listener[key].length > 0 && protocol !== "tls")
-      say([key], `\`protocol: ${protocol}\` does not end TLS`, "Remove it, or write `protocol: tls`", { want: "key" });
-  }
+  if (pool === undefined && !hasRoutes && rules.length === 0)
+    say(
+      [],
+      "The listener leads to no pool",
+      seesNames ? "Add `pool:` or `sni:`" : isHttp(listener) ? "Add `pool:` or `rules:`" : "Add `pool:`",
+      { want: "key" },
+    );
+  if (endsTls && certificates.length === 0)
+    say([], `\`protocol: ${protocol}\` needs a certificate`, "Add `certificates:` with `cert:` and `key:`", {
+      want: "key",
+    });
+  if (certificates.length > 0 && !endsTls)
+    say(
+      ["certificates"],
+      `\`protocol: ${protocol}\` does not end TLS`,
+      `Remove it, or write \`protocol: ${protocol === "http" ? "https" : "tls"}\``,
+      { want: "key" },
+    );
+  if (listener.alpn.length > 0 && protocol !== "tls")
+    say(
+      ["alpn"],
+      protocol === "https"
+        ? "`protocol: https` offers h2 and http/1.1 by itself"
+        : `\`protocol: ${protocol}\` does not end TLS`,
+      protocol === "https"
+        ? "Remove it; `http: { http2: { enabled: false } }` leaves h2 out"
+        : "Remove it, or write `protocol: tls`",
+      { want: "key" },
+    );
   if (listener.proxyProtocol && protocol === "udp")
     say(["proxyProtocol"], "There is no PROXY header over UDP", "Remove it", { want: "key" });
 }
@@ -124,7 +151,7 @@ function checkKernelMode(balancer: BalancerConfig, name: string, pool: PoolConfi
     if (protocol !== "tcp" && protocol !== "udp")
       refuse(
         "protocol",
-        `The pool ${JSON.stringify(name)} has ${mode}: the kernel knows no TLS`,
+        `The pool ${JSON.stringify(name)} has ${mode}: the kernel knows no ${protocol.startsWith("http") ? "HTTP" : "TLS"}`,
         "Write `protocol: tcp`",
       );
     if (proxyProtocol)
@@ -221,11 +248,13 @@ export function checkBalancer(parsed: ParsedConfig, files: ConfigFiles, nowMs: n
     const say: Say = (path, ...rest) => report(source, [...balancer.listeners.path, name, ...path], ...rest);
     checkRoutes(balancer, listener, say);
     checkProtocol(listener, say);
+    checkHttp(balancer, listener, files, say);
     checkCertificates(listener, files, nowMs, say);
   }
   for (const [name, pool] of balancer.pools.valid) {
     const say: Say = (path, ...rest) => report(source, [...balancer.pools.path, name, ...path], ...rest);
     checkPool(parsed, balancer, name, pool, say);
+    checkHttpPool(listenersOf(balancer, name), pool, files, say);
     checkKernelMode(balancer, name, pool, say, report);
   }
 }

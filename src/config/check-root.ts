@@ -5,6 +5,7 @@
 import { isRedisUrl } from "#cluster/config.ts";
 import { isLoopback } from "#config/address.ts";
 import type { ConfigFiles } from "#config/files.ts";
+import { secretsOfBalancer } from "#config/http-parts.ts";
 import type { ParsedConfig } from "#config/parse.ts";
 import type { Report } from "#config/report.ts";
 import { suggest } from "#config/suggest.ts";
@@ -111,6 +112,8 @@ function checkSecrets({ root }: ParsedConfig, files: ConfigFiles, policy: Secret
         places.push({ path: ["notify", name, "headers", header], reference });
     }
   }
+  if (root.balancer)
+    for (const { path, value } of secretsOfBalancer(root.balancer)) places.push({ path, reference: value });
   for (const { path, reference } of places) {
     const secret = files.secrets.get(reference);
     if (!secret || "value" in secret) continue;

@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import { type BackendDraft, expandBackends, namesOfPools } from "#config/backends.ts";
+import { compileHttp } from "#config/compile-http.ts";
 import {
   backendIds,
   backendTarget,
@@ -14,12 +15,14 @@ import {
   type PoolCheck,
 } from "#config/compile-pool.ts";
 import type { ConfigFiles } from "#config/files.ts";
+import { poolsOfRules } from "#config/http-parts.ts";
 import type { ParsedConfig } from "#config/parse.ts";
 import { type BalancerConfig, DEFAULT_CHECK } from "#config/parse-balancer.ts";
 import type { Report } from "#config/report.ts";
 import type { TargetDraft } from "#config/targets.ts";
 import type { ListenerConfig } from "#l4/config.ts";
 import type { BalancerSnapshot, ListenerSpec, PoolSpec, SniRoute } from "#state/balancer.ts";
+import type { TlsSpec } from "#state/http.ts";
 import type { CheckSpec, HealthSnapshot, TargetSpec } from "#state/snapshot.ts";
 
 /** More workers than this bring nothing on the machines that we measured. */
@@ -37,9 +40,10 @@ const NOTHING: CompiledBalancer = { snapshot: undefined, health: { targets: [], 
 export const listenersOf = (balancer: BalancerConfig, pool: string): [string, ListenerConfig][] =>
   [...balancer.listeners.valid].filter(([, listener]) => poolsOf(listener).includes(pool));
 /** The pools that a listener leads to. */
-const poolsOf = ({ pool, sni }: ListenerConfig): string[] => [
-  ...(pool === undefined ? [] : [pool]),
-  ...(Array.isArray(sni) ? sni.map((route) => route.pool) : Object.values(sni)),
+const poolsOf = (listener: ListenerConfig): string[] => [
+  ...(listener.pool === undefined ? [] : [listener.pool]),
+  ...(Array.isArray(listener.sni) ? listener.sni.map((route) => route.pool) : Object.values(listener.sni)),
+  ...poolsOfRules(listener).map(({ value }) => value),
 ];
 
 /** A pool that is reached over UDP alone has nothing that accepts TCP connections. */
@@ -67,10 +71,20 @@ function compileSni({ sni }: ListenerConfig, poolIndex: (name: string) => number
   }));
 }
 
+const isTlsEnd = ({ protocol }: ListenerConfig): boolean => protocol === "tls" || protocol === "https";
+const STANDARD_TLS: TlsSpec = {
+  minVersion: "TLSv1.2",
+  ciphers: [],
+  client: undefined,
+  staples: true,
+  tickets: { rotateMs: 3_600_000, secretFile: undefined },
+  acme: undefined,
+};
+
 function compileListener(
   name: string,
   listener: ListenerConfig,
-  folder: string,
+  files: ConfigFiles,
   poolIndex: (name: string) => number,
 ): ListenerSpec {
   const { limits, timeouts, udp, proxyProtocol } = listener;
@@ -81,8 +95,8 @@ function compileListener(
     pool: listener.pool === undefined ? undefined : poolIndex(listener.pool),
     sni: compileSni(listener, poolIndex),
     certificates: listener.certificates.map(({ cert, key }) => ({
-      certFile: resolve(folder, cert),
-      keyFile: resolve(folder, key.replace(/^file:/, "")),
+      certFile: resolve(files.folder, cert),
+      keyFile: resolve(files.folder, key.replace(/^file:/, "")),
     })),
     alpn: listener.alpn,
     proxyProtocol: proxyProtocol && { trusted: proxyProtocol.trusted, timeoutMs: proxyProtocol.timeout },
@@ -102,8 +116,8 @@ function compileListener(
       halfCloseMs: timeouts.halfClose,
     },
     udp: { idleMs: udp.idle, responses: udp.responses, maxSessions: udp.maxSessions },
-    tls: undefined,
-    http: undefined,
+    tls: isTlsEnd(listener) ? STANDARD_TLS : undefined,
+    http: compileHttp(listener, files, poolIndex),
     backlog: listener.backlog,
   };
 }
@@ -166,7 +180,7 @@ export function compileBalancer(
         "Use fewer backends, or restart the process to drop the old ones",
         { want: "key" },
       );
-    pools.push(compilePool(name, pool, check?.name, backends));
+    pools.push(compilePool(name, pool, check?.name, backends, files));
   }
   const index = new Map(pools.map(({ name }, position) => [name, position]));
   const { settings } = balancer;
@@ -180,7 +194,7 @@ export function compileBalancer(
       engine: settings.engine,
       // A reference to a pool that is not there has been reported: nothing of this is applied then.
       listeners: [...balancer.listeners.valid].map(([name, listener]) =>
-        compileListener(name, listener, files.folder, (pool) => index.get(pool) ?? 0),
+        compileListener(name, listener, files, (pool) => index.get(pool) ?? 0),
       ),
       pools,
       drainMs: settings.drain,

@@ -3,13 +3,15 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { resolve } from "node:path";
 import { hashText } from "#base/hash.ts";
 import type { BackendDraft } from "#config/backends.ts";
 import { compileCheck } from "#config/compile-health.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import type { CheckConfig } from "#health/config.ts";
 import type { PoolConfig } from "#pool/config.ts";
-import type { BackendSpec, OutlierSpec, PoolSpec, ProxyOutSpec } from "#state/balancer.ts";
+import type { BackendSpec, OutlierSpec, PoolSpec, ProxyOutSpec, StickySpec } from "#state/balancer.ts";
+import type { KeySource, UpstreamSpec } from "#state/http.ts";
 import type { CheckSpec, TargetSpec } from "#state/snapshot.ts";
 
 /** The check of a pool, before it is known which ports it probes. */
@@ -115,13 +117,62 @@ function compileProxyOut(header: PoolConfig["proxyProtocol"]): ProxyOutSpec | un
   return { version: header === "v1" ? 1 : 2, uniqueId: false, authority: false, crc32c: false };
 }
 
+/** Secrets that could not be resolved have been reported: nothing of this is applied then. */
+function compileSticky(sticky: PoolConfig["sticky"], files: ConfigFiles): StickySpec | undefined {
+  if (!sticky) return undefined;
+  const { cookie } = sticky;
+  const keys = Object.entries(cookie?.keys ?? {}).flatMap(([id, reference]) => {
+    const secret = files.secrets.get(reference);
+    return secret && "value" in secret ? [{ id, secret: secret.value }] : [];
+  });
+  return {
+    by: sticky.by,
+    cookie: cookie && {
+      name: cookie.name,
+      keys,
+      isSecure: cookie.secure,
+      sameSite: cookie.sameSite,
+      path: cookie.path,
+      domain: cookie.domain,
+    },
+    ttlMs: sticky.ttl,
+    store: sticky.store,
+    maxEntries: sticky.maxEntries,
+    duringDrain: sticky.duringDrain,
+  };
+}
+
+function compileUpstream(upstream: PoolConfig["upstream"], folder: string): UpstreamSpec {
+  const { tls } = upstream;
+  const fileOf = (path: string | undefined): string | undefined =>
+    path === undefined ? undefined : resolve(folder, path.replace(/^file:/, ""));
+  return {
+    protocol: upstream.protocol,
+    tls: tls && {
+      isVerified: tls.verify,
+      caFile: fileOf(tls.ca),
+      certFile: fileOf(tls.cert),
+      keyFile: fileOf(tls.key),
+      serverName: tls.serverName,
+    },
+    maxIdle: upstream.maxIdle,
+    idleMs: upstream.idle,
+    maxRequests: upstream.maxRequests,
+    maxStreams: upstream.maxStreams,
+    host: upstream.host,
+    keepsUnderscores: upstream.underscores,
+    passesTrailers: upstream.trailers,
+  };
+}
+
 export function compilePool(
   name: string,
   pool: PoolConfig,
   check: string | undefined,
   backends: readonly BackendSpec[],
+  files: ConfigFiles,
 ): PoolSpec {
-  const { hash, queue, retry, breaker, slowStart, sticky } = pool;
+  const { hash, queue, retry, breaker, slowStart } = pool;
   return {
     name,
     hash: hashText(name),
@@ -144,29 +195,12 @@ export function compilePool(
     slowStart: { windowMs: slowStart.window, aggression: slowStart.aggression, minPercent: slowStart.min },
     panicPercent: pool.panic,
     isFailOpen: pool.failOpen,
-    sticky: sticky && {
-      by: sticky.by,
-      cookie: undefined,
-      ttlMs: sticky.ttl,
-      store: sticky.store,
-      maxEntries: sticky.maxEntries,
-      duringDrain: sticky.duringDrain,
-    },
+    sticky: compileSticky(pool.sticky, files),
     drainMs: pool.drain,
     closesOnDown: pool.closeOnDown,
     proxyProtocol: compileProxyOut(pool.proxyProtocol),
     prefersLocalZone: pool.preferLocalZone,
-    hashOn: ["address"],
-    upstream: {
-      protocol: "http1",
-      tls: undefined,
-      maxIdle: 256,
-      idleMs: 4_000,
-      maxRequests: 0,
-      maxStreams: 100,
-      host: undefined,
-      keepsUnderscores: false,
-      passesTrailers: false,
-    },
+    hashOn: (Array.isArray(hash.on) ? hash.on : [hash.on]) as readonly KeySource[],
+    upstream: compileUpstream(pool.upstream, files.folder),
   };
 }

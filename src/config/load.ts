@@ -17,6 +17,7 @@ import {
   type Secret,
   type TextFile,
 } from "#config/files.ts";
+import { pemFilesOf, secretsOfBalancer } from "#config/http-parts.ts";
 import { parseRoot, type RootConfig } from "#config/parse.ts";
 import { readCertificate } from "#config/read-certificate.ts";
 import { createTextReader, isInside, messageOf, type Place } from "#config/read-text.ts";
@@ -44,6 +45,7 @@ function secretsOf(root: RootConfig): string[] {
   for (const { token } of Object.values(root.control?.peers ?? {})) references.add(token);
   for (const reference of root.dns?.cookies.secrets ?? []) references.add(reference);
   if (root.cluster?.redis && SECRET_PATTERN.test(root.cluster.redis)) references.add(root.cluster.redis);
+  if (root.balancer) for (const { value } of secretsOfBalancer(root.balancer)) references.add(value);
   for (const sink of root.notify.values()) {
     if ("url" in sink && /^(env|file):/.test(sink.url)) references.add(sink.url);
     if (sink.kind === "webhook") for (const value of Object.values(sink.headers)) references.add(value);
@@ -127,6 +129,17 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
       hash.update(`${full}\0`).update(readOrNothing(full));
     }
     secretFiles.push(keyFile);
+  }
+
+  // Likewise what backends are verified with.
+  for (const { path, value, isSecret } of root.balancer ? pemFilesOf(root.balancer) : []) {
+    const full = absolute(value);
+    files.push(full);
+    folders.add(dirname(full));
+    hash.update(`${full}\0`).update(readOrNothing(full));
+    if (isSecret) secretFiles.push(full);
+    if (!existsSync(full))
+      unreadable.push({ path, says: `There is no file ${shown(value)}`, fix: "Create it, or correct the path" });
   }
 
   const scripts = new Map<string, ScriptFile>();

@@ -7,6 +7,7 @@
 
 import { z } from "zod";
 import { doc, durationMs, flag, hostPort, integer, name, network, path, refuse, text } from "#base/field.ts";
+import { httpSchema, rulesSchema } from "#l7/config.ts";
 import { poolSchema } from "#pool/config.ts";
 import { LISTENER_PROTOCOLS, type ListenerProtocol } from "#state/balancer.ts";
 
@@ -137,12 +138,22 @@ const accessSchema = z.strictObject({
 
 export const listenerSchema = z.strictObject({
   listen: doc(hostPort(), "Address and port.", live),
-  protocol: doc(protocol, "`tls` ends TLS here; `tls-passthrough` looks at the ClientHello alone.", live),
-  pool: doc(
-    name("the name of a pool").optional(),
-    "Where connections go. With `sni`: where nothing of it matches; missing: such connections are refused.",
+  protocol: doc(
+    protocol,
+    "`tls` and `https` end TLS here; `tls-passthrough` looks at the ClientHello alone; `http` and `https` go by requests.",
     live,
   ),
+  pool: doc(
+    name("the name of a pool").optional(),
+    "Where connections go. With `sni` or `rules`: where nothing of them matches; missing: such connections are refused, such requests get 404.",
+    live,
+  ),
+  rules: doc(
+    rulesSchema.default([]),
+    "Of `http` and `https`: what is done with which requests. The first that matches has the request.",
+    live,
+  ),
+  http: doc(httpSchema.optional(), "Of `http` and `https`: limits, and what holds for all rules.", live),
   sni: doc(
     z
       .union([z.record(sniPattern, name("the name of a pool")), z.array(sniRoute).max(1_024)])
@@ -153,7 +164,7 @@ export const listenerSchema = z.strictObject({
   ),
   certificates: doc(
     z.array(certificateSchema).max(1_000).default([]),
-    "Of `tls`: chosen by the client's SNI; the first is for those who name none of them.",
+    "Of `tls` and `https`: chosen by the client's SNI; the first is for those who name none of them.",
     live,
   ),
   alpn: doc(z.array(alpnName).max(16).default([]), "Of `tls`: protocols to offer by ALPN, best first.", live),

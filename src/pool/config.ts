@@ -6,7 +6,7 @@
  */
 
 import { z } from "zod";
-import { doc, durationMs, flag, integer, name, percent, refuse } from "#base/field.ts";
+import { doc, durationMs, flag, integer, name, path, percent, refuse, secret, text } from "#base/field.ts";
 import { formatIp, parseIpv4, parseIpv6 } from "#base/ip.ts";
 import { ALGORITHMS, POOL_MODES } from "#state/balancer.ts";
 
@@ -137,7 +137,31 @@ const backendSchema = z
   });
 export type BackendConfig = z.output<typeof backendSchema>;
 
+const token = (expects: string) =>
+  z
+    .string()
+    .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: `Must be ${expects}` })
+    .meta({ expects });
+const fieldName = () => token("the name of a field").transform((value) => value.toLowerCase());
+
+const keySource = z
+  .union([
+    z.enum(["address", "path", "uri"]),
+    z.strictObject({ header: doc(fieldName(), "A field of the request.", live) }),
+    z.strictObject({ cookie: doc(token("the name of a cookie"), "A cookie.", live) }),
+    z.strictObject({ query: doc(text("a name"), "A parameter of the query.", live) }),
+  ])
+  .meta({ expects: "address, path, uri, or a map with `header`, `cookie` or `query`" });
+
 const hashSchema = z.strictObject({
+  on: doc(
+    z
+      .union([keySource, z.array(keySource).min(1).max(8)])
+      .default("address")
+      .meta({ expects: "address, path, uri, a map, or a list of them" }),
+    "Of HTTP: what is hashed, the first that is not empty. If all are, it is the address.",
+    live,
+  ),
   balanceFactor: doc(
     percent(0, 1_000)
       .refine((factor) => factor === 0 || factor >= 100, {
@@ -255,24 +279,133 @@ const slowStartSchema = z.strictObject({
   min: doc(percent(1, 100).prefault("10%"), "Share of its weight that it starts with.", live),
 });
 
-const stickySchema = z.strictObject({
-  by: doc(z.enum(["source"]).default("source"), "What names a client: its address.", live),
-  ttl: doc(durationMs("1s", "30d").prefault("1h"), "A client that stayed away this long is forgotten.", live),
-  store: doc(
-    z.enum(["memory", "redis"]).default("memory"),
-    "`memory`: each node remembers by itself. `redis`: all nodes share what they remember, by `cluster.redis`.",
+const stickyCookieSchema = z.strictObject({
+  name: doc(token("the name of a cookie").default("rhumb"), "Its name.", live),
+  keys: doc(
+    z
+      .record(
+        z
+          .string()
+          .regex(/^[A-Za-z0-9_-]{1,16}$/, { error: "Must be up to 16 letters, digits, dashes and underscores" }),
+        secret(),
+      )
+      .refine((keys) => Object.keys(keys).length > 0, {
+        error: "Must not be empty",
+        params: { fix: "Add `k1: env:NAME`" },
+      }),
+    "Secrets by a name of yours: the first signs, all are believed. All nodes need the same.",
     live,
   ),
-  maxEntries: doc(
-    integer(1, 10_000_000).default(100_000),
-    "Clients that a node remembers in memory; those not seen for longest go first.",
+  secure: doc(
+    z
+      .union([z.literal("auto"), flag()])
+      .default("auto")
+      .meta({ expects: "auto, true or false" }),
+    "Attribute `Secure`; `auto`: where the client came by TLS.",
     live,
   ),
-  duringDrain: doc(
-    flag().default(false),
-    "Whether a draining backend keeps its clients. false: they are given another one at their next connection.",
+  sameSite: doc(z.enum(["Lax", "Strict", "None"]).default("Lax"), "Attribute `SameSite`.", live),
+  path: doc(
+    z
+      .string()
+      .regex(/^\/[\x21-\x3a\x3c-\x7e]*$/, { error: "Must start with /, without spaces and semicolons" })
+      .default("/")
+      .meta({ expects: "a path" }),
+    "Attribute `Path`.",
     live,
   ),
+  domain: doc(
+    z
+      .string()
+      .regex(HOST_PATTERN, { error: "Must be a host name in lower case" })
+      .optional()
+      .meta({ expects: "a host name" }),
+    "Attribute `Domain`. Default: none, which is this host alone.",
+    live,
+  ),
+});
+
+const stickySchema = z
+  .strictObject({
+    by: doc(
+      z
+        .union([z.enum(["source", "cookie"]), z.strictObject({ header: doc(fieldName(), "Name of the field.", live) })])
+        .default("source")
+        .meta({ expects: "source, cookie, or a map with `header`" }),
+      "What names a client: its address; of HTTP also a field, or a signed cookie of ours that names the backend.",
+      live,
+    ),
+    cookie: doc(stickyCookieSchema.optional(), "Of `by: cookie`.", live),
+    ttl: doc(durationMs("1s", "30d").prefault("1h"), "A client that stayed away this long is forgotten.", live),
+    store: doc(
+      z.enum(["memory", "redis"]).default("memory"),
+      "`memory`: each node remembers by itself. `redis`: all nodes share what they remember, by `cluster.redis`.",
+      live,
+    ),
+    maxEntries: doc(
+      integer(1, 10_000_000).default(100_000),
+      "Clients that a node remembers in memory; those not seen for longest go first.",
+      live,
+    ),
+    duringDrain: doc(
+      flag().default(false),
+      "Whether a draining backend keeps its clients. false: they are given another one at their next connection.",
+      live,
+    ),
+  })
+  .superRefine(({ by, cookie }, context) => {
+    if ((by === "cookie") !== (cookie !== undefined))
+      refuse(
+        context,
+        cookie ? "`cookie` is of `by: cookie` alone" : "`by: cookie` needs keys to sign with",
+        cookie ? "Write `by: cookie`, or remove it" : "Add `cookie: { keys: { k1: env:NAME } }`",
+      );
+  });
+
+const upstreamSchema = z.strictObject({
+  protocol: doc(
+    z.enum(["http1", "http2"]).default("http1"),
+    "`http2`: by ALPN with `tls`, else by prior knowledge.",
+    live,
+  ),
+  tls: doc(
+    z
+      .strictObject({
+        verify: doc(flag().default(true), "Whether the certificate is verified.", live),
+        ca: doc(path().optional(), "Authorities, PEM. Default: those of the system.", { ...live, unit: "path" }),
+        cert: doc(path().optional(), "Our certificate, PEM.", { ...live, unit: "path" }),
+        key: doc(path().optional(), "Its key, PEM; `file:PATH` or a plain path.", { ...live, unit: "path" }),
+        serverName: doc(
+          text("a host name").optional(),
+          "What is asked for, and verified. Default: the host of the request.",
+          live,
+        ),
+      })
+      .superRefine(({ cert, key }, context) => {
+        if ((cert === undefined) !== (key === undefined))
+          refuse(context, "Certificate and key belong together", `Add \`${cert ? "key" : "cert"}:\``);
+      })
+      .optional(),
+    "Present: backends are spoken to over TLS.",
+    live,
+  ),
+  maxIdle: doc(integer(0, 100_000).default(256), "Idle connections that a worker keeps for each backend.", live),
+  idle: doc(
+    durationMs("0s", "1h").prefault("4s"),
+    "How long it keeps them: less than the backend does, or it closes what we are about to use (Node's own is 5 s).",
+    live,
+  ),
+  maxRequests: doc(integer(0, 1_000_000_000).default(0), "Requests on one connection. 0: no limit.", live),
+  maxStreams: doc(integer(1, 10_000).default(100), "Streams on one HTTP/2 connection.", live),
+  host: doc(
+    text("a host name")
+      .regex(/^[A-Za-z0-9._:[\]-]+$/, { error: "Must be a host name, with a port or without" })
+      .optional(),
+    "What Host the backend sees. Default: the client's.",
+    live,
+  ),
+  underscores: doc(flag().default(false), "Pass on fields with `_` in their names, which CGI takes for dashes.", live),
+  trailers: doc(flag().default(false), "Pass on trailers; of responses to clients that take them.", live),
 });
 
 const proxyOutSchema = z.strictObject({
@@ -356,6 +489,7 @@ export const poolSchema = z.strictObject({
     "Tell backends who the client is, by a PROXY header.",
     live,
   ),
+  upstream: doc(upstreamSchema.prefault({}), "How HTTP listeners speak to the backends.", live),
   preferLocalZone: doc(
     flag().default(false),
     "Backends in the `zone` of this balancer come before all others of their tier.",
