@@ -143,6 +143,8 @@ export type TlsUpstreamTerms = {
   readonly timeoutMs: number;
   /** Of this server under this name: the session that it gave last is taken up again. Undefined: each begins anew. */
   readonly sessions: { last: Buffer | undefined } | undefined;
+  /** Goes before the handshake, in clear: a PROXY header. */
+  readonly head?: Uint8Array | undefined;
 };
 
 export type TcpDriver = {
