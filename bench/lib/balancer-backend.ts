@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 
 /** What `/small` answers, in octets; `/bulk` has one MiB. */
 const SMALL_OCTETS = 200;
@@ -46,9 +47,10 @@ http {
 }
 
 /** Does a server there answer `/small`? */
-export function answersAt(address: string, port: number): Promise<boolean> {
+export function answersAt(address: string, port: number, isTls = false): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host: address, port });
+    const at = { host: address, port };
+    const socket = isTls ? connectTls({ ...at, rejectUnauthorized: false }) : connect(at);
     const finish = (isAnswer: boolean): void => {
       socket.destroy();
       resolve(isAnswer);
@@ -56,7 +58,7 @@ export function answersAt(address: string, port: number): Promise<boolean> {
     socket.setTimeout(500, () => finish(false));
     socket.on("error", () => finish(false));
     socket.on("close", () => finish(false));
-    socket.once("data", (text) => finish(text.toString().startsWith("HTTP/1.1 200")));
+    socket.once("data", (text: Buffer) => finish(text.toString().startsWith("HTTP/1.1 200")));
     socket.write("GET /small HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
   });
 }

@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import { delimiter, join } from "node:path";
 import { answersAt, backendCommand } from "./balancer-backend.ts";
 import { BALANCER_CORE, LOAD_CORE, type Target } from "./balancer-measure.ts";
-import type { BalancerRecipe } from "./l4-recipes.ts";
+import type { BalancerRecipe, Certificate } from "./balancer-recipe.ts";
 import { type Pinned, startPinned } from "./pinned.ts";
 
 const HOST = "127.0.0.1";
@@ -42,22 +42,34 @@ export const isInstalled = (name: string): boolean =>
     ? existsSync(name)
     : (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, name)));
 
+export type BedOptions = {
+  /** Present: clients come by TLS. */
+  readonly certificate?: Certificate;
+  /** What runs the servers behind the balancers; they answer `/small`. */
+  readonly backend?: typeof backendCommand;
+};
+
 /** @param folder an empty one, for all files */
-export async function startBed(folder: string, recipes: readonly BalancerRecipe[]): Promise<Bed> {
+export async function startBed(
+  folder: string,
+  recipes: readonly BalancerRecipe[],
+  { certificate, backend = backendCommand }: BedOptions = {},
+): Promise<Bed> {
+  const scheme = certificate === undefined ? "http" : "https";
   const leftOut: Record<string, string> = {};
   const started: Pinned[] = [];
   const stop = async (): Promise<void> => {
     await Promise.all(started.map((each) => each.stop()));
   };
-  const start = async (core: number, port: number, command: readonly string[]): Promise<Pinned> => {
-    const pinned = await startPinned(command, { core, isReady: () => answersAt(HOST, port) });
+  const start = async (core: number, port: number, command: readonly string[], isTls = false): Promise<Pinned> => {
+    const pinned = await startPinned(command, { core, isReady: () => answersAt(HOST, port, isTls) });
     started.push(pinned);
     return pinned;
   };
   try {
     const ports = [await freePort(), await freePort()];
     const backends = ports.map((port) => `${HOST}:${port}`);
-    const command = backendCommand(join(folder, "backend"), backends, DESCRIPTORS);
+    const command = backend(join(folder, "backend"), backends, DESCRIPTORS);
     await start(LOAD_CORE, ports[0]!, command);
     const runners = await Promise.all(
       recipes.map(async (recipe): Promise<Runner | undefined> => {
@@ -68,10 +80,10 @@ export async function startBed(folder: string, recipes: readonly BalancerRecipe[
         const port = await freePort();
         const own = join(folder, recipe.name);
         mkdirSync(own);
-        const site = { folder: own, listen: `${HOST}:${port}`, backends, maxConnections: MAX_CONNECTIONS };
+        const site = { folder: own, listen: `${HOST}:${port}`, backends, maxConnections: MAX_CONNECTIONS, certificate };
         try {
-          const { pids } = await start(BALANCER_CORE, port, recipe.prepare(site));
-          return { recipe, port, pids, url: `http://${HOST}:${port}` };
+          const { pids } = await start(BALANCER_CORE, port, recipe.prepare(site), certificate !== undefined);
+          return { recipe, port, pids, url: `${scheme}://${HOST}:${port}` };
         } catch (error) {
           leftOut[recipe.name] = (error as Error).message.slice(0, 300);
           return undefined;

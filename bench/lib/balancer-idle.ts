@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MAX_CONNECTIONS, startBed } from "./balancer-bed.ts";
 import { LOAD_CORE, type Sample } from "./balancer-measure.ts";
+import type { BalancerRecipe } from "./balancer-recipe.ts";
 import type { LoadResult, Subject } from "./balancer-results.ts";
-import type { BalancerRecipe } from "./l4-recipes.ts";
 import { residentOctets } from "./machine.ts";
 import { startPinned } from "./pinned.ts";
 

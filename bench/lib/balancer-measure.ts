@@ -25,7 +25,7 @@ export type WrkLoad = {
 };
 
 /** @throws Error when it is no report of wrk 4 */
-export function readWrk(text: string): { requests: number; seconds: number; errors: number } {
+export function readWrk(text: string): Counted {
   const match = /(\d+) requests in ([\d.]+)(ms|s|m),/.exec(text);
   if (!match) throw new Error(`wrk says: ${text.slice(-2_000)}`);
   const scale = { ms: 0.001, s: 1, m: 60 }[match[3] as "ms" | "s" | "m"];
@@ -42,10 +42,22 @@ export function wrkCommand(url: string, { path, connections, seconds, isClosing 
   return ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, ...header, `${url}${path}`];
 }
 
+/** What a client of a load did. */
+export type Counted = { readonly requests: number; readonly seconds: number; readonly errors: number };
+
 /** As many requests as fit through, or as one core can ask and answer. */
-export async function measureWrk(target: Target, load: WrkLoad, output: string): Promise<Sample> {
+export const measureWrk = (target: Target, load: WrkLoad, output: string): Promise<Sample> =>
+  measureLoad(target, wrkCommand(target.url, load), output, readWrk);
+
+/** @param read what the client prints. @throws Error where nothing got through */
+export async function measureLoad(
+  target: Target,
+  command: readonly string[],
+  output: string,
+  read: (text: string) => Counted,
+): Promise<Sample> {
   const before = target.pids.map(cpuTimeOf);
-  const result = readWrk(await runPinned(LOAD_CORE, wrkCommand(target.url, load), output));
+  const result = read(await runPinned(LOAD_CORE, command, output));
   const spent = target.pids.map((pid, index) => cpuBetween(before[index]!, cpuTimeOf(pid)));
   const { requests, seconds, errors } = result;
   if (requests === 0) throw new Error(`no request got through in ${seconds} s`);
@@ -59,6 +71,18 @@ export async function measureWrk(target: Target, load: WrkLoad, output: string):
     busy: (cpuMicros * requests) / (seconds * 1e6),
     errors,
   };
+}
+
+/** @throws Error when it is no report of h2load */
+export function readH2load(text: string): Counted {
+  const took = /finished in ([\d.]+)(us|ms|s|m),/.exec(text);
+  const requests = /requests: (\d+) total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored/.exec(
+    text,
+  );
+  if (!took || !requests) throw new Error(`h2load says: ${text.slice(-2_000)}`);
+  const scale = { us: 1e-6, ms: 0.001, s: 1, m: 60 }[took[2] as "us" | "ms" | "s" | "m"];
+  const [, , succeeded, failed, errored] = requests.map(Number) as [number, number, number, number, number];
+  return { requests: succeeded, seconds: Number(took[1]) * scale, errors: failed + errored };
 }
 
 /** h2load looks at its clock a hundred times a second, for each client. */

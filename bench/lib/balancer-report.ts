@@ -18,17 +18,24 @@ const REST: readonly Column[] = [
   { head: "core used", key: "busy", text: percent },
   { head: "errors", key: "errors", text: whole },
 ];
+const REQUESTS: readonly Column[] = [...CPU, { head: "requests/s", key: "rate", text: whole }, ...REST];
+const LATENCIES: readonly Column[] = [
+  { head: "p50 µs", key: "p50", text: whole },
+  { head: "p99 µs", key: "p99", text: whole },
+  { head: "added p50", key: "addedP50", text: whole },
+  { head: "added p99", key: "addedP99", text: whole },
+  { head: "errors", key: "errors", text: whole },
+];
 const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
-  request: [...CPU, { head: "requests/s", key: "rate", text: whole }, ...REST],
+  request: REQUESTS,
+  http1: REQUESTS,
+  https: REQUESTS,
+  http2: REQUESTS,
+  websocket: [...CPU, { head: "messages/s", key: "rate", text: whole }, ...REST],
   connection: [...CPU, { head: "connections/s", key: "rate", text: whole }, ...REST],
   bulk: [{ head: "MiB/s", key: "rate", text: whole }, { ...CPU[0]!, head: "CPU µs/MiB", text: whole }, ...REST],
-  half: [
-    { head: "p50 µs", key: "p50", text: whole },
-    { head: "p99 µs", key: "p99", text: whole },
-    { head: "added p50", key: "addedP50", text: whole },
-    { head: "added p99", key: "addedP99", text: whole },
-    { head: "errors", key: "errors", text: whole },
-  ],
+  half: LATENCIES,
+  "half-tls": LATENCIES,
   idle: [
     { head: "octets each", key: "octets", text: whole },
     { head: "MiB before", key: "beforeMib", text: whole },

@@ -24,17 +24,25 @@ const subjectOf = ({ recipe }: Runner, samples: readonly Sample[]): [string, Sub
   { title: recipe.title, isOurs: recipe.isOurs, samples },
 ];
 
+/** How one balancer is measured for so long. */
+type Measure = (target: Runner, seconds: number) => Promise<Sample>;
+
 /** @param all of the bed that take part; through whom nothing gets is left out */
-export async function runTraffic(
+export async function runRounds(
   { leftOut }: Bed,
   all: readonly Runner[],
-  { traffic, title, rounds, seconds, output }: RunOptions & { traffic: Traffic; title: string },
+  {
+    title,
+    rounds,
+    seconds,
+    note,
+    measure,
+  }: Omit<RunOptions, "output"> & { title: string; note: string; measure: Measure },
 ): Promise<LoadResult> {
-  const load = { ...traffic, seconds };
   const failed: Record<string, string> = {};
   for (const runner of all) {
     try {
-      await measureWrk(runner, { ...load, seconds: 1 }, output); // warms up
+      await measure(runner, 1); // warms up
     } catch (error) {
       failed[runner.recipe.name] = (error as Error).message;
     }
@@ -43,16 +51,28 @@ export async function runTraffic(
   const samples = runners.map((): Sample[] => []);
   for (let round = 1; round <= rounds; round++) {
     say(`\r${title}: round ${round} of ${rounds}   `);
-    for (const [index, runner] of runners.entries()) samples[index]!.push(await measureWrk(runner, load, output));
+    for (const [index, runner] of runners.entries()) samples[index]!.push(await measure(runner, seconds));
   }
   say("\n");
   return {
     title,
-    note: `of ${seconds} s with ${traffic.connections} connections, medians`,
+    note: `of ${seconds} s ${note}, medians`,
     subjects: Object.fromEntries(runners.map((runner, index) => subjectOf(runner, samples[index]!))),
     leftOut: { ...leftOut, ...failed },
   };
 }
+
+/** As many requests as fit through. */
+export const runTraffic = (
+  bed: Bed,
+  all: readonly Runner[],
+  { traffic, output, ...run }: RunOptions & { traffic: Traffic; title: string },
+): Promise<LoadResult> =>
+  runRounds(bed, all, {
+    ...run,
+    note: `with ${traffic.connections} connections`,
+    measure: (target, seconds) => measureWrk(target, { ...traffic, seconds }, output),
+  });
 
 /** What a balancer does at most, from results of `REQUEST`, or measured now. */
 async function capacityOf(runner: Runner, whole: LoadResult | undefined, output: string): Promise<number> {

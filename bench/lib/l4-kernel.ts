@@ -71,7 +71,13 @@ export async function runKernel(options: RunOptions & { folder: string; title: s
     for (const { place, address, pool } of SUBJECTS) {
       const own = join(folder, place);
       mkdirSync(own);
-      const site = { folder: own, listen: `${address}:${PORT}`, backends, maxConnections: MAX_CONNECTIONS };
+      const site = {
+        folder: own,
+        listen: `${address}:${PORT}`,
+        backends,
+        maxConnections: MAX_CONNECTIONS,
+        certificate: undefined,
+      };
       await start(place, BALANCER_CORE, address, rhumbCommand(site, "epoll", pool));
     }
     const samples = SUBJECTS.map((): Sample[] => []);

@@ -7,28 +7,8 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type BalancerRecipe, PROGRAM, type Site } from "./balancer-recipe.ts";
 
-export type Site = {
-  /** An empty folder of its own. */
-  readonly folder: string;
-  /** Where to listen, as `address:port`; `backends` likewise. */
-  readonly listen: string;
-  readonly backends: readonly string[];
-  /** Connections that it must take at a time. */
-  readonly maxConnections: number;
-};
-export type BalancerRecipe = {
-  readonly name: string;
-  /** What it is in a table. */
-  readonly title: string;
-  readonly isOurs: boolean;
-  /** The program that must be there. */
-  readonly needs: string;
-  /** Writes what it needs into the folder. @returns the command that runs it in the foreground */
-  prepare(site: Site): readonly string[];
-};
-
-const PROGRAM = join(import.meta.dirname, "../../bin/rhumb");
 const STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /** @param pool more settings of the pool */
