@@ -1,16 +1,17 @@
 /**
  * A TCP listener in one worker: its sockets, its sessions, and what an operator does to them.
  *
- * Owns:    the driver's listeners and the sessions. New settings are for new connections; those that live keep theirs.
+ * Owns:    the driver's listeners, who arrives at them, and the sessions. New settings are for new connections; those that live keep theirs.
  * Never:   looks at octets; a session does (`tcp-session.ts`), and a driver moves them.
  * @module
  */
 
-import { createListenerPlan } from "#l4/tcp/listener-plan.ts";
+import { createListenerPlan, type ListenerPlan } from "#l4/tcp/listener-plan.ts";
 import { TcpSession } from "#l4/tcp/tcp-session.ts";
-import { createUniqueIds } from "#l4/tcp/upstream-head.ts";
-import type { DriverListener, TcpConn, TcpDriver } from "#net/driver.ts";
+import { createArrivals } from "#net/arrival.ts";
+import type { DriverListener, TcpDriver } from "#net/driver.ts";
 import type { Listener, ListenerContext } from "#net/listener.ts";
+import { createUniqueIds } from "#net/proxy-head.ts";
 import type { ListenerSpec } from "#state/balancer.ts";
 
 export function createTcpListener(options: {
@@ -19,9 +20,7 @@ export function createTcpListener(options: {
   readonly driver: TcpDriver;
 }): Listener {
   const { context, driver } = options;
-  const planOf = (spec: ListenerSpec) =>
-    createListenerPlan(spec, context.places, spec.protocol === "tls" ? context.contextsOf(spec) : undefined);
-  let plan = planOf(options.spec);
+  let plan = createListenerPlan(options.spec, context);
   const listeners = new Set<DriverListener>();
   const sessions = new Set<TcpSession>();
   /** Called when the last session and the last listener are gone. */
@@ -34,22 +33,29 @@ export function createTcpListener(options: {
     connecting: new Set<TcpSession>(),
     ended(session: TcpSession) {
       sessions.delete(session);
-      if (sessions.size === 0 && listeners.size === 0) drained?.();
+      if (isEmpty()) drained?.();
     },
   };
-
-  function accept(conn: TcpConn): void {
-    const session = new TcpSession(host, plan, conn);
-    sessions.add(session);
-    session.start();
-  }
+  const arrivals = createArrivals<ListenerPlan>({
+    context,
+    driver,
+    arrived(client, itsPlan) {
+      const session = new TcpSession(host, itsPlan, client);
+      sessions.add(session);
+      session.start();
+    },
+    refused() {
+      if (isEmpty()) drained?.();
+    },
+  });
+  const isEmpty = (): boolean => sessions.size === 0 && arrivals.size() === 0 && listeners.size === 0;
 
   return {
     apply(spec) {
-      plan = planOf(spec);
+      plan = createListenerPlan(spec, context);
     },
     async open(fd, at) {
-      listeners.add(driver.listen(fd!, plan.spec.backlog, accept));
+      listeners.add(driver.listen(fd!, plan.spec.backlog, (conn) => arrivals.start(conn, plan)));
       return at.port;
     },
     stopBackend(row) {
@@ -62,11 +68,12 @@ export function createTcpListener(options: {
       for (const listener of listeners) {
         listener.close(() => {
           listeners.delete(listener);
-          if (sessions.size === 0 && listeners.size === 0) drained?.();
+          if (isEmpty()) drained?.();
         });
       }
-      if (sessions.size === 0 && listeners.size === 0) return;
+      if (isEmpty()) return;
       const deadline = context.clock.after(drainMs, () => {
+        arrivals.stop();
         for (const session of [...sessions]) session.stop();
       });
       await over;
@@ -76,6 +83,6 @@ export function createTcpListener(options: {
       // Most connects are over before the next tick; who waits longer is looked after.
       for (const session of host.connecting) session.watch();
     },
-    connections: () => sessions.size,
+    connections: () => sessions.size + arrivals.size(),
   };
 }

@@ -1,23 +1,21 @@
 /**
- * One TCP client, from accept to the last octet: who it is, which pool it is for, a place at a backend, the relay.
+ * One TCP client that has arrived, to the last octet: which pool it is for, a place at a backend, the relay.
  *
- * Owns:    what was taken for this client (its share of the limits, its place) and gives each back exactly once, by `#end`,
- *          through which every way out leads.
- * Order:   PROXY header → access → limits → ClientHello or handshake → place → connect, with others of the ranking where
- *          one fails → relay. Access comes before limits, so that those who may not come cannot use up the rates.
+ * Owns:    what was taken for this client (its arrival, its place) and gives each back exactly once, by `#end`, through which
+ *          every way out leads.
+ * Order:   ClientHello → place → connect, with others of the ranking where one fails → relay.
  * Refusal: by RST. It costs nothing to keep, and nobody takes it for an answer. A ClientHello gets a TLS alert.
  * @module
  */
 
 import { alertRecord, MAX_CLIENT_HELLO_OCTETS, parseClientHello } from "#l4/tcp/client-hello.ts";
 import type { ListenerPlan } from "#l4/tcp/listener-plan.ts";
-import { type UniqueIds, upstreamHead } from "#l4/tcp/upstream-head.ts";
-import type { ConnectFault, Relay, RelayEnd, RelayReason, TcpAddress, TcpConn, TcpDriver } from "#net/driver.ts";
+import type { Arrived } from "#net/arrival.ts";
+import type { ConnectFault, Relay, RelayEnd, RelayReason, TcpConn, TcpDriver } from "#net/driver.ts";
 import type { ListenerContext } from "#net/listener.ts";
+import { type UniqueIds, upstreamHead } from "#net/proxy-head.ts";
 import { clientKey } from "#pool/client-key.ts";
 import { NO_PLACE, type PlaceRequest, type Places } from "#pool/place.ts";
-import { parseProxyHeader } from "#pool/proxy-protocol/codec.ts";
-import { MAX_PROXY_HEADER_OCTETS } from "#pool/proxy-protocol/header.ts";
 import { BACKEND_COUNTER, backendCounter } from "#state/backend-table.ts";
 import { LISTENER_COUNTER, type ListenerCounter } from "#state/counters.ts";
 
@@ -50,17 +48,15 @@ const END_COUNTERS: Readonly<Record<RelayReason, ListenerCounter>> = {
 };
 
 export class TcpSession implements PlaceRequest {
-  client: string;
+  readonly client: string;
   key = 0;
   tried: readonly number[] = NOBODY;
 
   readonly #host: SessionHost;
   readonly #plan: ListenerPlan;
+  readonly #arrived: Arrived;
   readonly #conn: TcpConn;
-  #source: TcpAddress;
-  #destination: TcpAddress | undefined;
   #serverName: string | undefined;
-  #isAdmitted = false;
   #isWatched = false;
   #hasSpoken = false;
   #isOver = false;
@@ -72,51 +68,23 @@ export class TcpSession implements PlaceRequest {
   #relay: Relay | undefined;
   #sinceMs = 0;
 
-  constructor(host: SessionHost, plan: ListenerPlan, conn: TcpConn) {
+  constructor(host: SessionHost, plan: ListenerPlan, arrived: Arrived) {
     this.#host = host;
     this.#plan = plan;
-    this.#conn = conn;
-    this.#source = conn.remote;
-    this.client = conn.remote.address;
+    this.#arrived = arrived;
+    this.#conn = arrived.conn;
+    this.client = arrived.source.address;
   }
 
   start(): void {
-    this.#count("accepted");
-    this.#count("active");
-    if (this.#plan.isTrusted(this.client)) this.#readProxyHeader();
-    else this.#admit();
-  }
-
-  // ── who it is ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #readProxyHeader(): void {
-    const { timeoutMs } = this.#plan.spec.proxyProtocol!;
-    this.#conn.read({ maxOctets: MAX_PROXY_HEADER_OCTETS, timeoutMs }, (octets) => {
-      if (octets === undefined) return this.#refuse("refused_preamble");
-      const header = parseProxyHeader(octets);
-      if (header.kind === "more") return -1;
-      if (header.kind === "bad") return this.#refuse("refused_preamble");
-      if (header.source !== undefined) {
-        this.#source = header.source;
-        this.#destination = header.destination;
-        this.client = header.source.address;
-      }
-      this.#afterwards(() => this.#admit());
-      return header.length;
-    });
-  }
-
-  #admit(): void {
-    const { context } = this.#host;
-    const { spec } = this.#plan;
-    if (!this.#plan.isAllowed(this.client)) return void this.#refuse("refused_access");
-    const admission = context.limits.admit(context.listener, spec.limits, this.client, this.#nowMs());
-    if (admission === "listener-full" || admission === "listener-rate") return void this.#refuse("refused_limit");
-    if (admission !== "admitted") return void this.#refuse("refused_client_limit");
-    this.#isAdmitted = true;
+    const { spec, places } = this.#plan;
     if (spec.protocol === "tls-passthrough") this.#readClientHello();
-    else if (spec.protocol === "tls") this.#shakeHands();
-    else this.#enter(this.#plan.places);
+    else if (this.#arrived.tls === undefined) this.#enter(places);
+    else {
+      const { serverName, alpn } = this.#arrived.tls;
+      this.#serverName = serverName;
+      this.#enter(this.#plan.route({ serverName, alpn: alpn === undefined ? [] : [alpn] }));
+    }
   }
 
   // ── which pool it is for ───────────────────────────────────────────────────────────────────────────────────────
@@ -133,20 +101,6 @@ export class TcpSession implements PlaceRequest {
       this.#serverName = hello.serverName;
       this.#afterwards(() => this.#enter(places));
       return 0; // the backend wants to read it too
-    });
-  }
-
-  #shakeHands(): void {
-    const { spec, tls } = this.#plan;
-    const { driver } = this.#host;
-    if (tls === undefined || driver.startTls === undefined) return void this.#refuse("handshake_failed");
-    const terms = { choose: tls.choose, alpn: spec.alpn, timeoutMs: spec.timeouts.handshakeMs };
-    driver.startTls(this.#conn, terms, (agreement) => {
-      if (this.#isOver) return;
-      if (agreement === undefined) return void this.#refuse("handshake_failed");
-      const { serverName, alpn } = agreement;
-      this.#serverName = serverName;
-      this.#enter(this.#plan.route({ serverName, alpn: alpn === undefined ? [] : [alpn] }));
     });
   }
 
@@ -236,8 +190,8 @@ export class TcpSession implements PlaceRequest {
       upstreamHead(
         proxyProtocol,
         {
-          source: this.#source,
-          destination: this.#destination ?? this.#conn.local,
+          source: this.#arrived.source,
+          destination: this.#arrived.destination,
           serverName: this.#serverName,
         },
         ids,
@@ -297,11 +251,8 @@ export class TcpSession implements PlaceRequest {
   #end(counter: ListenerCounter): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const { context } = this.#host;
-    this.#count(counter);
-    context.slots[LISTENER_COUNTER.active]! -= 1;
     this.#cancelWork();
-    if (this.#isAdmitted) context.limits.release(context.listener, this.#plan.spec.limits, this.client);
+    this.#arrived.depart(counter);
     this.#release();
     this.#host.ended(this);
   }

@@ -92,8 +92,10 @@ export function startTlsClient(timers: NetTimers, upstream: TcpConn, terms: TlsU
   const { serverName, sessions, alpn } = terms;
   const isName = serverName !== undefined && isIP(serverName) === 0;
   const session = sessions?.last;
+  const plain = conn.beginTls();
+  if (terms.head !== undefined) plain.write(terms.head);
   const socket = tlsConnect({
-    socket: conn.beginTls(),
+    socket: plain,
     host: serverName ?? conn.remote.address,
     ...(isName ? { servername: serverName } : {}),
     secureContext: terms.context,

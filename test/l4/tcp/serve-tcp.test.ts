@@ -4,7 +4,6 @@
  */
 import assert from "node:assert/strict";
 import test from "node:test";
-import type { SecureContext } from "node:tls";
 import { silentLog } from "#base/log.ts";
 import { createSeededRng } from "#base/rng.ts";
 import { createTcpListener } from "#l4/tcp/serve-tcp.ts";
@@ -15,6 +14,7 @@ import { writeProxyHeader } from "#pool/proxy-protocol/codec.ts";
 import { createBackendCounters } from "#state/backend-table.ts";
 import type { ListenerSpec } from "#state/balancer.ts";
 import { createCounterSlots, LISTENER_COUNTER, LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
+import type { TlsContexts } from "#tls/contexts.ts";
 import { activeAt, createPoolWorld, publish, wordAt } from "../../pool/pool-fixture.ts";
 import { backendAt, listenerOf, poolOf } from "../../pool/specs.ts";
 import { createFakeDriver, FakeConn } from "./fake-driver.ts";
@@ -120,7 +120,7 @@ async function live(seed: number, seen: Map<string, number>): Promise<void> {
       slots,
       backendCounters: createBackendCounters(64),
       limits,
-      contextsOf: () => ({ choose: () => ({}) as SecureContext }),
+      contextsOf: () => ({}) as TlsContexts,
       listener: 0,
     },
   });
