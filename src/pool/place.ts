@@ -18,6 +18,8 @@ export type PlaceRequest = {
   readonly tried: readonly number[];
   /** Key of the backend that the client brought with it, in a signed cookie; it comes before what is remembered. */
   readonly wanted?: string | undefined;
+  /** Where nobody else is left, one of `tried` may be asked again. */
+  readonly mayRepeat?: boolean;
 };
 
 /** What is returned instead of a row. */

@@ -354,3 +354,13 @@ test("answered() shows that connections work: the breaker closes, and failures a
   const rows = new Set(Array.from({ length: 50 }, () => places.take(requestOf(), now())));
   assert.deepEqual([...rows].sort(), [0, 1]);
 });
+
+test("take() asks somebody again where nobody else is left, if the request says so, within attempts", () => {
+  const { places, now } = createPoolWorld(poolOf([three[0]!]));
+  assert.equal(places.take(requestOf("192.0.2.7", [0]), now()), NO_PLACE.none);
+  assert.equal(places.take({ ...requestOf("192.0.2.7", [0]), mayRepeat: true }, now()), 0);
+  assert.equal(places.take({ ...requestOf("192.0.2.7", [0, 0, 0]), mayRepeat: true }, now()), NO_PLACE.none);
+  const two = createPoolWorld(poolOf([three[0]!, three[1]!]));
+  for (let count = 0; count < 20; count++)
+    assert.equal(two.places.take({ ...requestOf(undefined, [0]), mayRepeat: true }, two.now() + count * 1_000), 1);
+});

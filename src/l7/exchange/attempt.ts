@@ -1,0 +1,154 @@
+/**
+ * One try of a request at one backend.
+ *
+ * Owns:    the place at the backend, which it gives back once, and what the backend is counted by. What comes of a try that
+ *          was given up goes nowhere.
+ * Units:   steady ms, µs, octets.
+ * @module
+ */
+
+import type { Clock } from "#base/clock.ts";
+import type { Fields, ResponseHead } from "#l7/message.ts";
+import type { UpstreamEvents, UpstreamFault, UpstreamStream } from "#l7/stream.ts";
+import type { PlaceFault, Places } from "#pool/place.ts";
+import { BACKEND_COUNTER, type BackendCounter, backendCounter } from "#state/backend-table.ts";
+import { noteLatency } from "#state/latency.ts";
+
+/** Whom a try tells; nothing comes after its end or its fault, nor after it was dropped. */
+export type AttemptOwner = {
+  onAttemptReady(attempt: Attempt): void;
+  onAttemptContinue(attempt: Attempt): void;
+  onAttemptInformational(attempt: Attempt, status: number, fields: Fields): void;
+  onAttemptHead(attempt: Attempt, head: ResponseHead): void;
+  onAttemptBody(attempt: Attempt, octets: Buffer): void;
+  onAttemptEnd(attempt: Attempt, trailers: Fields | undefined): void;
+  onAttemptRoom(attempt: Attempt): void;
+  onAttemptFault(attempt: Attempt, fault: UpstreamFault): void;
+};
+
+/** What a try has of its worker. */
+export type AttemptWorld = {
+  readonly clock: Clock;
+  readonly backendCounters: Float64Array;
+  readonly latency?: Uint32Array | undefined;
+};
+
+export class Attempt implements UpstreamEvents {
+  readonly row: number;
+  readonly places: Places;
+  /** Undefined: not opened yet, or over. */
+  stream: UpstreamStream | undefined;
+  /** The head of its response has come. */
+  hasHead = false;
+  /** Its connection stands. */
+  isReady = false;
+  /** Since when it is tried; its connection stands. */
+  sinceMs: number;
+  connectMs = 0;
+  /** It was begun again on a fresh connection. */
+  isSecond = false;
+  octetsReceived = 0;
+  /** Its backend has switched protocols. */
+  isTunnel = false;
+  readonly #world: AttemptWorld;
+  #owner: AttemptOwner | undefined;
+  #holdsPlace = true;
+
+  /** @param row a place there was taken for it */
+  constructor(owner: AttemptOwner, world: AttemptWorld, places: Places, row: number) {
+    this.#owner = owner;
+    this.#world = world;
+    this.places = places;
+    this.row = row;
+    this.sinceMs = world.clock.monotonicMs();
+  }
+
+  /** Nothing comes of it any more. */
+  get isOver(): boolean {
+    return this.#owner === undefined;
+  }
+
+  count(counter: BackendCounter, change = 1): void {
+    this.#world.backendCounters[backendCounter(this.row, BACKEND_COUNTER[counter])]! += change;
+  }
+
+  // ── what the backend's end says ────────────────────────────────────────────────────────────────────────────────
+
+  onUpstreamReady(micros: number): void {
+    if (this.#owner === undefined) return;
+    this.isReady = true;
+    if (micros > 0) {
+      this.sinceMs = this.#world.clock.monotonicMs();
+      this.connectMs = micros / 1_000;
+      this.places.connected(this.row, micros, this.sinceMs);
+    }
+    this.#owner.onAttemptReady(this);
+  }
+  onUpstreamContinue(): void {
+    this.#owner?.onAttemptContinue(this);
+  }
+  onInformational(status: number, fields: Fields): void {
+    this.#owner?.onAttemptInformational(this, status, fields);
+  }
+  onHead(head: ResponseHead): void {
+    if (this.#owner === undefined) return;
+    const { clock, latency } = this.#world;
+    const nowMs = clock.monotonicMs();
+    const micros = (nowMs - this.sinceMs) * 1_000;
+    this.hasHead = true;
+    this.places.firstOctet(this.row, micros, nowMs);
+    this.places.answered(this.row, head.status, nowMs);
+    if (latency !== undefined) noteLatency(latency, this.row, micros);
+    this.#owner.onAttemptHead(this, head);
+  }
+  onUpstreamBody(octets: Buffer): void {
+    this.octetsReceived += octets.length;
+    this.#owner?.onAttemptBody(this, octets);
+  }
+  onUpstreamEnd(trailers: Fields | undefined): void {
+    // The other half of a tunnel may go on.
+    const owner = this.isTunnel ? this.#owner : this.#close();
+    owner?.onAttemptEnd(this, trailers);
+  }
+  onUpstreamRoom(): void {
+    this.#owner?.onAttemptRoom(this);
+  }
+  onUpstreamFault(fault: UpstreamFault): void {
+    const owner = this.#owner;
+    this.#owner = undefined;
+    this.stream = undefined;
+    owner?.onAttemptFault(this, fault);
+  }
+
+  // ── what its exchange says ─────────────────────────────────────────────────────────────────────────────────────
+
+  /** After a fault: it is begun again with the place that it has. */
+  revive(owner: AttemptOwner): void {
+    this.#owner = owner;
+    this.isSecond = true;
+    this.isReady = false;
+  }
+  /** The backend failed. */
+  charge(fault: PlaceFault): void {
+    this.places.failed(this.row, fault, this.#world.clock.monotonicMs());
+  }
+  /** Nobody wants it any more: what is under way is ended, and the place given back. */
+  drop(): void {
+    const { stream } = this;
+    this.#close();
+    stream?.cancel();
+  }
+
+  #close(): AttemptOwner | undefined {
+    const owner = this.#owner;
+    this.#owner = undefined;
+    this.stream = undefined;
+    if (this.#holdsPlace) {
+      this.#holdsPlace = false;
+      if (this.octetsReceived > 0) this.count("octets_from_backend", this.octetsReceived);
+      // Others that wait for it may be served before this returns.
+      this.places.release(this.row, this.#world.clock.monotonicMs());
+    }
+    return owner;
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * Responses that we make ourselves, where no backend answers: short, with the request's id, and nothing about our insides.
+ *
+ * Owns:    their form, `application/problem+json` (RFC 9457).
+ * @module
+ */
+import { STATUS_CODES } from "node:http";
+import type { Reply, ResponseHead } from "#l7/message.ts";
+
+/** After so long it may go better (RFC 9110 §10.2.3). */
+const RETRY_AFTER_SECONDS = "1";
+const PROBLEM = "application/problem+json";
+
+/** @param requestId undefined: the request could not be read so far */
+export function ownReply(status: number, requestId: string | undefined): Reply {
+  const title = STATUS_CODES[status] ?? "Error";
+  const fields = ["content-type", PROBLEM, "cache-control", "no-store"];
+  if (status === 429 || status === 503) fields.push("retry-after", RETRY_AFTER_SECONDS);
+  return { status, fields, body: `${JSON.stringify({ title, status, requestId })}\n` };
+}
+
+/** What is sent of a reply: its head, and its body, empty where the request or the status has no room for one. */
+export function replyMessage(
+  { status, fields, body }: Reply,
+  method: string,
+): { readonly head: ResponseHead; readonly body: Uint8Array } {
+  const octets = typeof body === "string" ? Buffer.from(body) : body;
+  const hasRoom = status >= 200 && status !== 204 && status !== 304;
+  if (method === "HEAD" || !hasRoom) {
+    const declaredOctets = hasRoom ? octets.length : undefined;
+    return { head: { status, fields: [...fields], bodyOctets: 0, declaredOctets }, body: octets.subarray(0, 0) };
+  }
+  return {
+    head: { status, fields: [...fields], bodyOctets: octets.length, declaredOctets: undefined },
+    body: octets,
+  };
+}

@@ -1,0 +1,93 @@
+/**
+ * A response's body on its way to the client: from a backend, from the cache or from ourselves, past who keeps a copy, through
+ * compression.
+ *
+ * Owns:    the order of these, and their pauses: who gives is stopped while the client, or compression, takes nothing.
+ * @module
+ */
+import type { Attempt } from "#l7/exchange/attempt.ts";
+import type { Fields } from "#l7/message.ts";
+import type { BodyFilter, FilterSink } from "#l7/route.ts";
+import type { ClientStream } from "#l7/stream.ts";
+
+export class ResponsePath implements FilterSink {
+  /** That went to the client. */
+  octets = 0;
+  /** Who gives was told to stop. */
+  isHeldUp = false;
+  /** Keeps a copy of what came. */
+  copy: BodyFilter | undefined;
+  filter: BodyFilter | undefined;
+  /** Where it comes from; undefined: from here. */
+  source: Attempt | undefined;
+  readonly #client: ClientStream;
+  readonly #sent: (trailers: Fields | undefined) => void;
+  #pieces: readonly Uint8Array[] | undefined;
+  #next = 0;
+
+  /** @param sent all of the body was handed to the client: the end may follow */
+  constructor(client: ClientStream, sent: (trailers: Fields | undefined) => void) {
+    this.#client = client;
+    this.#sent = sent;
+  }
+
+  /** Of the backend. */
+  write(octets: Uint8Array): void {
+    this.copy?.write(octets);
+    const hasRoom = this.filter === undefined ? this.body(octets) : this.filter.write(octets);
+    if (hasRoom || this.isHeldUp) return;
+    this.isHeldUp = true;
+    this.source?.stream?.pause();
+  }
+  /** It is complete. */
+  finish(trailers: Fields | undefined): void {
+    this.copy?.end();
+    this.copy = undefined;
+    if (this.filter === undefined) this.#sent(trailers);
+    else this.filter.end();
+  }
+  /** A body that is there as a whole, in pieces that stay as they are. */
+  sendAll(pieces: readonly Uint8Array[]): void {
+    this.#pieces = pieces;
+    this.#next = 0;
+    this.#pump();
+  }
+  #pump(): void {
+    const pieces = this.#pieces!;
+    while (!this.isHeldUp && this.#next < pieces.length) this.write(pieces[this.#next++]!);
+    if (this.isHeldUp) return;
+    this.#pieces = undefined;
+    this.finish(undefined);
+  }
+
+  /** The client takes more. */
+  clientRoom(): void {
+    if (this.filter === undefined) this.room();
+    else this.filter.room();
+  }
+  /** It is given up. */
+  cancel(): void {
+    this.copy?.cancel();
+    this.copy = undefined;
+    this.filter?.cancel();
+    this.filter = undefined;
+    this.#pieces = undefined;
+  }
+
+  // ── what compression says ──────────────────────────────────────────────────────────────────────────────────────
+
+  body(octets: Uint8Array): boolean {
+    this.octets += octets.length;
+    return this.#client.sendBody(octets);
+  }
+  end(): void {
+    this.filter = undefined;
+    this.#sent(undefined);
+  }
+  room(): void {
+    if (!this.isHeldUp) return;
+    this.isHeldUp = false;
+    this.source?.stream?.resume();
+    if (this.#pieces !== undefined) this.#pump();
+  }
+}
