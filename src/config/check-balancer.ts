@@ -8,6 +8,7 @@ import { checkHttp, checkHttpPool } from "#config/check-http.ts";
 import { checkOne } from "#config/check-places.ts";
 import { isUdpAlone, listenersOf } from "#config/compile-balancer.ts";
 import { isHttp } from "#config/compile-http.ts";
+import { checkTls, endsTls } from "#config/compile-tls.ts";
 import { type ConfigFiles, certificateKey } from "#config/files.ts";
 import type { ParsedConfig } from "#config/parse.ts";
 import type { BalancerConfig } from "#config/parse-balancer.ts";
@@ -48,7 +49,7 @@ function checkRoutes(balancer: BalancerConfig, { pool, sni }: ListenerConfig, sa
 function checkProtocol(listener: ListenerConfig, say: Say): void {
   const { protocol, pool, sni, certificates, rules } = listener;
   const seesNames = protocol === "tls" || protocol === "tls-passthrough";
-  const endsTls = protocol === "tls" || protocol === "https";
+  const doesTls = endsTls(listener);
   const hasRoutes = Array.isArray(sni) ? sni.length > 0 : Object.keys(sni).length > 0;
   if (hasRoutes && isHttp(listener))
     say(["sni"], `\`protocol: ${protocol}\` goes by requests`, "Write `rules:` that match `host`", { want: "key" });
@@ -63,11 +64,16 @@ function checkProtocol(listener: ListenerConfig, say: Say): void {
       seesNames ? "Add `pool:` or `sni:`" : isHttp(listener) ? "Add `pool:` or `rules:`" : "Add `pool:`",
       { want: "key" },
     );
-  if (endsTls && certificates.length === 0)
-    say([], `\`protocol: ${protocol}\` needs a certificate`, "Add `certificates:` with `cert:` and `key:`", {
-      want: "key",
-    });
-  if (certificates.length > 0 && !endsTls)
+  if (doesTls && certificates.length === 0 && !listener.tls?.acme)
+    say(
+      [],
+      `\`protocol: ${protocol}\` needs a certificate`,
+      "Add `certificates:` with `cert:` and `key:`, or `tls: { acme: … }`",
+      {
+        want: "key",
+      },
+    );
+  if (certificates.length > 0 && !doesTls)
     say(
       ["certificates"],
       `\`protocol: ${protocol}\` does not end TLS`,
@@ -244,10 +250,12 @@ export function checkBalancer(parsed: ParsedConfig, files: ConfigFiles, nowMs: n
       severity: "warning",
       want: "key",
     });
+  const hasHttpListener = [...balancer.listeners.valid.values()].some(({ protocol }) => protocol === "http");
   for (const [name, listener] of balancer.listeners.valid) {
     const say: Say = (path, ...rest) => report(source, [...balancer.listeners.path, name, ...path], ...rest);
     checkRoutes(balancer, listener, say);
     checkProtocol(listener, say);
+    checkTls(listener, hasHttpListener, say);
     checkHttp(balancer, listener, files, say);
     checkCertificates(listener, files, nowMs, say);
   }

@@ -14,6 +14,7 @@ import {
   compileTarget,
   type PoolCheck,
 } from "#config/compile-pool.ts";
+import { compileTls } from "#config/compile-tls.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import { poolsOfRules } from "#config/http-parts.ts";
 import type { ParsedConfig } from "#config/parse.ts";
@@ -22,7 +23,6 @@ import type { Report } from "#config/report.ts";
 import type { TargetDraft } from "#config/targets.ts";
 import type { ListenerConfig } from "#l4/config.ts";
 import type { BalancerSnapshot, ListenerSpec, PoolSpec, SniRoute } from "#state/balancer.ts";
-import type { TlsSpec } from "#state/http.ts";
 import type { CheckSpec, HealthSnapshot, TargetSpec } from "#state/snapshot.ts";
 
 /** More workers than this bring nothing on the machines that we measured. */
@@ -71,16 +71,6 @@ function compileSni({ sni }: ListenerConfig, poolIndex: (name: string) => number
   }));
 }
 
-const isTlsEnd = ({ protocol }: ListenerConfig): boolean => protocol === "tls" || protocol === "https";
-const STANDARD_TLS: TlsSpec = {
-  minVersion: "TLSv1.2",
-  ciphers: [],
-  client: undefined,
-  staples: true,
-  tickets: { rotateMs: 3_600_000, secretFile: undefined },
-  acme: undefined,
-};
-
 function compileListener(
   name: string,
   listener: ListenerConfig,
@@ -116,7 +106,7 @@ function compileListener(
       halfCloseMs: timeouts.halfClose,
     },
     udp: { idleMs: udp.idle, responses: udp.responses, maxSessions: udp.maxSessions },
-    tls: isTlsEnd(listener) ? STANDARD_TLS : undefined,
+    tls: compileTls(listener, files.folder),
     http: compileHttp(listener, files, poolIndex),
     backlog: listener.backlog,
   };

@@ -5,6 +5,7 @@
  * @module
  */
 import { partsOf } from "#config/compile-rule.ts";
+import { filesOfTls } from "#config/compile-tls.ts";
 import type { BalancerConfig } from "#config/parse-balancer.ts";
 import type { Path } from "#config/yaml.ts";
 import type { ListenerConfig } from "#l4/config.ts";
@@ -60,12 +61,16 @@ export function secretsOfBalancer({ listeners, pools }: BalancerConfig): Named[]
 }
 
 /** PEM files that workers read by themselves, with their paths in rhumb.yaml; `file:` is taken off. */
-export function pemFilesOf({ pools }: BalancerConfig): (Named & { readonly isSecret: boolean })[] {
-  return [...pools.valid].flatMap(([name, { upstream }]) =>
+export function pemFilesOf({ listeners, pools }: BalancerConfig): (Named & { readonly isSecret: boolean })[] {
+  const ofListeners = [...listeners.valid].flatMap(([name, { tls }]) =>
+    filesOfTls(tls).map((file) => ({ ...file, path: [...listeners.path, name, ...file.path] })),
+  );
+  const ofPools = [...pools.valid].flatMap(([name, { upstream }]) =>
     (["ca", "cert", "key"] as const).flatMap((key) => {
       const value = upstream.tls?.[key];
       const path = [...pools.path, name, "upstream", "tls", key];
       return value === undefined ? [] : [{ path, value: value.replace(/^file:/, ""), isSecret: key === "key" }];
     }),
   );
+  return [...ofListeners, ...ofPools];
 }

@@ -10,6 +10,7 @@ import { doc, durationMs, flag, hostPort, integer, name, network, path, refuse, 
 import { httpSchema, rulesSchema } from "#l7/config.ts";
 import { poolSchema } from "#pool/config.ts";
 import { LISTENER_PROTOCOLS, type ListenerProtocol } from "#state/balancer.ts";
+import { tlsSchema } from "#tls/config.ts";
 
 const live = { reload: "live" } as const;
 const restart = { reload: "restart" } as const;
@@ -167,6 +168,7 @@ export const listenerSchema = z.strictObject({
     "Of `tls` and `https`: chosen by the client's SNI; the first is for those who name none of them.",
     live,
   ),
+  tls: doc(tlsSchema.optional(), "Of `tls` and `https`: what TLS towards clients is like.", live),
   alpn: doc(z.array(alpnName).max(16).default([]), "Of `tls`: protocols to offer by ALPN, best first.", live),
   proxyProtocol: doc(
     z
