@@ -92,9 +92,10 @@ function isNotModified(stored: StoredResponse, fields: readonly string[]): boole
     return etag !== undefined && splitList(tags).some((tag) => withoutWeakness(tag) === etag);
   }
   const since = listOf(fields, "if-modified-since");
-  if (since === undefined || stored.changedMs === undefined) return false;
+  if (since === undefined) return false;
   const sinceMs = parseHttpDate(since, stored.dateMs);
-  return sinceMs !== undefined && stored.changedMs <= sinceMs;
+  // Without Last-Modified: it has not changed since it was made, at least.
+  return sinceMs !== undefined && (stored.changedMs ?? stored.dateMs) <= sinceMs;
 }
 
 const withoutWeakness = (tag: string): string => (tag.startsWith("W/") ? tag.slice(2) : tag);
