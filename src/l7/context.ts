@@ -4,11 +4,16 @@
  * Owns:    types alone.
  * @module
  */
+import type { Rng } from "#base/rng.ts";
+import type { HttpCache } from "#l7/cache/cache.ts";
 import type { Fields } from "#l7/message.ts";
 import type { PoolRef } from "#l7/route.ts";
+import type { RateLimits } from "#l7/rules/rate-limits.ts";
 import type { UpstreamPool } from "#l7/stream.ts";
+import type { Arrived } from "#net/arrival.ts";
 import type { TcpDriver } from "#net/driver.ts";
 import type { ListenerContext } from "#net/listener.ts";
+import type { SpanRecord } from "#state/spans.ts";
 
 export type HttpContext = ListenerContext & {
   readonly driver: TcpDriver;
@@ -20,8 +25,20 @@ export type HttpContext = ListenerContext & {
   waiting(change: number): void;
   /** Text of a file that the snapshot names: keys, authorities. */
   textOf(file: string): string;
-  /** One request is over. */
+  /** Uniform in [0, 1). */
+  readonly rng: Rng;
+  /** The worker's, over all listeners and configurations. */
+  readonly cache: HttpCache;
+  /** Shared by all workers. */
+  readonly rateLimits: RateLimits;
+  /** This worker's block of `state/latency.ts`. */
+  readonly latency: Uint32Array;
+  /** For requests whose peer is not trusted to name them. */
+  newRequestId(): string;
+  /** One request is over. Of listeners with an access log; who writes it decides which requests are sampled. */
   log(entry: AccessEntry): void;
+  /** One sampled request is over, of listeners with tracing. */
+  span(span: SpanRecord): void;
 };
 
 /** One line of the access log; times in ms. */
@@ -67,7 +84,12 @@ export type Subrequest = (
     readonly fields: Fields;
     readonly body: Uint8Array | undefined;
   },
-  options: { readonly timeoutMs: number; readonly maxBodyOctets: number },
+  options: {
+    readonly timeoutMs: number;
+    readonly maxBodyOctets: number;
+    /** The client that it is made for; backends that want a PROXY header are told of it. */
+    readonly arrived?: Arrived;
+  },
 ) => Promise<SubrequestResult>;
 export type SubrequestResult =
   | { readonly status: number; readonly fields: Fields; readonly body: Uint8Array }

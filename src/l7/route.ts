@@ -25,6 +25,7 @@ export type Guard = (request: HttpRequest, nowMs: number) => Reply | undefined |
 export type Route = {
   readonly spec: RuleSpec;
   readonly guards: readonly Guard[];
+  /** @param nowMs as of guards: steady ms */
   decide(request: HttpRequest, nowMs: number): Decision;
   /** The target that the backend gets. */
   rewrite(request: HttpRequest): string;
