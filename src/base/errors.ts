@@ -226,6 +226,10 @@ export const ERRORS = {
     says: "A certificate or key of a listener cannot be read: %",
     fix: "Check that the file exists and that this user may read it",
   },
+  RHUMB_BALANCER_TICKETS: {
+    says: "The secret of session tickets cannot be used: %",
+    fix: "Write at least 32 octets into it, such as by `openssl rand -out FILE 48`, the same on all nodes",
+  },
   RHUMB_BALANCER_ENGINE: {
     says: "`balancer.engine: epoll` cannot be had on this machine: %",
     fix: "Write `engine: auto`, or install the optional package koffi on Linux",

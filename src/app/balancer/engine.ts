@@ -8,11 +8,11 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { type BalancerMember, createBalancerMember, type MemberSockets } from "#app/balancer/member.ts";
 import type { BalancerWorkerKind, BalancerWorld } from "#app/balancer/protocol.ts";
 import { type BoundFd, createSocketBank, formatListen, type InheritedSockets } from "#app/balancer/sockets.ts";
 import { chooseTcpEngine, type TcpEngine } from "#app/balancer/tcp-engine.ts";
+import { NO_CHALLENGES, readTexts, type TlsMaterial } from "#app/balancer/tls-material.ts";
 import { workerKindOf } from "#app/balancer/worker-kind.ts";
 import type { Clock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
@@ -20,6 +20,7 @@ import { createInTurn } from "#base/in-turn.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import { createNft, type Nft } from "#l4/nft/create-nft.ts";
+import { createLatencyWindow, LATENCY_TICK_MS, type Latency } from "#metrics/latency-window.ts";
 import { resetOrphans } from "#net/epoll/orphans.ts";
 import { CLIENT_LIMITS_OCTETS } from "#pool/client-limits.ts";
 import { createKeeper, type Keeper } from "#pool/keeper.ts";
@@ -54,10 +55,16 @@ export type BalancerStats = {
 export type BalancerEngine = {
   /** @throws RhumbError RHUMB_BALANCER_*; what was served before is then still served */
   apply(snapshot: BalancerSnapshot): Promise<void>;
+  /** Other staples, certificates or challenges; resolves when all workers serve with them. */
+  setTls(fetched: FetchedTls): Promise<void>;
+  /** What TLS is served with now. */
+  tls(): TlsMaterial | undefined;
   /** Rows of the health table that changed. */
   healthChanged(rows: readonly number[]): void;
   stats(): BalancerStats;
   pools(): ReturnType<Keeper["view"]>;
+  /** Of the backend in this row; undefined: it has had no HTTP request. */
+  latency(row: number): Latency | undefined;
   kernel(): ReturnType<Nft["stats"]>;
   snapshot(): BalancerSnapshot | undefined;
   /** Listening sockets by address, for the process that follows. */
@@ -65,6 +72,9 @@ export type BalancerEngine = {
   /** Takes no new connections and lets those that live finish. `leaveKernel`: another process goes on with the ruleset. */
   close(options: { readonly drainMs: number; readonly leaveKernel: boolean }): Promise<void>;
 };
+
+/** What TLS is served with beside files: OCSP responses, certificates of ACME, and what proves names for them. */
+export type FetchedTls = Pick<TlsMaterial, "staples" | "issued" | "challenges">;
 
 const socketsKey = ({ protocol, listen }: ListenerSpec): string =>
   `${protocol === "udp" ? "udp" : "tcp"} ${formatListen(listen)}`;
@@ -86,6 +96,8 @@ export function createBalancerEngine(options: {
   const limits = new SharedArrayBuffer(CLIENT_LIMITS_OCTETS);
   const bank = createSocketBank(options.inherited);
   const ticketSecret = new Uint8Array(randomBytes(48));
+  /** What files do not have. */
+  let fetched: FetchedTls = { staples: new Map(), issued: {}, challenges: NO_CHALLENGES };
   const slots = new Map<string, number>();
   let members: BalancerMember[] = [];
   let world: BalancerWorld | undefined;
@@ -110,9 +122,16 @@ export function createBalancerEngine(options: {
     cause: options.cause,
   });
   const nft = createNft({ clock, log, emit, table: backendTable, takesOver: options.inherited !== undefined });
+  const latencies = createLatencyWindow(() => members.map((member) => member.latencies));
+  let windowAtMs = clock.monotonicMs();
   let timer = clock.after(KEEPER_TICK_MS, tick);
   function tick(): void {
     keeper.tick();
+    const nowMs = clock.monotonicMs();
+    if (nowMs - windowAtMs >= LATENCY_TICK_MS) {
+      windowAtMs = nowMs;
+      latencies.tick((world?.snapshot.pools ?? []).flatMap(({ backends }) => backends.map(({ target }) => target)));
+    }
     timer = clock.after(KEEPER_TICK_MS, tick);
   }
 
@@ -147,21 +166,6 @@ export function createBalancerEngine(options: {
       next[name] = isKept ? before : createStickyTable(sticky.maxEntries);
     }
     return next;
-  }
-
-  function readPems(snapshot: BalancerSnapshot): Record<string, string> {
-    const pems: Record<string, string> = {};
-    for (const listener of snapshot.listeners) {
-      for (const file of listener.certificates.flatMap(({ certFile, keyFile }) => [certFile, keyFile])) {
-        try {
-          pems[file] ??= readFileSync(file, "utf8");
-        } catch (error) {
-          const says = `${listener.name}: ${(error as Error).message}`;
-          throw new RhumbError("RHUMB_BALANCER_CERTIFICATE", says, { cause: error });
-        }
-      }
-    }
-    return pems;
   }
 
   function startMember(kind: BalancerWorkerKind, index: number, first: BalancerWorld): BalancerMember {
@@ -333,8 +337,7 @@ export function createBalancerEngine(options: {
     const next: BalancerWorld = {
       revision: ++revision,
       snapshot,
-      pems: readPems(snapshot),
-      ticketSecret,
+      tls: { ...readTexts(snapshot, ticketSecret), ...fetched },
       stickyTables: tablesFor(snapshot),
       slots: Object.fromEntries(slots),
     };
@@ -394,6 +397,19 @@ export function createBalancerEngine(options: {
         const says = `Balancing ${where.join(", ") || "nothing yet"}; plain TCP by ${tcpEngine!.name} (${tcpEngine!.why})`;
         emit({ kind: "engine.started", atMs: clock.nowMs(), severity: "info", subject: "balancer", says });
       }),
+    setTls: (next) =>
+      inTurn(async () => {
+        const before = fetched;
+        fetched = next;
+        if (isClosed || world === undefined) return;
+        try {
+          await switchTo(world.snapshot);
+        } catch (fault) {
+          fetched = before;
+          throw fault;
+        }
+      }),
+    tls: () => world?.tls,
     healthChanged: (changed) => keeper.healthChanged(changed),
     stats: () => ({
       engine: tcpEngine,
@@ -410,6 +426,7 @@ export function createBalancerEngine(options: {
       })),
     }),
     pools: () => keeper.view(),
+    latency: latencies.of,
     kernel: () => nft.stats(),
     snapshot: () => world?.snapshot,
     handOver: () => bank.list(),

@@ -5,6 +5,7 @@
  *          worker that serves a revision writes it into its word of shared memory and wakes who waits there.
  * @module
  */
+import type { TlsMaterial } from "#app/balancer/tls-material.ts";
 import type { ServeFailed } from "#app/supervised-worker.ts";
 import type { LogFields } from "#base/log.ts";
 import type { BalancerSnapshot } from "#state/balancer.ts";
@@ -20,10 +21,7 @@ export type BalancerWorkerKind = "epoll" | "net";
 export type BalancerWorld = {
   readonly revision: number;
   readonly snapshot: BalancerSnapshot;
-  /** Certificates and keys of `tls` listeners: PEM text by path. */
-  readonly pems: Readonly<Record<string, string>>;
-  /** What keys of session tickets are made of, where no file has them: of this process. */
-  readonly ticketSecret: Uint8Array;
+  readonly tls: TlsMaterial;
   /** What workers share of sticky clients, by pool (`pool/sticky-memory.ts`). */
   readonly stickyTables: Readonly<Record<string, Int32Array>>;
   /** Which block of counters is whose, by the listener's name. */
@@ -39,6 +37,7 @@ export type BalancerWorkerData = {
   /** This worker's counters of backends and of listeners. */
   readonly backendCounters: Float64Array;
   readonly listenerCounters: Float64Array;
+  readonly latencies: Float64Array;
   /** Limits of clients, over all workers. */
   readonly limits: SharedArrayBuffer;
   readonly ack: Int32Array;

@@ -17,6 +17,7 @@ import type {
   FromBalancerWorker,
   ToBalancerWorker,
 } from "#app/balancer/protocol.ts";
+import { contextsFor } from "#app/balancer/tls-material.ts";
 import { workerKindOf } from "#app/balancer/worker-kind.ts";
 import { createAlgorithm } from "#balance/table.ts";
 import { systemClock } from "#base/clock.ts";
@@ -34,7 +35,6 @@ import type { StickyStore } from "#pool/place.ts";
 import { createPlaces } from "#pool/places.ts";
 import type { BalancerSnapshot, ListenerSpec } from "#state/balancer.ts";
 import { LISTENER_COUNTERS } from "#state/counters.ts";
-import { createTlsContexts } from "#tls/contexts.ts";
 import { createSessionCache } from "#tls/session-cache.ts";
 
 /** How often time passes for listeners and pools: time-outs of the queue, breakers, idle sessions. */
@@ -138,18 +138,7 @@ const listeners = createListenerSet({
   },
   listenerNumber: (name) => world.slots[name]!,
   limits: createClientLimits(data.limits),
-  contextsOf: ({ name, certificates }) =>
-    createTlsContexts({
-      listener: name,
-      certificates: certificates.map(({ certFile, keyFile }) => ({
-        name: certFile,
-        cert: world.pems[certFile]!,
-        key: world.pems[keyFile]!,
-      })),
-      tickets: { secret: world.ticketSecret, rotateMs: 43_200_000 },
-      sessions,
-      nowMs: clock.nowMs,
-    }),
+  contextsOf: (spec) => contextsFor(spec, world.tls, { sessions, nowMs: clock.nowMs }),
 });
 
 function serve(next: BalancerWorld): void {
