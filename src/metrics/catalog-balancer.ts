@@ -5,8 +5,11 @@
 import { counter, gauge, type Metric } from "#metrics/metric.ts";
 import type { BackendCounter } from "#state/backend-table.ts";
 import type { ListenerCounter } from "#state/counters.ts";
+import { latencyBoundMicros } from "#state/latency.ts";
 
 const BACKEND = ["pool", "backend"];
+/** Buckets that scrapes get: one an octave, which is what dashboards can use. */
+export const LATENCY_OCTAVES: readonly number[] = Array.from({ length: 21 }, (_, octave) => octave * 4);
 
 export const BALANCER_METRICS = {
   rhumb_listener_connections: gauge("connections", "Connections (UDP: sessions) now", ["listener"]),
@@ -57,6 +60,17 @@ export const BALANCER_METRICS = {
   ),
   rhumb_backend_weight: gauge("weight", "Weight now, with slow start and a partial drain", BACKEND),
   rhumb_backend_active_connections: gauge("connections", "Connections (UDP: sessions) now", BACKEND),
+  rhumb_backend_request_duration_seconds: {
+    type: "histogram",
+    unit: "seconds",
+    help: "Time from a request's first octet to the end of its response, by the backend that answered",
+    labels: BACKEND,
+    buckets: LATENCY_OCTAVES.map((bucket) => latencyBoundMicros(bucket) / 1e6),
+  },
+  rhumb_backend_request_quantile_seconds: gauge("seconds", "Of the last minute: quantile 0.5, 0.95, 0.99", [
+    ...BACKEND,
+    "quantile",
+  ]),
   rhumb_backend_connections_total: counter("connections", "Connections that came about, sessions begun", BACKEND),
   rhumb_backend_failures_total: counter("connections", "Failed connections: refused, timeout, error, reset", [
     ...BACKEND,

@@ -10,8 +10,10 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Clock } from "#base/clock.ts";
 import { DNS_SLOTS, METRICS, type MetricName } from "#metrics/catalog.ts";
+import { BALANCER_METRICS } from "#metrics/catalog-balancer.ts";
 import type { Metric } from "#metrics/metric.ts";
 import { type BalancerSource, isTotal, readBalancer } from "#metrics/read-balancer.ts";
+import { TotalsHistogram } from "#metrics/totals-histogram.ts";
 import type { ClientMap } from "#state/client-map.ts";
 import { DNS_COUNTERS } from "#state/counters.ts";
 import type { RhumbEvent } from "#state/events.ts";
@@ -74,10 +76,13 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
   const counters = new Map<string, Counter>();
   const gauges = new Map<string, Gauge>();
   const histograms = new Map<string, Histogram>();
+  const totals = new Map<string, TotalsHistogram>();
   for (const [name, { type, help, labels, buckets }] of Object.entries<Metric>(METRICS)) {
     const shared = { name, help, labelNames: [...labels], registers: [registry] };
     if (type === "counter") counters.set(name, new Counter(shared));
     else if (type === "gauge") gauges.set(name, new Gauge(shared));
+    else if (Object.hasOwn(BALANCER_METRICS, name))
+      totals.set(name, new TotalsHistogram({ ...shared, buckets: [...(buckets ?? [])] }));
     else histograms.set(name, new Histogram({ ...shared, buckets: [...(buckets ?? [])] }));
   }
   type Labels = Record<string, string>;
@@ -217,13 +222,18 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
     async expose() {
       // A target, override or map that is gone must not leave its last value behind.
       for (const metric of gauges.values()) metric.reset();
+      for (const metric of totals.values()) metric.clear();
       readDns();
       readSteering();
       readHealth();
       readHealthStats();
       const balancer = sources.balancer?.();
       if (balancer)
-        readBalancer(balancer, (name, value, labels) => (isTotal(name) ? setTotal : set)(name, value, labels));
+        readBalancer(
+          balancer,
+          (name, value, labels) => (isTotal(name) ? setTotal : set)(name, value, labels),
+          (name, value, labels) => totals.get(name)!.set(value, labels),
+        );
       readRest();
       readProcess();
       return { contentType: registry.contentType, text: await registry.metrics() };

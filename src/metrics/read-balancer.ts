@@ -2,9 +2,18 @@
  * The balancer's part of a scrape: what its workers count and its keeper says.
  * @module
  */
-import { BACKEND_SLOTS, BALANCER_METRICS, type BalancerMetricName, LISTENER_SLOTS } from "#metrics/catalog-balancer.ts";
+import {
+  BACKEND_SLOTS,
+  BALANCER_METRICS,
+  type BalancerMetricName,
+  LATENCY_OCTAVES,
+  LISTENER_SLOTS,
+} from "#metrics/catalog-balancer.ts";
+import type { Latency } from "#metrics/latency-window.ts";
+import type { HistogramTotals } from "#metrics/totals-histogram.ts";
 import { BACKEND_COUNTERS, BACKEND_STATE_NAMES, type BackendCounter } from "#state/backend-table.ts";
 import { LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
+import { LATENCY_BUCKETS } from "#state/latency.ts";
 
 type StateName = (typeof BACKEND_STATE_NAMES)[number];
 
@@ -25,14 +34,23 @@ export type BalancerSource = {
       readonly weight: number;
       readonly active: number;
       readonly counters: Readonly<Record<BackendCounter, number>>;
+      /** Undefined: it has had no HTTP request. */
+      readonly latency: Latency | undefined;
     }[];
   }[];
 };
 
+type Labels = Record<string, string>;
 /** Sets one sample, to a total where the metric is a counter. */
-export type SetSample = (name: BalancerMetricName, value: number, labels: Record<string, string>) => void;
+export type SetSample = (name: BalancerMetricName, value: number, labels: Labels) => void;
+/** Sets a histogram to totals: how many up to each of its bounds, of how many in all. */
+export type SetHistogram = (name: BalancerMetricName, totals: HistogramTotals, labels: Labels) => void;
 
-export function readBalancer({ engine, workers, listeners, pools }: BalancerSource, set: SetSample): void {
+export function readBalancer(
+  { engine, workers, listeners, pools }: BalancerSource,
+  set: SetSample,
+  setHistogram: SetHistogram,
+): void {
   if (engine) set("rhumb_balancer_engine_info", 1, { engine: engine.name, why: engine.why });
   for (const [kind, serving] of Object.entries(workers)) set("rhumb_balancer_workers", serving, { kind });
   for (const { name, counters } of listeners) {
@@ -46,7 +64,7 @@ export function readBalancer({ engine, workers, listeners, pools }: BalancerSour
     set("rhumb_pool_queue_depth", queued, { pool });
     for (const state of BACKEND_STATE_NAMES.slice(1))
       set("rhumb_pool_backends", backends.filter((one) => one.state === state).length, { pool, state });
-    for (const { key, state, weight, active, counters } of backends) {
+    for (const { key, state, weight, active, counters, latency } of backends) {
       const labels = { pool, backend: key };
       set("rhumb_backend_up", state === "active" ? 1 : 0, labels);
       set("rhumb_backend_state", BACKEND_STATE_NAMES.indexOf(state), labels);
@@ -56,8 +74,26 @@ export function readBalancer({ engine, workers, listeners, pools }: BalancerSour
         const slot = BACKEND_SLOTS[each];
         if (slot) set(slot.metric, counters[each] / (slot.per ?? 1), { ...labels, ...slot.labels });
       }
+      if (latency === undefined) continue;
+      setHistogram("rhumb_backend_request_duration_seconds", totalsOf(latency), labels);
+      for (const [quantile, micros] of [
+        ["0.5", latency.p50],
+        ["0.95", latency.p95],
+        ["0.99", latency.p99],
+      ] as const)
+        if (micros !== undefined) set("rhumb_backend_request_quantile_seconds", micros / 1e6, { ...labels, quantile });
     }
   }
+}
+
+function totalsOf({ totals }: Latency): HistogramTotals {
+  let count = 0;
+  const upTo: number[] = [];
+  for (let bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
+    count += totals[bucket]!;
+    if (LATENCY_OCTAVES.includes(bucket)) upTo.push(count);
+  }
+  return { upTo, count, sum: totals[LATENCY_BUCKETS]! / 1e6 };
 }
 
 export const isTotal = (name: BalancerMetricName): boolean => BALANCER_METRICS[name].type === "counter";

@@ -1,9 +1,10 @@
 /**
  * How long requests took, by backend: workers → metrics, without messages.
  *
- * Owns:    the layout: one block a worker in shared memory, `LATENCY_BUCKETS` counts a row; the worker is its single writer.
- *          Bounds lie a quarter of an octave apart, so that a quantile is right within a tenth of itself.
- * Units:   µs. Counts wrap around at 2^32: readers take differences.
+ * Owns:    the layout: one block a worker in shared memory, and in it for each row `LATENCY_BUCKETS` counts and the sum of all
+ *          times; the worker is its single writer. Bounds lie a quarter of an octave apart, so that a quantile is right
+ *          within a tenth of itself.
+ * Units:   µs. Float64: exact up to 2^53, so no wrap-around.
  * @module
  */
 
@@ -13,8 +14,15 @@ const OCTAVES = 20;
 /** The last one has no upper bound: longer than 67 s. */
 export const LATENCY_BUCKETS = OCTAVES * PER_OCTAVE + 2;
 
-export const createLatencyBlock = (rows: number): Uint32Array =>
-  new Uint32Array(new SharedArrayBuffer(rows * LATENCY_BUCKETS * Uint32Array.BYTES_PER_ELEMENT));
+/** Counts, and the sum. */
+const ROW_WORDS = LATENCY_BUCKETS + 1;
+
+export const createLatencyBlock = (rows: number): Float64Array =>
+  new Float64Array(new SharedArrayBuffer(rows * ROW_WORDS * Float64Array.BYTES_PER_ELEMENT));
+
+/** Of one row: its counts by bucket, and the sum of all times as the last. */
+export const latencyRow = (block: Float64Array, row: number): Float64Array =>
+  block.subarray(row * ROW_WORDS, (row + 1) * ROW_WORDS);
 
 /** The longest time that is counted in a bucket. */
 export const latencyBoundMicros = (bucket: number): number =>
@@ -27,8 +35,10 @@ export function latencyBucket(micros: number): number {
   return bucket < LATENCY_BUCKETS ? bucket : LATENCY_BUCKETS - 1;
 }
 
-export function noteLatency(block: Uint32Array, row: number, micros: number): void {
-  block[row * LATENCY_BUCKETS + latencyBucket(micros)]! += 1;
+export function noteLatency(block: Float64Array, row: number, micros: number): void {
+  const at = row * ROW_WORDS;
+  block[at + latencyBucket(micros)]! += 1;
+  block[at + LATENCY_BUCKETS]! += micros;
 }
 
 /**

@@ -4,14 +4,22 @@ import test from "node:test";
 import { createManualClock } from "#base/clock.ts";
 import { BACKEND_SLOTS, LISTENER_SLOTS } from "#metrics/catalog-balancer.ts";
 import { createMetrics } from "#metrics/create-metrics.ts";
+import type { Latency } from "#metrics/latency-window.ts";
 import type { BalancerSource } from "#metrics/read-balancer.ts";
 import { BACKEND_COUNTERS, type BackendCounter } from "#state/backend-table.ts";
 import { LISTENER_COUNTERS, type ListenerCounter } from "#state/counters.ts";
+import { createLatencyBlock, latencyRow, noteLatency } from "#state/latency.ts";
 
 /** Counter n has the value 100 + n, so that two that are mixed up show. */
 const numbered = <Name extends string>(names: readonly Name[]): Record<Name, number> =>
   Object.fromEntries(names.map((name, index) => [name, 100 + index])) as Record<Name, number>;
 
+/** Three requests: 1 ms, 1 ms and longer than any bound. */
+const latency = (): Latency => {
+  const block = createLatencyBlock(1);
+  for (const micros of [1_000, 1_000, 100e6]) noteLatency(block, 0, micros);
+  return { p50: 1_000, p95: undefined, p99: 2_500, totals: latencyRow(block, 0) };
+};
 const source = (): BalancerSource => ({
   engine: { name: "epoll", why: "this machine has it" },
   workers: { epoll: 2 },
@@ -28,6 +36,7 @@ const source = (): BalancerSource => ({
           weight: 1.5,
           active: 7,
           counters: numbered<BackendCounter>(BACKEND_COUNTERS),
+          latency: latency(),
         },
       ],
     },
@@ -73,4 +82,27 @@ test("a second scrape shows totals, not their sum", async (t) => {
   const accepted = (text: string) => /rhumb_listener_accepted_total\{[^}]*\} (\d+)/.exec(text)?.[1];
   const first = accepted((await metrics.expose()).text);
   assert.equal(accepted((await metrics.expose()).text), first);
+});
+
+test("latencies of a backend are a histogram and quantiles of the last minute", async (t) => {
+  const metrics = createMetrics({ clock: createManualClock(), sources: { balancer: source } });
+  t.after(() => metrics.close());
+  await metrics.expose();
+  const { text } = await metrics.expose(); // totals, however often they are asked for
+  const name = "rhumb_backend_request_duration_seconds";
+  const lines = text.split("\n").filter((line) => line.startsWith(name) || line.startsWith("rhumb_backend_request_q"));
+  const of = 'backend="10.0.0.1:80"';
+  assert.match(text, new RegExp(`^# TYPE ${name} histogram$`, "m"));
+  for (const expected of [
+    `${name}_bucket{pool="web",${of},le="0.000512"} 0`,
+    `${name}_bucket{pool="web",${of},le="0.001024"} 2`,
+    `${name}_bucket{pool="web",${of},le="67.108864"} 2`,
+    `${name}_bucket{pool="web",${of},le="+Inf"} 3`,
+    `${name}_sum{pool="web",${of}} 100.002`,
+    `${name}_count{pool="web",${of}} 3`,
+    `rhumb_backend_request_quantile_seconds{pool="web",${of},quantile="0.5"} 0.001`,
+    `rhumb_backend_request_quantile_seconds{pool="web",${of},quantile="0.99"} 0.0025`,
+  ])
+    assert.ok(lines.includes(expected), `${expected} is not among\n${lines.join("\n")}`);
+  assert.equal(lines.length, 21 + 3 + 2);
 });

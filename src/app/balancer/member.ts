@@ -21,6 +21,7 @@ import type { Rng } from "#base/rng.ts";
 import { createBackendCounters } from "#state/backend-table.ts";
 import { MAX_LISTENERS } from "#state/balancer.ts";
 import { createCounterSlots, LISTENER_COUNTERS } from "#state/counters.ts";
+import { createLatencyBlock } from "#state/latency.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
 /** What a listener's sockets of one worker are. UDP has one, which the worker binds by itself. */
@@ -31,6 +32,8 @@ export type BalancerMember = {
   readonly kind: BalancerWorkerKind;
   readonly backendCounters: Float64Array;
   readonly listenerCounters: Float64Array;
+  /** How long requests took, by backend. */
+  readonly latencies: Float64Array;
   readonly restarts: () => number;
   /** False from the end of its thread until the next one has all of its listeners open. */
   readonly isServing: () => boolean;
@@ -65,6 +68,7 @@ export function createBalancerMember(options: {
   const { kind, name, plainKind, backendTable, limits, log } = options;
   const backendCounters = createBackendCounters(options.rows);
   const listenerCounters = createCounterSlots(MAX_LISTENERS * LISTENER_COUNTERS.length);
+  const latencies = createLatencyBlock(options.rows);
   const openings = createOpenings();
   let sockets = new Map<string, MemberSockets>();
   let { world } = options;
@@ -79,6 +83,7 @@ export function createBalancerMember(options: {
       backendTable,
       backendCounters,
       listenerCounters,
+      latencies,
       limits,
       ack,
     }),
@@ -120,6 +125,7 @@ export function createBalancerMember(options: {
     kind,
     backendCounters,
     listenerCounters,
+    latencies,
     get sockets() {
       return sockets;
     },

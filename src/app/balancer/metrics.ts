@@ -25,6 +25,7 @@ export function balancerMetrics(engine: BalancerEngine): BalancerSource | undefi
         weight: backend.weight,
         active: backend.active,
         counters: backend.totals,
+        latency: engine.latency(backend.spec.target),
       })),
     })),
   };
