@@ -63,4 +63,6 @@ export type FilterSink = {
   end(): void;
   /** The filter takes more again. */
   room(): void;
+  /** The filter cannot go on, and says nothing more: the response is to be aborted. */
+  fail?(): void;
 };

@@ -15,8 +15,6 @@ import type { RuleSpec } from "#state/http.ts";
 
 export type HttpCacheOptions = {
   readonly clock: Pick<Clock, "nowMs" | "monotonicMs">;
-  /** Workers that divide what is configured: each has a store of its own, with its part of the octets. */
-  readonly workers: number;
   /** Told of each URL that a write made invalid, so that other workers can purge it. */
   readonly onInvalidate?: (url: string) => void;
 };
@@ -39,16 +37,15 @@ const OURS = [
 ] as const;
 
 export function createHttpCache(options: HttpCacheOptions): HttpCache {
-  const { clock, workers, onInvalidate } = options;
+  const { clock, onInvalidate } = options;
   const buckets = new Map<string, Bucket>();
 
   const bucketOf = (name: string, maxOctets: number): Bucket => {
-    const share = Math.floor(maxOctets / workers);
     let bucket = buckets.get(name);
     if (bucket === undefined) {
-      bucket = new Bucket(name, share);
+      bucket = new Bucket(name, maxOctets);
       buckets.set(name, bucket);
-    } else if (bucket.store.maxOctets !== share) bucket.store.resize(share);
+    } else if (bucket.store.maxOctets !== maxOctets) bucket.store.resize(maxOctets);
     return bucket;
   };
 

@@ -16,12 +16,10 @@ export type Compression = {
    */
   choose(request: RequestHead, response: ResponseHead): Choice | undefined;
   /**
-   * The body on its way.
-   * @param contentType flushed as it comes where this is an event stream
+   * The body on its way. Of a short body all comes out from within `end`.
+   * @param response as it was given to `choose`
    */
-  filter(coding: Coding, sink: FilterSink, response: ResponseHead): BodyFilter;
-  /** A body that is known whole, in one go. */
-  encode(coding: Coding, body: Uint8Array): Uint8Array;
+  filter(coding: Coding, response: ResponseHead, sink: FilterSink): BodyFilter;
 };
 
 export type Choice = {

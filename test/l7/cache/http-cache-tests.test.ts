@@ -51,7 +51,7 @@ test("the public suite for HTTP caches passes, but for what docs/http-cache.md l
     else handle(segments, request, response);
   });
   await new Promise<void>((done) => origin.listen(0, "127.0.0.1", done));
-  const cache = createHttpCache({ clock: systemClock, workers: 1 });
+  const cache = createHttpCache({ clock: systemClock });
   const proxy = await startProxy(cache, cache.route("web", rule({ staleIfErrorMs: 0 }))!, urlOf(origin));
 
   // The suite's server tells of requests without a state on standard output; our report says what counts.
