@@ -1,6 +1,6 @@
 /**
  * 32-bit hashes for selection and tables: fast in JavaScript (`Math.imul`), the same on every node.
- * Not for secrets: cookies use SipHash (`dns/guard/siphash.ts`).
+ * Not for secrets: cookies use SipHash (`base/siphash.ts`).
  * @module
  */
 

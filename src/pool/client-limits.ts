@@ -80,19 +80,19 @@ const SPINS = 1_000;
 const SLEEPS = 50;
 
 /** A lock that is not let go for 50 ms was held by a thread that is no more, and is taken. */
-function lock(words: Int32Array, at: number): void {
+export function lock(words: Int32Array, at: number): void {
   for (let spin = 0; spin < SPINS; spin++) if (Atomics.compareExchange(words, at, 0, 1) === 0) return;
   for (let sleep = 0; sleep < SLEEPS; sleep++) {
     Atomics.wait(words, at, 1, 1);
     if (Atomics.compareExchange(words, at, 0, 1) === 0) return;
   }
 }
-const unlock = (words: Int32Array, at: number): void => void Atomics.store(words, at, 0);
+export const unlock = (words: Int32Array, at: number): void => void Atomics.store(words, at, 0);
 
 // ── the table ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** From the clock of this thread to the one that the process has; `process.hrtime` counts from the same moment in all. */
-const threadOffsetMs = (): number => Number(process.hrtime.bigint()) / 1e6 - performance.now();
+export const threadOffsetMs = (): number => Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
 /**
  * @param shared zeros at first; of `CLIENT_LIMITS_OCTETS`, or fewer by `clientLimitsOctets`. May be zeroed at any time:

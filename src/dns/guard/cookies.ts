@@ -7,7 +7,7 @@
  * @module
  */
 
-import { sipHash24, sipKey } from "#dns/guard/siphash.ts";
+import { sipHash24, sipKey } from "#base/siphash.ts";
 import { COOKIE, COOKIE_OCTETS, type Cookie, type Guard } from "#state/guard.ts";
 import type { Client } from "#state/respond.ts";
 

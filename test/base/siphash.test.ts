@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { sipHash24, sipKey } from "#dns/guard/siphash.ts";
+import { sipHash24, sipKey } from "#base/siphash.ts";
 
 /** vectors_sip64 of the authors' reference implementation: key 00…0f, message 00 01 02 … of length 0, 1, 2, … */
 const VECTORS = [
