@@ -56,6 +56,19 @@ export const backendPatchSchema = z
   })
   .meta({ id: "BackendPatch" });
 
+const millis = z.number().nullable().describe("Of the last minute; null: there was no request");
+const trafficSchema = z
+  .object({
+    connections: count,
+    failures: count.describe("Connections that failed or broke"),
+    retries_away: count.describe("Tries that went elsewhere after one here had failed"),
+    requests: count.describe("HTTP requests"),
+    responses: z.object({ "1xx": count, "2xx": count, "3xx": count, "4xx": count, "5xx": count }),
+    octets: z.object({ to_backend: count, from_backend: count }),
+    latency_ms: z.object({ p50: millis, p95: millis, p99: millis }).nullable().describe("Of HTTP requests"),
+  })
+  .describe("Since this process began");
+
 export const backendSchema = z
   .object({
     backend_id: text.meta({ examples: ["backend-a1b2c3"] }),
@@ -75,6 +88,8 @@ export const backendSchema = z
     cause: text.nullable().describe("Why it is so, for people"),
     health_check_path: text.nullable(),
     active_connections: count,
+    ejected_times: count.describe("Ejections in a row; each takes longer"),
+    traffic: trafficSchema,
     origin: z.enum(["file", "api"]),
     created_at: time,
     updated_at: time,

@@ -19,6 +19,7 @@ import { lookCommands } from "#cli/commands/look.ts";
 import { failbackCommand, notifyCommand, overrideCommand } from "#cli/commands/override.ts";
 import { queryCommands } from "#cli/commands/queries.ts";
 import { answerCommand, demoCommand, doctorCommand, startCommand } from "#cli/commands/run.ts";
+import { topCommand } from "#cli/commands/top.ts";
 import { complain, paint, plain, say, sayJson } from "#cli/output.ts";
 import { readVersion } from "#cli/version.ts";
 
@@ -46,6 +47,7 @@ export function buildProgram(exit: Exit): Command {
     backendCommand(),
     poolCommand(),
     listenerCommand(),
+    topCommand(),
     overrideCommand(),
     failbackCommand(),
     drainCommand(),

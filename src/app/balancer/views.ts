@@ -23,6 +23,8 @@ const STATUS = {
   ejected: "ejected",
 } as const satisfies Record<KeptBackend["state"], BackendView["status"]>;
 
+const millisOf = (micros: number | undefined): number | null =>
+  micros === undefined ? null : Math.round(micros) / 1_000;
 const timeText = (atMs: number): string => new Date(atMs).toISOString();
 
 export function createBalancerViews(parts: {
@@ -55,9 +57,32 @@ export function createBalancerViews(parts: {
       cause: kept.cause === "" ? null : kept.cause,
       health_check_path: spec.healthPath ?? null,
       active_connections: kept.active,
+      ejected_times: kept.ejection?.times ?? 0,
+      traffic: trafficView(kept),
       origin: spec.origin,
       created_at: timeText(createdAtMs),
       updated_at: timeText(updatedAtMs),
+    };
+  }
+
+  function trafficView({ totals, spec: { target } }: KeptBackend): BackendView["traffic"] {
+    const latency = engine.latency(target);
+    return {
+      connections: totals.connections,
+      failures: totals.failures,
+      retries_away: totals.retries_away,
+      requests: totals.requests,
+      responses: {
+        "1xx": totals.responses_1xx,
+        "2xx": totals.responses_2xx,
+        "3xx": totals.responses_3xx,
+        "4xx": totals.responses_4xx,
+        "5xx": totals.responses_5xx,
+      },
+      octets: { to_backend: totals.octets_to_backend, from_backend: totals.octets_from_backend },
+      latency_ms: latency
+        ? { p50: millisOf(latency.p50), p95: millisOf(latency.p95), p99: millisOf(latency.p99) }
+        : null,
     };
   }
 
