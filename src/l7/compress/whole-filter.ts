@@ -12,7 +12,7 @@ import type { BodyFilter, FilterSink } from "#l7/route.ts";
  * Bodies up to this many octets are compressed in one go. Beyond it one call keeps all other requests of the worker waiting
  * for longer than handing the work over costs; `bench/micro-compress.ts` shows both.
  */
-export const WHOLE_OCTETS = 32_768;
+export const WHOLE_OCTETS = 16_384;
 
 export class WholeFilter implements BodyFilter {
   readonly #coding: Coding;
