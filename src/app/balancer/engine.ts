@@ -10,6 +10,7 @@
 import { randomBytes } from "node:crypto";
 import { type BalancerMember, createBalancerMember, type MemberSockets } from "#app/balancer/member.ts";
 import type { BalancerWorkerKind, BalancerWorld } from "#app/balancer/protocol.ts";
+import { createRequestNewsDesk } from "#app/balancer/request-news.ts";
 import { type BoundFd, createSocketBank, formatListen, type InheritedSockets } from "#app/balancer/sockets.ts";
 import { chooseTcpEngine, type TcpEngine } from "#app/balancer/tcp-engine.ts";
 import { NO_CHALLENGES, readTexts, type TlsMaterial } from "#app/balancer/tls-material.ts";
@@ -20,6 +21,8 @@ import { createInTurn } from "#base/in-turn.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import { createNft, type Nft } from "#l4/nft/create-nft.ts";
+import type { CacheStats, Purge } from "#l7/cache/cache.ts";
+import { RATE_LIMITS_OCTETS } from "#l7/rules/rate-limits.ts";
 import { createLatencyWindow, LATENCY_TICK_MS, type Latency } from "#metrics/latency-window.ts";
 import { resetOrphans } from "#net/epoll/orphans.ts";
 import { CLIENT_LIMITS_OCTETS } from "#pool/client-limits.ts";
@@ -67,6 +70,12 @@ export type BalancerEngine = {
   latency(row: number): Latency | undefined;
   kernel(): ReturnType<Nft["stats"]>;
   snapshot(): BalancerSnapshot | undefined;
+  /** Drops what matches from the HTTP caches of all workers. @returns how many responses */
+  purge(what: Purge): Promise<number>;
+  /** Of each worker that has an HTTP cache in use. */
+  cacheStats(): Promise<readonly CacheStats[]>;
+  /** Opens the files of the access log anew: they were moved. */
+  reopenLogs(): void;
   /** Listening sockets by address, for the process that follows. */
   handOver(): InheritedSockets;
   /** Takes no new connections and lets those that live finish. `leaveKernel`: another process goes on with the ruleset. */
@@ -94,6 +103,12 @@ export function createBalancerEngine(options: {
   const { log, emit, clock, rng, healthTable, rows } = options;
   const backendTable = createBackendTable(rows);
   const limits = new SharedArrayBuffer(CLIENT_LIMITS_OCTETS);
+  const rateLimits = new SharedArrayBuffer(RATE_LIMITS_OCTETS);
+  const news = createRequestNewsDesk({
+    clock,
+    log,
+    tracingOf: (name) => world?.snapshot.listeners.find((listener) => listener.name === name)?.http?.tracing,
+  });
   const bank = createSocketBank(options.inherited);
   const ticketSecret = new Uint8Array(randomBytes(48));
   /** What files do not have. */
@@ -178,6 +193,11 @@ export function createBalancerEngine(options: {
       rows,
       backendTable,
       limits,
+      rateLimits,
+      hear: news.hear,
+      invalidated(url, by) {
+        for (const other of members) if (other !== by) other.forget({ url });
+      },
       clock,
       rng,
       log,
@@ -429,12 +449,19 @@ export function createBalancerEngine(options: {
     latency: latencies.of,
     kernel: () => nft.stats(),
     snapshot: () => world?.snapshot,
+    async purge(what) {
+      const counts = await Promise.all(members.map((member) => member.purge(what)));
+      return counts.reduce((sum, count) => sum + count, 0);
+    },
+    cacheStats: async () => (await Promise.all(members.map((member) => member.cacheStats()))).flat(),
+    reopenLogs: news.reopen,
     handOver: () => bank.list(),
     close: ({ drainMs, leaveKernel }) =>
       inTurn(async () => {
         if (isClosed) return;
         isClosed = true;
         await Promise.all(members.map((member) => member.drain(drainMs)));
+        await news.close();
         timer.cancel();
         keeper.close();
         await nft.close({ leave: leaveKernel });

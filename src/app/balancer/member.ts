@@ -12,17 +12,21 @@ import type {
   FromBalancerWorker,
   ToBalancerWorker,
 } from "#app/balancer/protocol.ts";
+import type { RequestNews } from "#app/balancer/request-news.ts";
 import type { BoundFd } from "#app/balancer/sockets.ts";
 import { createOpenings } from "#app/openings.ts";
 import { createSupervisedWorker, type WorkerEnd } from "#app/supervised-worker.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
+import type { CacheStats, Purge } from "#l7/cache/cache.ts";
 import { createBackendCounters } from "#state/backend-table.ts";
 import { MAX_LISTENERS } from "#state/balancer.ts";
 import { createCounterSlots, LISTENER_COUNTERS } from "#state/counters.ts";
 import { createLatencyBlock } from "#state/latency.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
+
+type Answer = Extract<FromBalancerWorker, { type: "purged" | "cache-stats" }>;
 
 /** What a listener's sockets of one worker are. UDP has one, which the worker binds by itself. */
 export type MemberSockets = readonly BoundFd[] | ListenAddress;
@@ -47,6 +51,11 @@ export type BalancerMember = {
   /** The worker has closed, or closes, this listener's sockets because of what it was told to serve. */
   closed(listener: string): void;
   stopBackend(row: number): void;
+  /** Drops what it has of this in its HTTP cache. @returns how many responses; 0 of a thread that ends meanwhile */
+  purge(what: Purge): Promise<number>;
+  /** As `purge`, and nobody wants to know what came of it. */
+  forget(what: Purge): void;
+  cacheStats(): Promise<readonly CacheStats[]>;
   /** Resolves when the thread has ended. */
   drain(drainMs: number): Promise<void>;
 };
@@ -59,17 +68,24 @@ export function createBalancerMember(options: {
   rows: number;
   backendTable: Int32Array;
   limits: SharedArrayBuffer;
+  rateLimits: SharedArrayBuffer;
+  hear(news: RequestNews): void;
+  /** A write has changed what stands at this URL. */
+  invalidated(url: string, by: BalancerMember): void;
   clock: Clock;
   rng: Rng;
   log: Log;
   /** The thread is gone, and what it held with it. @returns the sockets for the thread that takes its place */
   onFall(member: BalancerMember, end: WorkerEnd): ReadonlyMap<string, MemberSockets>;
 }): BalancerMember {
-  const { kind, name, plainKind, backendTable, limits, log } = options;
+  const { kind, name, plainKind, backendTable, limits, rateLimits, log } = options;
   const backendCounters = createBackendCounters(options.rows);
   const listenerCounters = createCounterSlots(MAX_LISTENERS * LISTENER_COUNTERS.length);
   const latencies = createLatencyBlock(options.rows);
   const openings = createOpenings();
+  /** Questions to the thread of now. */
+  let asked = new Map<number, (message: Answer | undefined) => void>();
+  let questions = 0;
   let sockets = new Map<string, MemberSockets>();
   let { world } = options;
 
@@ -85,6 +101,7 @@ export function createBalancerMember(options: {
       listenerCounters,
       latencies,
       limits,
+      rateLimits,
       ack,
     }),
     hear(message) {
@@ -95,6 +112,17 @@ export function createBalancerMember(options: {
         case "open-failed":
           openings.failed(message.listener, message.code, message.says);
           break;
+        case "purged":
+        case "cache-stats":
+          asked.get(message.id)?.(message);
+          break;
+        case "access":
+        case "spans":
+          options.hear(message);
+          break;
+        case "invalidated":
+          options.invalidated(message.url, member);
+          break;
         case "log":
           log[message.level]({ ...message.fields, worker: name }, message.says);
           break;
@@ -102,7 +130,12 @@ export function createBalancerMember(options: {
           message satisfies never;
       }
     },
-    onEnd: ({ says }) => openings.lost(says),
+    onEnd({ says }) {
+      openings.lost(says);
+      const unanswered = asked;
+      asked = new Map();
+      for (const answer of unanswered.values()) answer(undefined);
+    },
     onFall(end) {
       sockets = new Map(options.onFall(member, end));
     },
@@ -118,6 +151,17 @@ export function createBalancerMember(options: {
     const asked = openings.asked(listener);
     worker.say({ type: "open", listener, fd, at });
     return asked;
+  }
+
+  async function ask(question: (id: number) => ToBalancerWorker): Promise<Answer | undefined> {
+    if (!worker.isRunning()) return undefined;
+    const id = questions++;
+    const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
+    asked.set(id, resolve);
+    worker.say(question(id));
+    const answer = await promise;
+    asked.delete(id);
+    return answer;
   }
 
   const member: BalancerMember = {
@@ -152,6 +196,15 @@ export function createBalancerMember(options: {
       openings.closed(listener);
     },
     stopBackend: (row) => worker.say({ type: "stop-backend", row }),
+    async purge(what) {
+      const answer = await ask((id) => ({ type: "purge", id, what }));
+      return answer?.type === "purged" ? answer.count : 0;
+    },
+    forget: (what) => worker.say({ type: "purge", id: undefined, what }),
+    async cacheStats() {
+      const answer = await ask((id) => ({ type: "cache-stats", id }));
+      return answer?.type === "cache-stats" ? answer.stats : [];
+    },
     drain: (drainMs) => worker.stop({ type: "drain", drainMs }),
   };
   return member;

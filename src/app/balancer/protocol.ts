@@ -8,8 +8,10 @@
 import type { TlsMaterial } from "#app/balancer/tls-material.ts";
 import type { ServeFailed } from "#app/supervised-worker.ts";
 import type { LogFields } from "#base/log.ts";
+import type { CacheStats, Purge } from "#l7/cache/cache.ts";
 import type { BalancerSnapshot } from "#state/balancer.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
+import type { SpanRecord } from "#state/spans.ts";
 
 /**
  * `epoll`: plain TCP, TLS passthrough and plain HTTP/1.1 over system calls. `net`: TLS, HTTP/2, UDP, and all where there
@@ -40,6 +42,8 @@ export type BalancerWorkerData = {
   readonly latencies: Float64Array;
   /** Limits of clients, over all workers. */
   readonly limits: SharedArrayBuffer;
+  /** Of HTTP requests, over all workers (`l7/rules/rate-limits.ts`). */
+  readonly rateLimits: SharedArrayBuffer;
   readonly ack: Int32Array;
 };
 
@@ -48,6 +52,10 @@ export type ToBalancerWorker =
   | { readonly type: "open"; readonly listener: string; readonly fd: number | undefined; readonly at: ListenAddress }
   /** The time that connections at this backend had to finish is over. */
   | { readonly type: "stop-backend"; readonly row: number }
+  /** Drops what it has of this in its HTTP cache; answered by `purged` where it has a number. */
+  | { readonly type: "purge"; readonly id: number | undefined; readonly what: Purge }
+  /** Answered by `cache-stats`. */
+  | { readonly type: "cache-stats"; readonly id: number }
   /** No new connections; the thread ends when all are over, at the latest after `drainMs`. */
   | { readonly type: "drain"; readonly drainMs: number };
 
@@ -55,4 +63,11 @@ export type FromBalancerWorker =
   | { readonly type: "opened"; readonly listener: string; readonly port: number }
   | { readonly type: "open-failed"; readonly listener: string; readonly code: string; readonly says: string }
   | ServeFailed
+  /** Lines of the access log. */
+  | { readonly type: "access"; readonly path: string; readonly lines: string }
+  | { readonly type: "spans"; readonly spans: readonly { readonly listener: string; readonly span: SpanRecord }[] }
+  /** A write has changed what stands at this URL. */
+  | { readonly type: "invalidated"; readonly url: string }
+  | { readonly type: "purged"; readonly id: number; readonly count: number }
+  | { readonly type: "cache-stats"; readonly id: number; readonly stats: readonly CacheStats[] }
   | { readonly type: "log"; readonly level: "warn" | "error"; readonly fields: LogFields; readonly says: string };

@@ -189,6 +189,9 @@ port.on("message", (message: ToBalancerWorker) => {
     case "stop-backend":
       listeners.stopBackend(message.row);
       break;
+    case "purge":
+    case "cache-stats":
+      break;
     case "drain":
       void drain(message.drainMs);
       break;
