@@ -16,7 +16,7 @@ export const BUFFER_OCTETS = 65_536;
 /** Buffers that are kept when nobody needs them; more go back to the system. */
 const SPARES_MAX = 64;
 
-export type NativeBuffer = { readonly bytes: Uint8Array; readonly address: Address };
+export type NativeBuffer = { readonly bytes: Buffer; readonly address: Address };
 
 export type BufferPool = {
   take(): NativeBuffer;

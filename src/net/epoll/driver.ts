@@ -31,6 +31,7 @@ import { createPoller } from "#net/epoll/poller.ts";
 import { createPreambles } from "#net/epoll/preamble.ts";
 import { createPump, MSG_NOSIGNAL, noteReadable } from "#net/epoll/pump.ts";
 import { DOING, type Doing, type EpollRelay, EpollSocket, type SocketOwner } from "#net/epoll/socket.ts";
+import { createStreams } from "#net/epoll/stream.ts";
 import { createSockets } from "#net/epoll/system.ts";
 
 /** Everything, once: no call is needed to begin or to stop reading or writing. */
@@ -54,10 +55,13 @@ const WILDCARDS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 export type EpollDriver = TcpDriver & {
   /**
    * Waits up to `maxWaitMs` for something to happen, and handles it. Returns soon after something was called back, so
-   * that promises and messages which come of it get their turn; while only octets move it goes on for `maxWaitMs`.
+   * that promises and messages which come of it get their turn; while only octets move, be it between conns or to and from
+   * owners, it goes on for `maxWaitMs`.
    * @returns events handled
    */
   turn(maxWaitMs: number): number;
+  /** Ends this turn after the events in hand: something is awaited of the event loop. */
+  endTurn(): void;
   /** Of an eventfd: writing eight octets to it, from any thread, ends a wait (`wake.ts`). */
   readonly wakeDescriptor: number;
   /** What it holds, for tests of what it lets go of. */
@@ -112,13 +116,34 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
     },
   });
 
+  const streams = createStreams({
+    calls,
+    sockets,
+    buffers,
+    again,
+    arm: (socket, ms) => wheel.arm(socket, clock.monotonicMs() + ms),
+    drop,
+  });
+  const { outbox } = streams;
+
   const owner: SocketOwner = {
+    streams,
     read(socket, { maxOctets, timeoutMs }, look) {
       if (socket.doing !== DOING.resting && socket.doing !== DOING.reading) return;
       preambles.begin(socket, maxOctets, look);
       wheel.arm(socket, clock.monotonicMs() + timeoutMs);
     },
+    stream(socket, to) {
+      if (socket.doing !== DOING.resting && socket.doing !== DOING.reading && socket.doing !== DOING.streaming) return;
+      wheel.cancel(socket);
+      streams.begin(socket, to);
+    },
     end(socket, isReset, last) {
+      if (socket.doing === DOING.streaming) {
+        if (isReset) drop(socket, true);
+        else streams.close(socket, last);
+        return;
+      }
       // A socket that is relayed belongs to its relay.
       if (socket.doing !== DOING.resting && socket.doing !== DOING.reading) return;
       if (last !== undefined) {
@@ -162,6 +187,7 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
     wheel.cancel(socket);
     if (socket.pending !== undefined) buffers.give(socket.pending);
     if (socket.pipe !== undefined) pipes.give(socket.pipe, socket.pendingOctets === 0);
+    if (socket.streaming !== undefined) outbox.discard(socket.streaming);
     socket.pending = undefined;
     socket.pipe = undefined;
     socket.rest = undefined;
@@ -181,6 +207,10 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
 
   function handle(socket: EpollSocket, events: number): void {
     switch (socket.doing) {
+      case DOING.streaming:
+      case DOING.closing:
+        streams.event(socket, events);
+        break;
       case DOING.relaying:
         pump.event(socket, events);
         break;
@@ -208,7 +238,8 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
     served = now;
     for (const socket of now) {
       socket.isQueued = false;
-      if (socket.doing === DOING.relaying) pump.resume(socket);
+      if (socket.doing === DOING.streaming || socket.doing === DOING.closing) streams.serve(socket);
+      else if (socket.doing === DOING.relaying) pump.resume(socket);
       else if (socket.doing === DOING.reading) {
         hasCalledBack = true;
         preambles.resume(socket);
@@ -234,6 +265,9 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
         break;
       case DOING.connecting:
         settle(socket, errno.ETIMEDOUT);
+        break;
+      case DOING.closing:
+        streams.timeOut(socket);
         break;
       default:
         preambles.timeOut(socket);
@@ -335,6 +369,7 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
       nowMs = clock.monotonicMs();
       const endMs = nowMs + maxWaitMs;
       let handled = 0;
+      outbox.flushWritten(); // what promises and timers wrote
       for (let waits = 0; waits < WAITS_PER_TURN; waits++) {
         const hasWork = queue.length > 0 || calledLater.length > 0;
         const count = poller.wait(hasWork ? 0 : Math.max(0, Math.ceil(endMs - nowMs)));
@@ -345,15 +380,21 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
           if (slot === WAKE_SLOT) hasCalledBack = true;
           else if (socket !== undefined && socket.generation === poller.generation(index)) {
             handle(socket, poller.events(index));
+            if (outbox.hasWritten()) outbox.flushWritten();
           }
         }
         handled += count;
         if (calledLater.length > 0) callLater();
         if (queue.length > 0) serveQueue();
         wheel.advance(nowMs);
+        if (outbox.hasWritten()) outbox.flushWritten();
         if (isClosed || hasCalledBack || (count === 0 && !hasWork) || nowMs >= endMs) break;
       }
       return handled;
+    },
+
+    endTurn() {
+      hasCalledBack = true;
     },
 
     listen(fd, backlog, accepted) {
@@ -434,6 +475,7 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
         if (socket !== undefined) drop(socket, socket.accept === undefined);
       }
       pump.close();
+      streams.end();
       pipes.close();
       poller.close();
       calls.close(wakeDescriptor);

@@ -9,6 +9,7 @@ import { WheelEntry } from "#base/wheel.ts";
 import type { ReadEnd, RelayEnd, RelayReason, StreamOwner, TcpAddress, TcpConn } from "#net/driver.ts";
 import type { NativeBuffer } from "#net/epoll/buffers.ts";
 import type { Pipe } from "#net/epoll/pipes.ts";
+import type { Streams } from "#net/epoll/stream.ts";
 
 /** What a socket is doing, and so what its events and its time-out mean. */
 export const DOING = {
@@ -18,7 +19,10 @@ export const DOING = {
   connecting: 3,
   reading: 4,
   relaying: 5,
-  closed: 6,
+  streaming: 6,
+  /** It streamed, its owner has closed it, and there is something left to send. */
+  closing: 7,
+  closed: 8,
 } as const;
 export type Doing = (typeof DOING)[keyof typeof DOING];
 
@@ -27,9 +31,39 @@ export type Look = (octets: Uint8Array | undefined, why: ReadEnd | undefined) =>
 /** What a socket asks of the driver that it belongs to. */
 export type SocketOwner = {
   read(socket: EpollSocket, options: { readonly maxOctets: number; readonly timeoutMs: number }, look: Look): void;
+  stream(socket: EpollSocket, owner: StreamOwner): void;
   end(socket: EpollSocket, isReset: boolean, last?: Uint8Array): void;
   nameOf(socket: EpollSocket): TcpAddress;
+  readonly streams: Streams;
 };
+
+/** What is known of a socket that streams. */
+export class EpollStream {
+  owner: StreamOwner;
+  isPaused = false;
+  isEndTold = false;
+  /** What was written and the kernel did not take: `out` from `outAt` to `outEnd`, then `more`. */
+  out: NativeBuffer | undefined;
+  outAt = 0;
+  outEnd = 0;
+  more: { readonly buffer: NativeBuffer; end: number }[] | undefined;
+  waiting = 0;
+  /** Of a conn that is closing: `waiting` when it was looked at last. */
+  waitingBefore = 0;
+  /** The kernel takes no more for now. */
+  isBlocked = false;
+  /** It waits for the end of the call-back. */
+  isWritten = false;
+  /** A writer was asked to stop. */
+  wantsRoom = false;
+  /** A FIN is to go after the last octet, or has gone. */
+  isFinishing = false;
+  isFinished = false;
+
+  constructor(owner: StreamOwner) {
+    this.owner = owner;
+  }
+}
 
 /** Two sockets whose octets are handed to each other. */
 export type EpollRelay = {
@@ -79,6 +113,8 @@ export class EpollSocket extends WheelEntry implements TcpConn {
   /** Of listeners: takes up to so many that wait. */
   accept: ((limit: number) => void) | undefined;
 
+  streaming: EpollStream | undefined;
+
   relay: EpollRelay | undefined;
   peer: EpollSocket | undefined;
   /** Octets of this socket that the peer's kernel took; negative while a head of ours is on its way. */
@@ -121,20 +157,26 @@ export class EpollSocket extends WheelEntry implements TcpConn {
   read(options: { readonly maxOctets: number; readonly timeoutMs: number }, look: Look): void {
     this.#owner.read(this, options, look);
   }
-  stream(_owner: StreamOwner): void {
-    throw new Error("This driver does not stream");
+  stream(owner: StreamOwner): void {
+    this.#owner.stream(this, owner);
   }
-  pause(): void {}
-  resume(): void {}
-  write(_octets: Uint8Array): boolean {
-    return true;
+  pause(): void {
+    this.#owner.streams.pause(this);
   }
-  writeText(_latin1: string): boolean {
-    return true;
+  resume(): void {
+    this.#owner.streams.resume(this);
   }
-  finish(): void {}
+  write(octets: Uint8Array): boolean {
+    return this.#owner.streams.outbox.write(this, octets);
+  }
+  writeText(latin1: string): boolean {
+    return this.#owner.streams.outbox.writeText(this, latin1);
+  }
+  finish(): void {
+    this.#owner.streams.finish(this);
+  }
   unsent(): number {
-    return 0;
+    return this.streaming?.waiting ?? 0;
   }
   close(last?: Uint8Array): void {
     this.#owner.end(this, false, last);

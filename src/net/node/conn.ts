@@ -212,6 +212,7 @@ export class NetConn extends WheelEntry implements TcpConn, Limited {
     if (last !== undefined && socket.writable) socket.write(last);
     socket.destroySoon();
     if (socket.destroyed) return;
+    if (this.#stream !== undefined) socket.resume(); // what is not read when it closes would make a RST of the FIN
     this.#unsentAtClose = socket.writableLength;
     this.#timers.arm(this, this.#timers.nowMs() + CLOSE_STALL_MS);
     socket.once("close", () => this.#timers.cancel(this));

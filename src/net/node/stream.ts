@@ -71,6 +71,7 @@ export class NetStream implements ConnOwner {
   }
 
   onData(_from: NetConn, chunk: Buffer): void {
+    if (this.#isOver) return;
     arriving = chunk.buffer;
     this.#owner.onOctets(chunk);
     arriving = undefined;
