@@ -4,6 +4,7 @@
  */
 import { changedKeys, diffNamed, equal } from "#config/diff-named.ts";
 import type { BackendSpec, BalancerSnapshot, ListenerSpec, PoolSpec } from "#state/balancer.ts";
+import type { RuleSpec } from "#state/http.ts";
 
 /** What is told of a backend by a sentence of its own, or is no difference to anybody. */
 const BACKEND_WORDS = ["weight", "isEnabled", "origin", "id", "target"] as const;
@@ -41,6 +42,24 @@ function diffPool(before: PoolSpec, after: PoolSpec): string[] {
   return lines;
 }
 
+/** Rules with their pools by name, without secrets: only that one changed is told. */
+function ruleView(rule: RuleSpec, pools: readonly PoolSpec[]): unknown {
+  const nameOf = (index: number): string => pools[index]!.name;
+  const { action, mirror, guards } = rule;
+  const { forwardAuth } = guards;
+  return {
+    ...rule,
+    action:
+      action.kind === "pool"
+        ? { ...action, pool: nameOf(action.pool) }
+        : action.kind === "split"
+          ? { ...action, parts: action.parts.map(({ pool, weight }) => ({ pool: nameOf(pool), weight })) }
+          : action,
+    mirror: mirror && { ...mirror, pool: nameOf(mirror.pool) },
+    guards: { ...guards, forwardAuth: forwardAuth && { ...forwardAuth, pool: nameOf(forwardAuth.pool) } },
+  };
+}
+
 /** Listeners with their pools by name: numbers move when another pool is added. */
 const listenerView = ({ pools, listeners }: BalancerSnapshot): [string, unknown][] =>
   listeners.map((listener: ListenerSpec) => [
@@ -49,6 +68,7 @@ const listenerView = ({ pools, listeners }: BalancerSnapshot): [string, unknown]
       ...listener,
       pool: listener.pool === undefined ? undefined : pools[listener.pool]!.name,
       sni: listener.sni.map((route) => ({ ...route, pool: pools[route.pool]!.name })),
+      http: listener.http && { ...listener.http, rules: listener.http.rules.map((rule) => ruleView(rule, pools)) },
     },
   ]);
 

@@ -78,7 +78,7 @@ function listIn(map: Map<string, Entry[]>, key: string): Entry[] {
 /** The same rule at the same place twice says nothing new. */
 function push(list: Entry[], entry: Entry): void {
   const last = list.at(-1);
-  if (last?.rule !== entry.rule || entry.pattern) list.push(entry);
+  if (last?.rule !== entry.rule || last.pattern || entry.pattern) list.push(entry);
 }
 
 export class RuleIndex {

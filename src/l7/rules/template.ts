@@ -64,9 +64,9 @@ export function compileTemplate(text: string): Template {
   };
 }
 
-/** @returns the text as a field's value: beyond latin1 as UTF-8; undefined: it cannot be sent (CR, LF, NUL, controls) */
+/** @returns the text as a field's value, in UTF-8; undefined: it cannot be sent (CR, LF, NUL, controls) */
 export function fieldValueOf(text: string): string | undefined {
-  const value = /[^\x20-\xff\t]/.test(text) ? Buffer.from(text, "utf8").toString("latin1") : text;
+  const value = /[^\x20-\x7e]/.test(text) ? Buffer.from(text, "utf8").toString("latin1") : text;
   return isFieldValue(value) ? value.trim() : undefined;
 }
 
