@@ -25,7 +25,7 @@ export type Http1UpstreamOptions = {
   readonly pool: { readonly spec: PoolSpec };
   readonly limits?: HeadLimits;
   /** Of pools whose backends speak TLS. */
-  readonly tlsTerms?: (request: OutboundRequest) => TlsUpstreamTerms | undefined;
+  readonly tlsTerms?: ((request: OutboundRequest, row: number) => TlsUpstreamTerms) | undefined;
 };
 
 export type Http1UpstreamPool = UpstreamPool & {
@@ -60,7 +60,7 @@ export function createHttp1Upstreams(options: Http1UpstreamOptions): Http1Upstre
   return {
     open(row, backend, request, events, { isFresh, connectTimeoutMs, arrived }) {
       const at = rowAt(row);
-      const tls = tlsTerms?.(request);
+      const tls = tlsTerms?.(request, row);
       const idle = at.take(arrived, tls?.serverName, isFresh);
       if (idle !== undefined) return idle.send(request, arrived, events);
       const head = proxyHead(arrived);

@@ -21,7 +21,7 @@ export type Http2UpstreamOptions = {
   /** Its `spec` is read anew for each request. */
   readonly pool: { readonly spec: PoolSpec };
   /** Of pools whose backends speak TLS; else it is HTTP/2 by prior knowledge. */
-  readonly tlsTerms?: (request: OutboundRequest) => TlsUpstreamTerms | undefined;
+  readonly tlsTerms?: ((request: OutboundRequest, row: number) => TlsUpstreamTerms) | undefined;
 };
 
 export type Http2UpstreamPool = UpstreamPool & {
@@ -85,7 +85,7 @@ export function createHttp2UpstreamPool(options: Http2UpstreamOptions): Http2Ups
       rows[row].place(stream, {
         to: { address: backend.address, port: backend.port },
         timeoutMs: connectTimeoutMs,
-        tls: tlsTerms?.(request),
+        tls: tlsTerms?.(request, row),
         pinnedTo: pool.spec.proxyProtocol === undefined ? undefined : arrived,
       });
       return stream;
