@@ -32,11 +32,11 @@ export type HttpContext = ListenerContext & {
   /** Shared by all workers. */
   readonly rateLimits: RateLimits;
   /** This worker's block of `state/latency.ts`. */
-  readonly latency: Uint32Array;
+  readonly latency: Float64Array;
   /** For requests whose peer is not trusted to name them. */
   newRequestId(): string;
   /** One request is over. Of listeners with an access log; who writes it decides which requests are sampled. */
-  log(entry: AccessEntry): void;
+  logAccess(entry: AccessEntry): void;
   /** One sampled request is over, of listeners with tracing. */
   span(span: SpanRecord): void;
 };

@@ -30,7 +30,7 @@ export type AttemptOwner = {
 export type AttemptWorld = {
   readonly clock: Clock;
   readonly backendCounters: Float64Array;
-  readonly latency?: Uint32Array | undefined;
+  readonly latency?: Float64Array | undefined;
 };
 
 export class Attempt implements UpstreamEvents {

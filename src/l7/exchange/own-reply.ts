@@ -6,6 +6,7 @@
  */
 import { STATUS_CODES } from "node:http";
 import type { Reply, ResponseHead } from "#l7/message.ts";
+import type { ListenerCounter } from "#state/counters.ts";
 
 /** After so long it may go better (RFC 9110 §10.2.3). */
 const RETRY_AFTER_SECONDS = "1";
@@ -35,3 +36,14 @@ export function replyMessage(
     body: octets,
   };
 }
+
+/** Under which responses are counted; undefined: none was sent. */
+export const classCounter = (status: number): ListenerCounter | undefined => CLASS_COUNTERS[Math.trunc(status / 100)];
+const CLASS_COUNTERS: readonly (ListenerCounter | undefined)[] = [
+  undefined,
+  "http_1xx",
+  "http_2xx",
+  "http_3xx",
+  "http_4xx",
+  "http_5xx",
+];
