@@ -47,6 +47,8 @@ export type ListenerSet = {
   apply(snapshot: BalancerSnapshot): void;
   /** @returns the port. Rejects with what the system says, an Error with `code` */
   open(listener: string, fd: number | undefined, at: ListenAddress): Promise<number>;
+  /** Places at the pool with this index in the snapshot that serves now. */
+  places(pool: number): Places;
   /** Ends all connections at a backend: its time to drain is over. */
   stopBackend(row: number): void;
   /** Takes no new connections; resolves when all are over, at the latest after `drainMs`. */
@@ -71,11 +73,13 @@ export function createListenerSet(options: ListenerSetOptions): ListenerSet {
   /** Gone from the configuration; their connections finish. */
   const leaving = new Set<Served>();
 
+  const places = (pool: number): Places => pools.get(snapshot!.pools[pool]!.name)!;
+
   function create(spec: ListenerSpec): Served {
     const context: ListenerContext = {
       clock,
       log,
-      places: (pool) => pools.get(snapshot!.pools[pool]!.name)!,
+      places,
       slots: options.listenerSlots(spec.name),
       backendCounters: options.backendCounters,
       limits: options.limits,
@@ -133,6 +137,7 @@ export function createListenerSet(options: ListenerSetOptions): ListenerSet {
       if (served === undefined) throw new Error(`This worker serves no listener ${name}`);
       return served.listener.open(fd, at);
     },
+    places,
     stopBackend(row) {
       for (const { listener } of all()) listener.stopBackend(row);
     },

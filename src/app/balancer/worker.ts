@@ -18,6 +18,7 @@ import type {
   ToBalancerWorker,
 } from "#app/balancer/protocol.ts";
 import { contextsFor } from "#app/balancer/tls-material.ts";
+import { createWorkerHttp } from "#app/balancer/worker-http.ts";
 import { workerKindOf } from "#app/balancer/worker-kind.ts";
 import { createAlgorithm } from "#balance/table.ts";
 import { systemClock } from "#base/clock.ts";
@@ -28,6 +29,7 @@ import { createUdpListener } from "#l4/udp/udp-listener.ts";
 import type { TcpDriver } from "#net/driver.ts";
 import { createEpollDriver, type EpollDriver } from "#net/epoll/driver.ts";
 import { loadEpoll } from "#net/epoll/load.ts";
+import type { Listener, ListenerContext } from "#net/listener.ts";
 import { createListenerSet } from "#net/listener-set.ts";
 import { createNetDriver } from "#net/node/driver.ts";
 import { createClientLimits } from "#pool/client-limits.ts";
@@ -112,6 +114,20 @@ const isRelayed = ({ pool }: ListenerSpec): boolean =>
   pool === undefined || world.snapshot.pools[pool]!.mode === "proxy";
 
 const sessions = createSessionCache();
+const http = createWorkerHttp({
+  driver,
+  clock,
+  rng: Math.random,
+  rateLimits: data.rateLimits,
+  latency: data.latencies,
+  textOf: (file) => world.tls.texts[file]!,
+  tell,
+});
+function createListener(spec: ListenerSpec, context: ListenerContext): Listener {
+  if (spec.protocol === "udp") return createUdpListener({ spec, context });
+  if (spec.http !== undefined) return http.createListener(spec, context);
+  return createTcpListener({ spec, context, driver });
+}
 const listeners = createListenerSet({
   clock,
   log,
@@ -129,8 +145,7 @@ const listeners = createListenerSet({
       createAlgorithm,
     }),
   applyPlaces: (places, spec) => places.apply(spec, world.stickyTables[spec.name]),
-  createListener: (spec, context) =>
-    spec.protocol === "udp" ? createUdpListener({ spec, context }) : createTcpListener({ spec, context, driver }),
+  createListener,
   backendCounters: data.backendCounters,
   listenerSlots(name) {
     const from = world.slots[name]! * LISTENER_COUNTERS.length;
@@ -147,6 +162,7 @@ function serve(next: BalancerWorld): void {
     world = next;
     followTable(next.snapshot);
     listeners.apply(next.snapshot);
+    http.apply(next.snapshot, listeners.places);
     acknowledge(data.ack, next.revision);
   } catch (error) {
     world = before;
@@ -172,6 +188,7 @@ async function drain(drainMs: number): Promise<void> {
   await listeners.drain(drainMs);
   isOver = true;
   listeners.close();
+  http.close();
   driver.close();
   closeTable();
   clearInterval(ticking);
@@ -188,9 +205,15 @@ port.on("message", (message: ToBalancerWorker) => {
       break;
     case "stop-backend":
       listeners.stopBackend(message.row);
+      http.stopBackend(message.row);
       break;
-    case "purge":
+    case "purge": {
+      const count = http.purge(message.what);
+      if (message.id !== undefined) tell({ type: "purged", id: message.id, count });
+      break;
+    }
     case "cache-stats":
+      tell({ type: "cache-stats", id: message.id, stats: http.cacheStats() });
       break;
     case "drain":
       void drain(message.drainMs);
@@ -200,13 +223,17 @@ port.on("message", (message: ToBalancerWorker) => {
   }
 });
 
-const ticking = setInterval(() => listeners.tick(clock.monotonicMs()), TICK_MS);
+const ticking = setInterval(() => {
+  const nowMs = clock.monotonicMs();
+  listeners.tick(nowMs);
+  http.tick(nowMs);
+}, TICK_MS);
 serve(world);
 
 if (epoll) {
   const turn = (): void => {
     if (isOver) return;
-    epoll.turn(asking > 0 ? ASKING_WAIT_MS : WAIT_MS);
+    epoll.turn(asking > 0 || http.isWaiting() ? ASKING_WAIT_MS : WAIT_MS);
     setImmediate(turn);
   };
   turn();
