@@ -20,6 +20,7 @@ const rhumb = (engine: string): BalancerRecipe => ({
       certificate === undefined
         ? "protocol: http"
         : `protocol: https, certificates: [{ cert: ${certificate.cert}, key: "file:${certificate.key}" }]`;
+    const plain = certificate === undefined ? ", http: { http2: { enabled: false } }" : "";
     writeFileSync(
       join(folder, "rhumb.yaml"),
       `version: 1
@@ -30,7 +31,7 @@ balancer:
   region: bench
   workers: 1
   engine: ${engine}
-  listeners: { web: { listen: "${listen}", ${tls}, pool: web } }
+  listeners: { web: { listen: "${listen}", ${tls}, pool: web${plain} } }
   pools: { web: { algorithm: round_robin, backends: [${backends.map((backend) => `"${backend}"`).join(", ")}] } }
 `,
     );
