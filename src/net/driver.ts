@@ -32,7 +32,8 @@ export type TcpConn = {
   ): void;
   /**
    * From now on octets come to `owner` as they arrive, unless paused; first those that were read and not consumed. Called
-   * again, it gives the conn another owner. A conn that streams is not read or relayed any more.
+   * again, it gives the conn another owner, who is told of an end that came before, too. A conn that streams is not read or
+   * relayed any more. Who writes must stream first.
    */
   stream(owner: StreamOwner): void;
   /** No more `onOctets` and no `onEnd` until `resume`, not even from what has arrived already. */
@@ -52,7 +53,9 @@ export type TcpConn = {
   unsent(): number;
   /**
    * Ends it in order (FIN), without waiting for the peer. @param last goes before that, as far as there is room for it.
-   * A conn that streams sends all that was written first.
+   * A conn that streams sends all that was written first, as long as the peer takes some of it every 30 s. What the peer
+   * sends after that is answered by RST, which may overtake what it has not read: where that matters, `finish` first, and
+   * close when it has ended.
    */
   close(last?: Uint8Array): void;
   /** Ends it by RST. */
@@ -67,7 +70,7 @@ export type StreamOwner = {
   onEnd(): void;
   /** There is room again, after a write that said there is none. */
   onRoom(): void;
-  /** Reset by the peer, or broken: the conn is gone, and nothing comes after this. */
+  /** Reset by the peer, or broken: the conn is gone, and nothing comes after this. It may come while paused. */
   onGone(): void;
 };
 /** Octets that may wait in a conn before a writer is asked to stop. */
@@ -183,7 +186,7 @@ export type TcpDriver = {
   ): void;
   /**
    * Lets go of a conn that does not stream yet, for who speaks a protocol by Node's own means (HTTP/2). What was read and
-   * not consumed is read from the socket again. Only of drivers whose conns are sockets of Node.
+   * not consumed is read from the socket again; it is paused. Only of drivers whose conns are sockets of Node.
    */
   takeSocket?(conn: TcpConn): Duplex;
   /** Sockets of all kinds that it holds. */
