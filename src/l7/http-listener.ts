@@ -45,8 +45,6 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
   /** Have arrived, and have not said yet which version they speak. */
   const undecided = new Set<Arrived>();
   const upstreamsOf = new Map<PoolRef, UpstreamPool>();
-  /** Of configurations before, too: requests may still be there. */
-  const upstreams = new Set<UpstreamPool>();
   let drain: Drain | undefined;
 
   const count = (counter: ListenerCounter): void => {
@@ -68,7 +66,6 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
       if (known === undefined) {
         known = context.upstreams(pool);
         upstreamsOf.set(pool, known);
-        upstreams.add(known);
       }
       return known;
     },
@@ -186,7 +183,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
       return at.port;
     },
     stopBackend(row) {
-      for (const pool of upstreams) pool.stop(row);
+      for (const pool of upstreamsOf.values()) pool.stop(row);
     },
     async drain(drainMs) {
       const nowMs = clock.monotonicMs();
