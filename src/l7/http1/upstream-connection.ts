@@ -153,9 +153,9 @@ export class UpstreamConnection implements StreamOwner, BodySink, DeadlineOwner 
     const { driver } = this.#settings;
     const conn = this.#conn!;
     if (driver.startTlsClient === undefined) return void this.#fail("tls", "TLS is not spoken here");
-    driver.startTlsClient(conn, dial.head === undefined ? terms : { ...terms, head: dial.head }, (agreement) => {
+    driver.startTlsClient(conn, dial.head === undefined ? terms : { ...terms, head: dial.head }, (agreement, why) => {
       if (this.#state !== STATE.connecting) return;
-      if (agreement === undefined) this.#fail("tls", "The TLS handshake failed");
+      if (agreement === undefined) this.#fail("tls", `The TLS handshake failed: ${why}`);
       else this.#stand(undefined, sinceMs);
     });
   }

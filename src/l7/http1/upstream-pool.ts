@@ -104,13 +104,13 @@ class Row implements UpstreamRow {
   take(arrived: Arrived, serverName: string | undefined, isFresh: boolean): UpstreamConnection | undefined {
     // A client that is known on a connection goes nowhere else.
     for (let at = this.idle.length - 1; at >= 0 && this.#pinned > 0; at--) {
-      const connection = this.idle[at]!;
-      if (connection.pinnedTo === arrived && (connection.isBound || !isFresh)) return this.#takeAt(at);
+      const { pinnedTo, isBound, serverName: name } = this.idle[at]!;
+      if (pinnedTo === arrived && name === serverName && (isBound || !isFresh)) return this.#takeAt(at);
     }
     if (isFresh || this.#pool.spec.proxyProtocol !== undefined) return undefined;
     for (let at = this.idle.length - 1; at >= 0; at--) {
-      const connection = this.idle[at]!;
-      if (connection.pinnedTo === undefined && connection.serverName === serverName) return this.#takeAt(at);
+      const { pinnedTo, serverName: name } = this.idle[at]!;
+      if (pinnedTo === undefined && name === serverName) return this.#takeAt(at);
     }
     return undefined;
   }
