@@ -3,6 +3,7 @@
  * @module
  */
 import { createPublicKey } from "node:crypto";
+import { parsePasswordHash } from "#base/password.ts";
 import type { Say } from "#config/check-balancer.ts";
 import { isHttp } from "#config/compile-http.ts";
 import { partsOf } from "#config/compile-rule.ts";
@@ -18,9 +19,6 @@ import type { PoolConfig } from "#pool/config.ts";
 /** RFC 7518 §3.2: a key as long as the hash, at least. */
 const MIN_HMAC_OCTETS = 32;
 const MIN_COOKIE_SECRET = 16;
-/** What `rhumb config hash-password` prints. */
-const USER_LINE = /^[^:\s]+:\$scrypt\$ln=\d{1,2},r=\d{1,2},p=\d{1,2}\$[A-Za-z0-9_-]+\$[A-Za-z0-9_-]+$/;
-
 const secretOf = (files: ConfigFiles, reference: string): string | undefined => {
   const secret = files.secrets.get(reference);
   return secret && "value" in secret ? secret.value : undefined;
@@ -35,11 +33,14 @@ function keysFault(text: string, isShared: boolean): string | undefined {
   if (text.startsWith("{")) {
     try {
       const { keys } = JSON.parse(text) as { keys?: unknown };
-      if (Array.isArray(keys) && keys.length > 0) return undefined;
+      if (!Array.isArray(keys) || keys.length === 0) return "The keys are no JWKS: there is no list `keys` in it";
+      const isPublic = (key: { kty?: unknown; use?: unknown }): boolean => key.kty !== "oct" && key.use !== "enc";
+      const usable = keys.filter(isPublic);
+      for (const key of usable) createPublicKey({ key, format: "jwk" });
+      return usable.length === 0 ? "The JWKS holds no public key to verify with" : undefined;
     } catch {
-      // Told below.
+      return "The keys are no JWKS, or one of them cannot be read";
     }
-    return "The keys are no JWKS: there is no list `keys` in it";
   }
   const blocks = text.match(/-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----/g) ?? [];
   if (blocks.length === 0) return "The keys are neither PEM nor a JWKS";
@@ -68,11 +69,17 @@ function checkJwt(jwt: JwtConfig | undefined, path: Path, files: ConfigFiles, sa
     );
 }
 
+/** As `rhumb config hash-password` prints it. */
+const isUser = (line: string): boolean => {
+  const colon = line.indexOf(":");
+  return colon > 0 && parsePasswordHash(line.slice(colon + 1)) !== undefined;
+};
+
 function checkUsers(reference: string, path: Path, files: ConfigFiles, say: Say): void {
   const lines = (secretOf(files, reference) ?? "").split("\n").map((line) => line.trim());
   // The line is not repeated: it may be a password.
   for (const [index, line] of lines.entries())
-    if (line !== "" && !line.startsWith("#") && !USER_LINE.test(line))
+    if (line !== "" && !line.startsWith("#") && !isUser(line))
       say(
         path,
         `Line ${index + 1} of the users is no name with a hash of ours`,

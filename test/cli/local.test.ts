@@ -66,3 +66,15 @@ test("geo lookup takes overrides and regions from a configuration", async (t) =>
   assert.equal(JSON.parse(out).address, "198.51.100.7");
   assert.equal((await rhumb(["geo", "lookup", "198.51.100.7"], { cwd })).code, 2);
 });
+
+test("config hash-password makes a line of a password from standard input", async () => {
+  const { parsePasswordHash, verifyPassword } = await import("#base/password.ts");
+  const { code, out } = await rhumb(["config", "hash-password", "kim"], { input: "tälk to me\n" });
+  assert.equal(code, 0);
+  const [name, hash] = out.trim().split(/:(.*)/);
+  assert.equal(name, "kim");
+  const parsed = parsePasswordHash(hash!);
+  assert.ok(parsed && (await verifyPassword("tälk to me", parsed)) && !(await verifyPassword("tälk to me\n", parsed)));
+  assert.equal((await rhumb(["config", "hash-password", "kim"], { input: "\n" })).code, 2);
+  assert.equal((await rhumb(["config", "hash-password", "k:m"], { input: "x" })).code, 2);
+});

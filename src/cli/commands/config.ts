@@ -1,4 +1,4 @@
-/** `rhumb config show|export|reload|put`, `check`, `init`, `backup`, `restore`. @module */
+/** `rhumb config show|export|reload|put|hash-password`, `check`, `init`, `backup`, `restore`. @module */
 import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { Command } from "commander";
@@ -81,7 +81,38 @@ export function configCommand(): Command {
         sayChange((await clientFor(options).call("PUT", path, document)) as ConfigChange, options.json);
       }),
   );
+  group.addCommand(hashPasswordCommand());
   return group;
+}
+
+/** A pipe or a file is read to its end; at a terminal one line is asked for, and not shown. */
+async function readPassword(): Promise<string> {
+  if (!process.stdin.isTTY) return readFileSync(0, "utf8").replace(/\r?\n$/, "");
+  const { createInterface } = await import("node:readline/promises");
+  const { Writable } = await import("node:stream");
+  process.stderr.write("Password: ");
+  const silent = new Writable({ write: (_octets, _encoding, done) => done() });
+  const terminal = createInterface({ input: process.stdin, output: silent, terminal: true });
+  const password = await terminal.question("");
+  terminal.close();
+  process.stderr.write("\n");
+  return password;
+}
+
+function hashPasswordCommand(): Command {
+  return command(
+    "hash-password",
+    "a line for the users of `basicAuth`; the password is read from standard input",
+    "rhumb config hash-password kim >> users.txt",
+  )
+    .argument("<name>", "the user's name")
+    .action(async (name: string) => {
+      if (!/^[^:\s]+$/.test(name)) wrongUse("A name has no colon and no space");
+      const password = await readPassword();
+      if (password === "") wrongUse("The password is empty");
+      const { hashPassword } = await import("#base/password.ts");
+      say(`${name}:${await hashPassword(password)}`);
+    });
 }
 
 export function checkCommand(exit: Exit): Command {

@@ -28,7 +28,7 @@ const MAX_TOKEN_CHARACTERS = 8_192;
 const ENDLESS_MS = 300_000;
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
-function readToken(request: HttpRequest, from: JwtSpec["from"]): string | undefined {
+function readToken(request: HttpRequest, { from }: JwtSpec): string | undefined {
   const text = "cookie" in from ? request.cookieOf(from.cookie) : fieldOf(request.head.fields, from.header);
   if (text === undefined) return undefined;
   const token = "header" in from ? text.replace(/^bearer +/i, "") : text;
@@ -75,7 +75,7 @@ export function createTokens(env: { waiting(change: number): void; unixMs(): num
 }
 
 function createVerifier(spec: JwtSpec, env: Parameters<typeof createTokens>[0]): TokenVerifier {
-  const { algorithms, issuer, audience, leewayMs, from } = spec;
+  const { algorithms, issuer, audience, leewayMs } = spec;
   const keys = keysOf(spec);
   const known = new Map<string, { readonly claims: Claims; readonly endsMs: number }>();
 
@@ -115,7 +115,7 @@ function createVerifier(spec: JwtSpec, env: Parameters<typeof createTokens>[0]):
   }
   return {
     known(request) {
-      const token = readToken(request, from);
+      const token = readToken(request, spec);
       if (token === undefined) return null;
       const entry = known.get(token);
       if (!entry) return undefined;
@@ -124,7 +124,7 @@ function createVerifier(spec: JwtSpec, env: Parameters<typeof createTokens>[0]):
       return undefined;
     },
     verify(request) {
-      const token = readToken(request, from);
+      const token = readToken(request, spec);
       return token === undefined ? Promise.resolve(undefined) : verify(token);
     },
   };
