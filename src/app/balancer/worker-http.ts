@@ -48,8 +48,10 @@ export function createWorkerHttp(options: {
   /** Text of a file that the snapshot names. */
   readonly textOf: (file: string) => string;
   readonly tell: (message: FromBalancerWorker) => void;
+  /** Lets the event loop have its turn, where it is not what this thread lives in. */
+  readonly endTurn: () => void;
 }): WorkerHttp {
-  const { driver, clock, rng, textOf, tell } = options;
+  const { driver, clock, rng, textOf, tell, endTurn } = options;
   const upstreams = createUpstreams({ driver, clock, textOf });
   const cache = createHttpCache({ clock, onInvalidate: (url) => tell({ type: "invalidated", url }) });
   const rateLimits = createRateLimits(options.rateLimits);
@@ -91,6 +93,7 @@ export function createWorkerHttp(options: {
           upstreams: upstreams.of,
           waiting(change) {
             waiting += change;
+            if (change > 0) endTurn();
           },
           textOf,
           rng,

@@ -99,6 +99,7 @@ function followTable({ redisUrl, pools }: BalancerSnapshot): void {
 const sticky: StickyStore = {
   async get(key, ttlMs) {
     asking++;
+    epoll?.endTurn();
     try {
       return await (await redis?.opened)?.store.get(key, ttlMs);
     } finally {
@@ -122,6 +123,7 @@ const http = createWorkerHttp({
   latency: data.latencies,
   textOf: (file) => world.tls.texts[file]!,
   tell,
+  endTurn: () => epoll?.endTurn(),
 });
 function createListener(spec: ListenerSpec, context: ListenerContext): Listener {
   if (spec.protocol === "udp") return createUdpListener({ spec, context });
