@@ -8,6 +8,7 @@
  * @module
  */
 import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Deadline, type DeadlineOwner } from "#l7/exchange/deadlines.ts";
 import { Http2ClientStream, type StreamHost } from "#l7/http2/client-stream.ts";
@@ -45,7 +46,7 @@ class Http2ClientConnection implements ClientConnection, StreamHost, DeadlineOwn
   readonly #spec: HttpSpec;
   readonly #scheme: "http" | "https";
   readonly #host: ConnectionHost;
-  readonly #socket: Duplex & { readonly bytesRead?: number };
+  readonly #socket: Socket;
   readonly #session: ServerHttp2Session | undefined;
   readonly #floods: FloodGuard;
   readonly #deadline: Deadline = new Deadline(this);
@@ -67,17 +68,19 @@ class Http2ClientConnection implements ClientConnection, StreamHost, DeadlineOwn
     this.#spec = spec;
     this.#scheme = scheme;
     this.#host = host;
-    this.#socket = socket;
+    this.#socket = socket as Socket;
     this.#floods = new FloodGuard(spec.http2);
     this.#idleMs = host.deadlines.nowMs();
-    this.#session = this.#open(socket);
+    this.#session = this.#open(this.#socket);
     host.deadlines.arm(this.#deadline, this.#idleMs + (this.#session === undefined ? 0 : CHECK_MS));
   }
 
-  #open(socket: Duplex): ServerHttp2Session | undefined {
+  #open(socket: Socket): ServerHttp2Session | undefined {
     socket.on("error", () => {}); // the session hears of it
     if (socket.destroyed) return undefined;
     const session = performServerHandshake(socket, serverOptions(this.#spec.http2, this.#spec.limits));
+    // Who has ended cannot open windows any more: nothing that is long would reach it.
+    socket.on("end", () => socket.destroySoon());
     socket.read(0); // it was paused; from now on what comes goes past it, to the session
     session.on("error", () => {}); // `close` comes after it
     session.on("close", () => this.#end());
@@ -115,7 +118,8 @@ class Http2ClientConnection implements ClientConnection, StreamHost, DeadlineOwn
     stream.on("error", ignore);
     if (this.#isOver || stream.destroyed) return;
     this.#whole();
-    const head = readRequestHead(raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, this.#scheme);
+    const isEnded = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+    const head = readRequestHead(raw, isEnded, this.#scheme, this.#spec.http2.headerListOctets);
     if (head instanceof Refusal) return void this.#refuse(stream, head);
     this.#requests++;
     const { requestsPerConnection } = this.#spec.limits;
@@ -145,7 +149,7 @@ class Http2ClientConnection implements ClientConnection, StreamHost, DeadlineOwn
     session.destroy(new Error("The client floods"), NGHTTP2_ENHANCE_YOUR_CALM);
   }
   #whole(): void {
-    this.#octets = this.#socket.bytesRead ?? 0;
+    this.#octets = this.#socket.bytesRead;
     this.#partialMs = 0;
   }
 
@@ -181,7 +185,7 @@ class Http2ClientConnection implements ClientConnection, StreamHost, DeadlineOwn
   }
   /** Octets come now and then, and make no request and nothing else: a head that is never complete (slowloris). */
   #dribbles(nowMs: number, headMs: number): boolean {
-    const octets = this.#socket.bytesRead ?? 0;
+    const octets = this.#socket.bytesRead;
     if (octets === this.#octets) return false;
     this.#octets = octets;
     if (this.#partialMs === 0) this.#partialMs = nowMs;

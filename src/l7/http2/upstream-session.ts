@@ -8,7 +8,7 @@
  * @module
  */
 import { type ClientHttp2Session, connect } from "node:http2";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import { clientOptions, NGHTTP2_NO_ERROR, UPSTREAM_WINDOW } from "#l7/http2/options.ts";
 import type { Http2UpstreamStream, StreamSession } from "#l7/http2/upstream-stream.ts";
 import type { UpstreamFault } from "#l7/stream.ts";
@@ -64,7 +64,7 @@ export class UpstreamSession implements StreamSession {
   #waiting: Http2UpstreamStream[] = [];
   #giveUp: (() => void) | undefined;
   #conn: TcpConn | undefined;
-  #socket: (Duplex & { readonly bytesRead?: number }) | undefined;
+  #socket: Socket | undefined;
   #client: ClientHttp2Session | undefined;
   #stands = false;
   #isOver = false;
@@ -144,7 +144,7 @@ export class UpstreamSession implements StreamSession {
   }
   #speak(): void {
     const { driver } = this.#host;
-    const socket = driver.takeSocket?.(this.#conn!);
+    const socket = driver.takeSocket?.(this.#conn!) as Socket | undefined;
     if (socket === undefined) return void this.#fail("other", "HTTP/2 is not spoken here");
     socket.on("error", () => {}); // the session hears of it
     if (socket.destroyed) return void this.#fail("reset", "The backend closed the connection");
@@ -156,6 +156,7 @@ export class UpstreamSession implements StreamSession {
       createConnection: () => socket,
     });
     this.#client = client;
+    socket.on("end", () => socket.destroySoon());
     socket.read(0); // it was paused; from now on what comes goes past it, to the session
     client.on("error", () => {}); // `close` comes after it
     client.on("close", () => this.#end());
