@@ -27,7 +27,8 @@ export type AcmeStatus = {
   readonly domains: readonly string[];
   /** Undefined: there is none yet, and a self-signed one stands in. */
   readonly notAfterMs: number | undefined;
-  readonly orders: number;
+  /** Orders that brought a certificate, and those that did not. */
+  readonly issued: number;
   readonly failures: number;
   /** Of the last order; undefined: it was good. */
   readonly fault: string | undefined;
@@ -68,7 +69,7 @@ class Managed {
   spec: AcmeSpec;
   stored: StoredCertificate | undefined;
   pem: CertificatePem | undefined;
-  orders = 0;
+  issued = 0;
   failures = 0;
   failuresInRow = 0;
   fault: string | undefined;
@@ -129,7 +130,6 @@ export function createAcme({ clock, rng, emit, publish, pollMs = DEFAULT_POLL_MS
         return schedule(one, renewAtMs(stored, one.spec.renewBeforeMs, rng));
       }
       if (unlock === undefined) return schedule(one, clock.nowMs() + LOCKED_MS);
-      one.orders++;
       const { cert, key } = await orderCertificate({
         spec: one.spec,
         ca: one.spec.caFile === undefined ? undefined : readFileSync(one.spec.caFile, "utf8"),
@@ -164,6 +164,7 @@ export function createAcme({ clock, rng, emit, publish, pollMs = DEFAULT_POLL_MS
     const { notAfterMs } = one.stored!;
     const until = new Date(notAfterMs).toISOString().slice(0, 10);
     const wasBad = one.failuresInRow > 0;
+    one.issued++;
     one.fault = undefined;
     one.failuresInRow = 0;
     tell(
@@ -220,11 +221,11 @@ export function createAcme({ clock, rng, emit, publish, pollMs = DEFAULT_POLL_MS
       proofs,
     }),
     status: () =>
-      [...all.values()].map(({ key, spec, stored, orders, failures, fault, nextAtMs }) => ({
+      [...all.values()].map(({ key, spec, stored, issued, failures, fault, nextAtMs }) => ({
         key,
         domains: spec.domains,
         notAfterMs: stored?.notAfterMs,
-        orders,
+        issued,
         failures,
         fault,
         nextAtMs,

@@ -16,6 +16,7 @@ import { createEventRing } from "#api/event-ring.ts";
 import { type BackendTimes, createBackendTimes } from "#app/balancer/backend-times.ts";
 import { createBalancerEngine } from "#app/balancer/engine.ts";
 import { balancerMetrics } from "#app/balancer/metrics.ts";
+import { createTlsKeeper } from "#app/balancer/tls-keeper.ts";
 import { createBalancerViews } from "#app/balancer/views.ts";
 import { createCommands } from "#app/commands.ts";
 import { createDnsEngine } from "#app/dns-engine.ts";
@@ -155,6 +156,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       inherited: options.predecessor?.sockets,
     });
     closers.push(health.onChange((rows) => balancer.healthChanged(rows)));
+    const tlsKeeper = createTlsKeeper({ engine: balancer, clock, rng: Math.random, log, emit });
+    closers.push(() => tlsKeeper.close());
     const dns = createDnsEngine({ log, emit, healthTable, clock, rng: Math.random });
     /** What workers have left, this thread lets go as well, when nothing that is running refers to it any more. */
     const letGo = (before: readonly (object | undefined)[], after: readonly (object | undefined)[]): void => {
@@ -199,7 +202,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         generation: () => snapshotOf()?.generation ?? { epoch: 0, sequence: 0 },
         maps: () => maps.maps(),
         engine: () => dns.stats().engine,
-        balancer: () => balancerMetrics(balancer),
+        balancer: () => balancerMetrics(balancer, tlsKeeper),
         build: () => ({ version: options.version }),
       },
     });
@@ -225,7 +228,9 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         queryLog.apply(snapshot.dns.queryLog, snapshot.regions);
       }
       if (snapshot.balancer) {
+        await tlsKeeper.prepare(snapshot.balancer);
         await balancer.apply(snapshot.balancer);
+        tlsKeeper.apply(snapshot.balancer);
         times.apply(snapshot.balancer);
       }
       await maps.narrow();

@@ -52,6 +52,14 @@ export const BALANCER_METRICS = {
     "listener",
     "result",
   ]),
+  rhumb_tls_certificate_not_after_seconds: gauge("seconds", "When a served certificate ends, Unix time", [
+    "listener",
+    "certificate",
+  ]),
+  rhumb_acme_orders_total: counter("orders", "Orders at ACME authorities by result: issued, failed", [
+    "certificate",
+    "result",
+  ]),
   rhumb_backend_up: gauge("bool", "1 when the backend gets new connections: active", BACKEND),
   rhumb_backend_state: gauge(
     "enum",

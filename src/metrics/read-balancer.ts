@@ -24,6 +24,12 @@ export type BalancerSource = {
     readonly name: string;
     readonly counters: Readonly<Record<ListenerCounter, number>>;
   }[];
+  readonly certificates: readonly {
+    readonly listener: string;
+    readonly certificate: string;
+    readonly notAfterMs: number;
+  }[];
+  readonly acme: readonly { readonly key: string; readonly issued: number; readonly failures: number }[];
   readonly pools: readonly {
     readonly name: string;
     readonly isPanic: boolean;
@@ -47,7 +53,7 @@ export type SetSample = (name: BalancerMetricName, value: number, labels: Labels
 export type SetHistogram = (name: BalancerMetricName, totals: HistogramTotals, labels: Labels) => void;
 
 export function readBalancer(
-  { engine, workers, listeners, pools }: BalancerSource,
+  { engine, workers, listeners, certificates, acme, pools }: BalancerSource,
   set: SetSample,
   setHistogram: SetHistogram,
 ): void {
@@ -58,6 +64,12 @@ export function readBalancer(
       const slot = LISTENER_SLOTS[each];
       if (slot) set(slot.metric, counters[each], { listener: name, ...slot.labels });
     }
+  }
+  for (const { listener, certificate, notAfterMs } of certificates)
+    set("rhumb_tls_certificate_not_after_seconds", notAfterMs / 1000, { listener, certificate });
+  for (const { key: certificate, issued, failures } of acme) {
+    set("rhumb_acme_orders_total", issued, { certificate, result: "issued" });
+    set("rhumb_acme_orders_total", failures, { certificate, result: "failed" });
   }
   for (const { name: pool, isPanic, queued, backends } of pools) {
     set("rhumb_pool_panic", isPanic ? 1 : 0, { pool });

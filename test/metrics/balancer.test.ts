@@ -23,6 +23,8 @@ const latency = (): Latency => {
 const source = (): BalancerSource => ({
   engine: { name: "epoll", why: "this machine has it" },
   workers: { epoll: 2 },
+  certificates: [{ listener: "web", certificate: "web.pem", notAfterMs: 1_800_000_000_000 }],
+  acme: [{ key: "www.example-1", issued: 2, failures: 1 }],
   listeners: [{ name: "web", counters: numbered<ListenerCounter>(LISTENER_COUNTERS) }],
   pools: [
     {
@@ -70,6 +72,9 @@ test("each counter of listeners and backends is a sample with its value", async 
   assert.equal(value("rhumb_backend_state", backend), 6);
   assert.equal(value("rhumb_backend_weight", backend), 1.5);
   assert.equal(value("rhumb_backend_active_connections", backend), 7);
+  assert.equal(value("rhumb_tls_certificate_not_after_seconds", { listener: "web" }), 1_800_000_000);
+  assert.equal(value("rhumb_acme_orders_total", { certificate: "www.example-1", result: "issued" }), 2);
+  assert.equal(value("rhumb_acme_orders_total", { certificate: "www.example-1", result: "failed" }), 1);
   assert.equal(value("rhumb_pool_panic", { pool: "web" }), 1);
   assert.equal(value("rhumb_pool_queue_depth", { pool: "web" }), 4);
   assert.equal(value("rhumb_pool_backends", { pool: "web", state: "ejected" }), 1);

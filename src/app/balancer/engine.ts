@@ -350,14 +350,17 @@ export function createBalancerEngine(options: {
           cause: fault,
         });
 
-  async function switchTo(snapshot: BalancerSnapshot): Promise<void> {
+  async function switchTo(
+    snapshot: BalancerSnapshot,
+    files: () => ReturnType<typeof readTexts> = () => readTexts(snapshot, ticketSecret),
+  ): Promise<void> {
     const previous = world;
     tcpEngine ??= chooseTcpEngine(snapshot.engine);
     for (const { name } of snapshot.listeners) slotOf(name);
     const next: BalancerWorld = {
       revision: ++revision,
       snapshot,
-      tls: { ...readTexts(snapshot, ticketSecret), ...fetched },
+      tls: { ...files(), ...fetched },
       stickyTables: tablesFor(snapshot),
       slots: Object.fromEntries(slots),
     };
@@ -423,7 +426,8 @@ export function createBalancerEngine(options: {
         fetched = next;
         if (isClosed || world === undefined) return;
         try {
-          await switchTo(world.snapshot);
+          const { snapshot, tls } = world;
+          await switchTo(snapshot, () => tls); // files that changed are another configuration
         } catch (fault) {
           fetched = before;
           throw fault;

@@ -3,10 +3,11 @@
  * @module
  */
 import type { BalancerEngine } from "#app/balancer/engine.ts";
+import type { TlsKeeper } from "#app/balancer/tls-keeper.ts";
 import type { BalancerSource } from "#metrics/read-balancer.ts";
 
 /** Undefined without the role. */
-export function balancerMetrics(engine: BalancerEngine): BalancerSource | undefined {
+export function balancerMetrics(engine: BalancerEngine, tls: TlsKeeper): BalancerSource | undefined {
   if (engine.snapshot() === undefined) return undefined;
   const { engine: tcpEngine, workers, listeners } = engine.stats();
   const serving: Record<string, number> = {};
@@ -15,6 +16,8 @@ export function balancerMetrics(engine: BalancerEngine): BalancerSource | undefi
     engine: tcpEngine,
     workers: serving,
     listeners,
+    certificates: tls.certificates(),
+    acme: tls.acme(),
     pools: engine.pools().map(({ spec, isPanic, queued, backends }) => ({
       name: spec.name,
       isPanic,
