@@ -144,6 +144,8 @@ export type HttpBedOptions = HttpBedChanges & {
   /** One a backend. The first `web` of them are those of pool `web`, the others go one to each pool after it. */
   readonly handlers?: readonly Handler[];
   readonly web?: number;
+  /** Of all backends. */
+  readonly backend?: Partial<BackendSpec>;
   readonly pems?: Readonly<Record<string, string>>;
 };
 
@@ -155,7 +157,7 @@ export async function textOf(message: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString("latin1");
 }
 
-async function openBackend(row: number, handler: Handler): Promise<HttpBackend> {
+async function openBackend(row: number, handler: Handler, more: Partial<BackendSpec>): Promise<HttpBackend> {
   const sockets = new Set<Socket>();
   const seen: IncomingMessage[] = [];
   const server = createServer({ keepAliveTimeout: 60_000 }, (message, response) => {
@@ -170,7 +172,7 @@ async function openBackend(row: number, handler: Handler): Promise<HttpBackend> 
   await once(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;
   const backend: HttpBackend = {
-    spec: backendAt(row, { address: "127.0.0.1", port, key: `127.0.0.1:${port}` }),
+    spec: backendAt(row, { address: "127.0.0.1", port, key: `127.0.0.1:${port}`, ...more }),
     server,
     sockets,
     seen,
@@ -185,7 +187,9 @@ async function openBackend(row: number, handler: Handler): Promise<HttpBackend> 
 
 export async function openHttp(t: TestContext, options: HttpBedOptions = {}): Promise<HttpBed> {
   const driver = options.driver ?? createNetDriver();
-  const backends = await Promise.all((options.handlers ?? [hello]).map((handler, row) => openBackend(row, handler)));
+  const backends = await Promise.all(
+    (options.handlers ?? [hello]).map((handler, row) => openBackend(row, handler, options.backend ?? {})),
+  );
   const table = createBackendTable(ROWS);
   publish(table, Object.fromEntries(backends.map((_, row) => [row, "active"] as const)));
   const limits = createClientLimitsMemory();
