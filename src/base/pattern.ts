@@ -28,15 +28,17 @@ export function patternFault(source: string): PatternFault | undefined {
 export function compilePattern(source: string): Pattern {
   const program = parsePattern(source);
   if ("says" in program) throw new Error(`${JSON.stringify(source)}: ${program.says}`);
-  const automaton = program.hasWordEdges ? undefined : createAutomaton(program);
+  const test = createAutomaton(program);
+  let threads: ReturnType<typeof createThreads> | undefined;
   return {
     source,
     prefix: program.prefix,
-    test: automaton ?? ((text) => runThreads(program, text) !== undefined),
+    test,
     exec(text) {
       // Most texts do not match, and the automaton says so for a tenth of the price.
-      if (automaton && !automaton(text)) return undefined;
-      const places = runThreads(program, text);
+      if (!test(text)) return undefined;
+      threads ??= createThreads(program);
+      const places = threads(text);
       if (!places) return undefined;
       const groups: string[] = [];
       for (let slot = 0; slot < 2 * program.groups; slot += 2) {
@@ -51,24 +53,31 @@ export function compilePattern(source: string): Pattern {
 // ── yes or no ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 type State = {
-  /** Steps that wait for a symbol, or for the end. */
+  /** Steps that wait for a symbol, for the end, or for the next symbol to know whether a word ends here. */
   readonly steps: readonly number[];
+  /** Where word edges matter: whether this is the beginning, and whether a word's character came last. */
+  readonly isStart: boolean;
+  readonly isAfterWord: boolean;
   readonly isMatch: boolean;
   readonly isMatchAtEnd: boolean;
   readonly next: (State | undefined)[];
 };
+/** What is known of the place between two symbols; `isEdge` undefined: not before the next symbol is seen. */
+type Place = { readonly isStart: boolean; readonly isEnd: boolean; readonly isEdge: boolean | undefined };
+const AMID: Place = { isStart: false, isEnd: false, isEdge: undefined };
+const BEGINNING: Place = { isStart: true, isEnd: false, isEdge: undefined };
 /** States are made as texts need them; then begun anew: memory stays bounded, whatever comes. */
 const MAX_STATES = 256;
 
-function createAutomaton({ steps }: Program): (text: string) => boolean {
-  const { classOf, samples } = symbolClasses(steps);
+function createAutomaton({ steps, hasWordEdges }: Program): (text: string) => boolean {
+  const { classOf, samples } = symbolClasses(steps, hasWordEdges);
   let states = new Map<string, State>();
   const seen = new Uint32Array(steps.length);
   let mark = 0;
   const stack: number[] = [];
 
   /** Adds where `from` leads without a symbol. @returns whether that is a match */
-  function close(from: number, into: number[], isStart: boolean, isEnd: boolean): boolean {
+  function close(from: number, into: number[], { isStart, isEnd, isEdge }: Place): boolean {
     let isMatch = false;
     stack.push(from);
     while (stack.length > 0) {
@@ -96,46 +105,68 @@ function createAutomaton({ steps }: Program): (text: string) => boolean {
           if (isEnd) stack.push(at + 1);
           else into.push(at);
           break;
+        case "word":
+        case "notWord":
+          if (isEdge === undefined) into.push(at);
+          else if (isEdge === (step.op === "word")) stack.push(at + 1);
+          break;
         default:
           into.push(at);
       }
     }
     return isMatch;
   }
-  function intern(list: number[], isMatch: boolean): State {
+  function intern(list: number[], isMatch: boolean, isStart: boolean, isAfterWord: boolean): State {
     list.sort((a, b) => a - b);
-    const key = `${isMatch ? "!" : ""}${list.join()}`;
+    const key = `${isMatch ? "!" : ""}${isStart ? "^" : ""}${isAfterWord ? "w" : ""}${list.join()}`;
     const known = states.get(key);
     if (known) return known;
     if (states.size >= MAX_STATES) states = new Map();
     mark += 1;
+    const atEnd: Place = { isStart, isEnd: true, isEdge: isAfterWord };
     let isMatchAtEnd = isMatch;
-    for (const at of list) if (steps[at]!.op === "end" && close(at, [], false, true)) isMatchAtEnd = true;
-    const state: State = { steps: list, isMatch, isMatchAtEnd, next: new Array(samples.length).fill(undefined) };
+    for (const at of list) if (steps[at]!.op !== "set" && close(at, [], atEnd)) isMatchAtEnd = true;
+    const next: State["next"] = new Array(samples.length).fill(undefined);
+    const state: State = { steps: list, isStart, isAfterWord, isMatch, isMatchAtEnd, next };
     states.set(key, state);
     return state;
   }
+  /** The steps of a state, once the next symbol has told whether a word begins or ends before it. */
+  function settle(state: State, isBeforeWord: boolean, into: number[]): boolean {
+    mark += 1;
+    const place: Place = { isStart: state.isStart, isEnd: false, isEdge: state.isAfterWord !== isBeforeWord };
+    let isMatch = false;
+    for (const at of state.steps) if (close(at, into, place)) isMatch = true;
+    return isMatch;
+  }
   function advance(state: State, symbolClass: number): State {
+    const symbol = samples[symbolClass]!;
+    const isWord = hasWordEdges && isWordCode(symbol);
+    let from = state.steps;
+    let isMatch = false;
+    if (hasWordEdges) {
+      const settled: number[] = [];
+      isMatch = settle(state, isWord, settled);
+      from = settled;
+    }
     mark += 1;
     const list: number[] = [];
-    let isMatch = false;
-    const symbol = samples[symbolClass]!;
-    for (const at of state.steps) {
+    for (const at of from) {
       const step = steps[at]!;
-      if (step.op === "set" && step.set[symbol] === 1 && close(at + 1, list, false, false)) isMatch = true;
+      if (step.op === "set" && step.set[symbol] === 1 && close(at + 1, list, AMID)) isMatch = true;
     }
     // A match may begin here as well.
-    if (close(0, list, false, false)) isMatch = true;
-    const next = intern(list, isMatch);
+    if (close(0, list, AMID)) isMatch = true;
+    const next = intern(list, isMatch, false, isWord);
     state.next[symbolClass] = next;
     return next;
   }
   mark += 1;
   const first: number[] = [];
-  const start = intern(first, close(0, first, true, false));
+  const start = intern(first, close(0, first, BEGINNING), hasWordEdges, false);
   mark += 1;
   // The one place that is both beginning and end.
-  const takesNothing = close(0, [], true, true);
+  const takesNothing = close(0, [], { isStart: true, isEnd: true, isEdge: false });
 
   return (text) => {
     if (text === "") return takesNothing;
@@ -153,14 +184,18 @@ function createAutomaton({ steps }: Program): (text: string) => boolean {
 }
 
 /** Symbols that no set of the program tells apart are one class. */
-function symbolClasses(steps: Program["steps"]): { classOf: Uint16Array; samples: readonly number[] } {
+function symbolClasses(
+  steps: Program["steps"],
+  hasWordEdges: boolean,
+): { classOf: Uint16Array; samples: readonly number[] } {
   const classOf = new Uint16Array(SYMBOLS);
   let count = 1;
-  for (const step of steps) {
-    if (step.op !== "set") continue;
+  const sets = steps.flatMap((step) => (step.op === "set" ? [step.set] : []));
+  if (hasWordEdges) sets.push(Uint8Array.from({ length: SYMBOLS }, (_, code) => (isWordCode(code) ? 1 : 0)));
+  for (const set of sets) {
     const split = new Map<number, number>();
     for (let symbol = 0; symbol < SYMBOLS; symbol++) {
-      const key = classOf[symbol]! * 2 + step.set[symbol]!;
+      const key = classOf[symbol]! * 2 + set[symbol]!;
       let known = split.get(key);
       if (known === undefined) {
         known = split.size;
@@ -175,75 +210,89 @@ function symbolClasses(steps: Program["steps"]): { classOf: Uint16Array; samples
 
 // ── where the groups lie ─────────────────────────────────────────────────────────────────────────────────────────
 
-type Threads = { at: number[]; places: Int32Array[] };
+type Threads = { readonly at: number[]; readonly places: Int32Array[] };
 
-/** @returns where each group begins and ends, of the match that begins first and that a reader of the pattern expects */
-function runThreads({ steps, groups }: Program, text: string): Int32Array | undefined {
-  const seen = new Int32Array(steps.length).fill(-1);
-  let now: Threads = { at: [], places: [] };
-  let next: Threads = { at: [], places: [] };
-  let found: Int32Array | undefined;
-  const isWord = (at: number): boolean => at >= 0 && at < text.length && isWordCode(text.charCodeAt(at));
-  const isEdge = (at: number): boolean => isWord(at - 1) !== isWord(at);
-  const stack: { step: number; places: Int32Array }[] = [];
+/** @returns of a text: where each group begins and ends, of the match that begins first and that a reader expects */
+function createThreads({ steps, groups }: Program): (text: string) => Int32Array | undefined {
+  const seen = new Uint32Array(steps.length);
+  let mark = 0;
+  const stack: number[] = [];
+  const stackPlaces: Int32Array[] = [];
+  const nowhere = new Int32Array(2 * groups).fill(-1);
+  /** Nothing matches but at the beginning. */
+  const isAnchored = steps[1]?.op === "start";
 
-  function add(threads: Threads, first: number, at: number, start: Int32Array): void {
-    stack.push({ step: first, places: start });
+  function add(threads: Threads, first: number, text: string, at: number, start: Int32Array): void {
+    stack.push(first);
+    stackPlaces.push(start);
     while (stack.length > 0) {
-      const { step: number, places } = stack.pop()!;
-      if (seen[number] === at) continue;
-      seen[number] = at;
+      const number = stack.pop()!;
+      const places = stackPlaces.pop()!;
+      if (seen[number] === mark) continue;
+      seen[number] = mark;
       const step = steps[number]!;
+      let next = number + 1;
+      let noted = places;
       switch (step.op) {
         case "jump":
-          stack.push({ step: step.next, places });
+          next = step.next;
           break;
         case "split":
-          stack.push({ step: step.other, places }, { step: step.next, places });
+          stack.push(step.other);
+          stackPlaces.push(places);
+          next = step.next;
           break;
-        case "save": {
-          const noted = places.slice();
+        case "save":
+          noted = places.slice();
           noted[step.slot] = at;
-          stack.push({ step: number + 1, places: noted });
           break;
-        }
         case "start":
-          if (at === 0) stack.push({ step: number + 1, places });
+          if (at !== 0) continue;
           break;
         case "end":
-          if (at === text.length) stack.push({ step: number + 1, places });
+          if (at !== text.length) continue;
           break;
         case "word":
-          if (isEdge(at)) stack.push({ step: number + 1, places });
-          break;
         case "notWord":
-          if (!isEdge(at)) stack.push({ step: number + 1, places });
+          if ((isWordAt(text, at - 1) !== isWordAt(text, at)) !== (step.op === "word")) continue;
           break;
         default:
           threads.at.push(number);
           threads.places.push(places);
+          continue;
       }
+      stack.push(next);
+      stackPlaces.push(noted);
     }
   }
 
-  const nowhere = new Int32Array(2 * groups).fill(-1);
-  for (let at = 0; at <= text.length; at++) {
-    // `seen` of this place may hold what the last symbol added; a match that begins here comes after those.
-    if (!found) add(now, 0, at, nowhere);
-    else if (now.at.length === 0) break;
-    const code = at < text.length ? text.charCodeAt(at) : -1;
-    const symbol = code < SYMBOLS - 1 ? code : SYMBOLS - 1;
-    for (const [index, number] of now.at.entries()) {
-      const step = steps[number]!;
-      if (step.op === "match") {
-        found = now.places[index]!;
-        break; // threads after it are worse
+  return (text) => {
+    let now: Threads = { at: [], places: [] };
+    let next: Threads = { at: [], places: [] };
+    let found: Int32Array | undefined;
+    mark += 1;
+    for (let at = 0; at <= text.length; at++) {
+      // What the last symbol led to is marked already; a match that begins here comes after those.
+      if (!found && (at === 0 || !isAnchored)) add(now, 0, text, at, nowhere);
+      else if (now.at.length === 0) break;
+      mark += 1;
+      const code = at < text.length ? text.charCodeAt(at) : -1;
+      const symbol = code < SYMBOLS - 1 ? code : SYMBOLS - 1;
+      for (let index = 0; index < now.at.length; index++) {
+        const number = now.at[index]!;
+        const step = steps[number]!;
+        if (step.op === "match") {
+          found = now.places[index]!;
+          break; // threads after it are worse
+        }
+        if (step.op === "set" && code >= 0 && step.set[symbol] === 1)
+          add(next, number + 1, text, at + 1, now.places[index]!);
       }
-      if (step.op === "set" && code >= 0 && step.set[symbol] === 1) add(next, number + 1, at + 1, now.places[index]!);
+      [now, next] = [next, now];
+      next.at.length = 0;
+      next.places.length = 0;
     }
-    [now, next] = [next, now];
-    next.at.length = 0;
-    next.places.length = 0;
-  }
-  return found;
+    return found;
+  };
 }
+const isWordAt = (text: string, at: number): boolean => at >= 0 && at < text.length && isWordCode(text.charCodeAt(at));

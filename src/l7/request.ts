@@ -32,6 +32,6 @@ export type HttpRequest = {
   // ── what rules/ writes ──
   /** Of the token that the rule that matched, or its guard, has verified. */
   claims: Readonly<Record<string, unknown>> | undefined;
-  /** `$0`, `$1`, … of the regular expression of the rule that matched. */
+  /** `$0`, `$1`, … of the regular expression of the rule that matched, where the rule has a use for them. */
   captures: readonly string[];
 };

@@ -40,6 +40,8 @@ type Rule = {
   readonly body: ((body: Uint8Array | undefined) => boolean) | undefined;
   readonly claims: ((claims: Claims | undefined) => boolean) | undefined;
   readonly tokens: TokenVerifier | undefined;
+  /** Whether anything of it says `$1`: where groups lie costs more than whether there is a match. */
+  readonly usesGroups: boolean;
 };
 /** What tokens that had to be verified turned out to say. */
 type Verified = Map<TokenVerifier, Claims | undefined>;
@@ -67,6 +69,7 @@ class RuleRouter implements Router {
       body: spec.match.body && compileBody(spec.match.body),
       claims: compileClaims(spec.match),
       tokens: spec.match.jwt && tokens(spec.match.jwt),
+      usesGroups: usesGroups(spec),
     }));
     this.#index = new RuleIndex(specs.map(({ match }) => match));
     this.#maxBodyOctets = Math.max(0, ...specs.map(({ match }) => match.body?.maxOctets ?? 0));
@@ -84,9 +87,9 @@ class RuleRouter implements Router {
     this.#index.visit(request.host, request.path, this.#visit);
     if (this.#pending < this.#best) return this.#learn(this.#rules[this.#pending]!, request, verified);
     if (this.#best === NONE) return undefined;
-    const { route, tokens } = this.#rules[this.#best]!;
+    const { route, tokens, usesGroups } = this.#rules[this.#best]!;
     request.claims = tokens && this.#claimsOf(tokens);
-    if (this.#pattern) request.captures = this.#pattern.exec(request.path)?.groups ?? [];
+    if (usesGroups && this.#pattern) request.captures = this.#pattern.exec(request.path)?.groups ?? [];
     return route;
   }
 
@@ -131,6 +134,9 @@ class RuleRouter implements Router {
     }
   }
 }
+
+const usesGroups = ({ action, rewrite, requestHeaders, responseHeaders }: RuleSpec): boolean =>
+  /\$[0-9]/.test(JSON.stringify([action, rewrite, requestHeaders, responseHeaders]));
 
 function passes(tests: readonly Test[], request: HttpRequest): boolean {
   for (const test of tests) if (!test(request)) return false;

@@ -153,7 +153,7 @@ test("a rule that needs the body holds up those after it alone", async () => {
 test("captures are those of the rule that matched", async () => {
   const router = routerOf([
     { match: { path: { regex: "^/u/([a-z]+)/([0-9]+)" }, method: "PUT" }, pool: "web" },
-    { name: "it", match: { path: { regex: "^/u/([a-z]+)" } }, pool: "web" },
+    { name: "it", match: { path: { regex: "^/u/([a-z]+)" } }, pool: "web", request: { set: { "x-a": "$1" } } },
   ]);
   const request = ask({ target: "/u/kim/7" });
   assert.equal((await routeOf(router, request))?.spec.name, "it");
