@@ -21,6 +21,7 @@ const TO_THE_END: Framing = { kind: "close" };
 
 const LONG_LINE = fault(502, "R7", "The status line is longer than the limit");
 const TOO_LARGE = fault(502, "R7", "The head is longer than the limit");
+const EMPTY_LINE = fault(502, "R2", "An empty line stands before the response");
 const NOT_HTTP = fault(502, "R5", "The response does not begin with HTTP/1.0 or HTTP/1.1");
 const BAD_STATUS = fault(502, "R32", "The status is not a number from 100 to 599");
 const BAD_REASON = fault(502, "R32", "The reason holds a control character");
@@ -53,6 +54,7 @@ const asResponse = (wrong: HeadFault): HeadFault => (wrong.status === 502 ? wron
 
 /** What is wrong already, in the order of the wire, though the head may not be complete. */
 function prefixFault(octets: Buffer, limits: HeadLimits): HeadFault | undefined {
+  if (octets[0] === CR) return EMPTY_LINE;
   for (let at = 0; at < VERSION.length && at < octets.length; at++) if (octets[at] !== VERSION[at]) return NOT_HTTP;
   const end = octets.indexOf(LF);
   const wrong = lineEndFault(octets, 0, end);
@@ -68,6 +70,7 @@ const isDigit = (octet: number | undefined): boolean => octet !== undefined && o
 
 /** `HTTP/1.1 200 Reason`; of the reason nothing is kept, and it may be missing with its space. @param end octet of the CR */
 function readLine(octets: Buffer, end: number): HeadFault | undefined {
+  if (octets[0] === CR) return EMPTY_LINE;
   for (let at = 0; at < VERSION.length; at++) if (octets[at] !== VERSION[at]) return NOT_HTTP;
   const minor = octets[7];
   if ((minor !== 0x30 && minor !== 0x31) || octets[8] !== SPACE) return NOT_HTTP;

@@ -6,7 +6,7 @@
  * Units:   one code unit per octet (latin1).
  * @module
  */
-import { isFieldValue, isFraming, isTarget, isToken } from "#l7/http1/grammar.ts";
+import { isFieldValue, isFraming, isProtected, isTarget, isToken } from "#l7/http1/grammar.ts";
 import { type Fields, type Reply, type RequestHead, type ResponseHead, UNKNOWN_LENGTH } from "#l7/message.ts";
 import type { OutboundRequest } from "#l7/stream.ts";
 
@@ -51,8 +51,11 @@ export function writeRequestHead(request: OutboundRequest, options: RequestOptio
 }
 
 /** A backend that takes `_` for `-` must not read framing or who the client is from such a field, whatever is configured. */
-const passesUnderscore = (name: string, options: RequestOptions): boolean =>
-  options.keepsUnderscores && !isFraming(name.replaceAll("_", "-"));
+const passesUnderscore = (name: string, options: RequestOptions): boolean => {
+  if (!options.keepsUnderscores) return false;
+  const taken = name.replaceAll("_", "-");
+  return !isFraming(taken) && !isProtected(taken);
+};
 
 /** `none`: there is no body, or it is dropped; `length`: as it is; `chunked`; `close`: as it is, then the connection ends. */
 export type ResponseFraming = "none" | "length" | "chunked" | "close";
