@@ -214,31 +214,33 @@ export class Fill implements CacheFill, BodyFilter {
     return hit;
   }
 
-  /** A HEAD tells whether what is stored is still the same (RFC 9111 §4.3.5). */
+  /** A HEAD tells whether what is stored is still the same (RFC 9111 §4.3.5); one without anything to compare tells nothing. */
   #compareHead(stored: StoredResponse, head: ResponseHead, arrival: Arrival): void {
     const { store } = this.#terms.bucket;
-    const differs = (name: string) => {
+    let same = 0;
+    let others = 0;
+    for (const name of ["etag", "last-modified", "vary"]) {
       const value = fieldOf(head.fields, name);
-      return value !== undefined && value !== fieldOf(stored.fields, name);
-    };
-    const length = head.declaredOctets;
-    if (
-      differs("etag") ||
-      differs("last-modified") ||
-      differs("vary") ||
-      (length ?? stored.bodyOctets) !== stored.bodyOctets
-    ) {
-      store.remove(stored);
-      return;
+      if (value === undefined) continue;
+      if (value !== fieldOf(stored.fields, name)) others++;
+      else if (name !== "vary") same++;
     }
-    stored.update(updatedFields(stored.fields, head.fields), arrival);
-    if (stored.directives.noStore || stored.directives.isPrivate) store.remove(stored);
-    else store.reweigh(stored);
+    if (head.declaredOctets !== undefined) {
+      if (head.declaredOctets === stored.bodyOctets) same++;
+      else others++;
+    }
+    if (others > 0) store.remove(stored);
+    else if (same > 0) {
+      stored.update(updatedFields(stored.fields, head.fields), arrival);
+      if (stored.directives.noStore || stored.directives.isPrivate) store.remove(stored);
+      else store.reweigh(stored);
+    }
   }
 
   #staleInstead(steadyMs: number, status: number | undefined): CacheHit | undefined {
     const stored = this.#stored;
-    if (stored === undefined || this.#request.isExacting || !mayServeOnError(stored, steadyMs)) return undefined;
+    // What was taken out meanwhile was taken out for a reason: a write, a purge, another answer.
+    if (stored?.isStored !== true || this.#request.isExacting || !mayServeOnError(stored, steadyMs)) return undefined;
     this.#terms.bucket.stale++;
     const text = this.#terms.spec.addsStatus
       ? `${hitStatus(stored.leftMs(steadyMs))}; detail=${status === undefined ? "unreachable" : "stale-if-error"}`
