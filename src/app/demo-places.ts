@@ -13,18 +13,21 @@ export type DemoPlace = DemoEndpoint & {
   readonly region: string;
   /** As DNS gives it. */
   readonly address: string;
+  /** Where it answers HTTPS. */
+  readonly tls: DemoEndpoint;
   /** The balancer's control API. */
   readonly api: DemoEndpoint;
   readonly backends: readonly DemoBackend[];
 };
 
 const HTTP_PORT = 8_080;
+const HTTPS_PORT = 8_443;
 const API_PORT = 8_054;
 const BACKEND_PORTS = [9_001, 9_002];
 /** Regions where there is but one address: ports from here on. */
 const SHARED_PORT = 18_080;
 /** Ports of one region there. */
-const PORTS_PER_REGION = 4;
+const PORTS_PER_REGION = 5;
 
 /** `127.0.11.1` → `127.0.11.11` and `127.0.11.12`. */
 const backendAddress = (address: string, index: number): string => address.replace(/\.\d+$/, `.${11 + index}`);
@@ -44,7 +47,7 @@ export function placeRegions(
       const first = (portBase === undefined ? SHARED_PORT : portBase + 2) + index * PORTS_PER_REGION;
       const at = (offset: number): DemoEndpoint => ({ listen: "127.0.0.1", port: first + offset });
       const backends = BACKEND_PORTS.map((_, each) => ({ ...at(2 + each), name: String(each + 1) }));
-      return { region, address, ...at(0), api: at(1), backends };
+      return { region, address, ...at(0), tls: at(4), api: at(1), backends };
     }
     const port = (standard: number, offset: number): number => (portBase === undefined ? standard : portBase + offset);
     return {
@@ -52,6 +55,7 @@ export function placeRegions(
       address,
       listen: address,
       port: port(HTTP_PORT, 2),
+      tls: { listen: address, port: port(HTTPS_PORT, 6) },
       api: { listen: address, port: port(API_PORT, 3) },
       backends: BACKEND_PORTS.map((standard, each) => ({
         name: String(each + 1),
@@ -63,7 +67,11 @@ export function placeRegions(
 }
 
 /** rhumb.yaml of a region's balancer. @param run folder of the demo world, where the token lies */
-export function balancerConfig({ region, listen, port, api, backends }: DemoPlace, run: string): string {
+export function balancerConfig(
+  { region, listen, port, tls, api, backends }: DemoPlace,
+  run: string,
+  { cert, key }: { readonly cert: string; readonly key: string },
+): string {
   return `# The balancer of ${region} in the demo world; written anew at each start.
 version: 1
 node: ${region}
@@ -75,7 +83,12 @@ balancer:
   region: ${region}
   workers: 1
   listeners:
-    web: { listen: "${listen}:${port}", protocol: tcp, pool: web }
+    web: { listen: "${listen}:${port}", protocol: http, pool: web }
+    secure:
+      listen: "${tls.listen}:${tls.port}"
+      protocol: https
+      certificates: [{ cert: ${JSON.stringify(cert)}, key: ${JSON.stringify(`file:${key}`)} }]
+      pool: web
   pools:
     web:
       algorithm: p2c

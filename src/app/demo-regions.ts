@@ -11,6 +11,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Commands, DemoView } from "#api/views.ts";
+import type { DemoCertificate } from "#app/demo-certificate.ts";
 import { balancerConfig, type DemoBackend, type DemoEndpoint, type DemoPlace } from "#app/demo-places.ts";
 import { findPortOwner } from "#app/port-owner.ts";
 import { RhumbError } from "#base/errors.ts";
@@ -49,7 +50,7 @@ export async function refuseBusyPort(what: string, port: number): Promise<void> 
     );
 }
 
-export function createDemoRegions(places: readonly DemoPlace[], run: string): DemoRegions {
+export function createDemoRegions(places: readonly DemoPlace[], run: string, tls: DemoCertificate): DemoRegions {
   /** By `eu-west` (the balancer) and `eu-west/1` (its first backend). */
   const running = new Map<string, ChildProcess>();
 
@@ -81,7 +82,7 @@ export function createDemoRegions(places: readonly DemoPlace[], run: string): De
     const folder = join(run, place.region);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const config = join(folder, "rhumb.yaml");
-    writeFileSync(config, balancerConfig(place, run));
+    writeFileSync(config, balancerConfig(place, run, tls));
     return spawn(place.region, "./demo-balancer.ts", [config, join(folder, "rhumb.log")], place);
   }
   /** What is not running of a region, or of one backend. */

@@ -11,6 +11,7 @@ import { randomBytes } from "node:crypto";
 import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createLog } from "#app/create-log.ts";
+import { demoCertificate } from "#app/demo-certificate.ts";
 import { regionLine } from "#app/demo-lines.ts";
 import { type DemoPlace, placeRegions } from "#app/demo-places.ts";
 import { canListen, createDemoRegions, refuseBusyPort } from "#app/demo-regions.ts";
@@ -57,7 +58,9 @@ export async function demo({ portBase, run: runFolder }: DemoOptions): Promise<n
   const found = readRegions(config, load());
   const hasAll = (await Promise.all(found.map(({ v4 }) => canListen(v4[0]!)))).every(Boolean);
   const places = placeRegions(found, hasAll, portBase);
-  const regions = createDemoRegions(places, run);
+  const names = ["demo.example", "*.demo.example", "localhost", ...new Set(places.map(({ tls }) => tls.listen))];
+  const certificate = await demoCertificate(run, names, Date.now());
+  const regions = createDemoRegions(places, run, certificate);
   const hasIpv6 = await canListen("::1");
   const log = createLog({
     level: "info",
@@ -122,8 +125,10 @@ function greet(
   const curl = isShared
     ? "npx rhumb curl http://www.demo.example/ --from 198.51.100.0/24"
     : `curl http://$(${dig} +short):${places[0]!.port}/`;
+  const secure = isShared ? "" : ` on port ${places[0]!.tls.port}`;
   console.log(`The demo world is up. DNS on 127.0.0.1 port ${dnsPort} (UDP and TCP), control API and dashboard on ${node.apiUrl}
-(token: ${join(run, "token")}, log: ${join(run, "rhumb.log")}). Ctrl-C ends it. Copy any of these into another terminal:
+(token: ${join(run, "token")}, log: ${join(run, "rhumb.log")}). Regions serve HTTPS${secure} as well (curl --cacert ${join(run, "tls/ca.pem")}).
+Ctrl-C ends it. Copy any of these into another terminal:
 
   ${dig}
   ${curl}
@@ -132,7 +137,7 @@ function greet(
 `);
   if (isShared)
     console.log(
-      `This system has no other loopback addresses than 127.0.0.1, so regions have ports:\n${places.map((place) => `  ${place.region}: ${place.address} is 127.0.0.1 port ${place.port}`).join("\n")}\n`,
+      `This system has no other loopback addresses than 127.0.0.1, so regions have ports:\n${places.map((place) => `  ${place.region}: ${place.address} is 127.0.0.1 port ${place.port} (HTTPS: ${place.tls.port})`).join("\n")}\n`,
     );
 }
 

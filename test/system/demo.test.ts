@@ -4,7 +4,12 @@
  * and comes back, the tests that need none of that run.
  */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { connect } from "node:http2";
 import { createServer } from "node:net";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import type { RhumbEvent } from "#state/events.ts";
 import { rhumb } from "../cli/rhumb.ts";
@@ -96,6 +101,25 @@ describe("the demo world", { skip: without("dig", "kdig"), timeout: 120_000 }, (
     }
     const from = ["--from", "203.0.113.0/24"];
     assert.match(await command("curl", "http://www.demo.example/", ...from), /^ap-south /);
+  });
+
+  test("regions serve HTTPS by the demo's own authority, with HTTP/2 for who can", async () => {
+    const authority = readFileSync(join(world.folder, "run/tls/ca.pem"));
+    const [address = "none"] = await short("www.demo.example", "A", EU);
+    const session = connect(`https://${address}:${world.httpPort + 4}`, {
+      ca: authority,
+      servername: "www.demo.example",
+    });
+    try {
+      const stream = session.request({ ":path": "/", ":authority": "www.demo.example" });
+      const [headers] = (await once(stream, "response")) as [Record<string, string>];
+      assert.equal(headers[":status"], 200);
+      assert.equal(headers["x-region"], "eu-west");
+      assert.match(await text(stream), /^eu-west /);
+      assert.equal(session.alpnProtocol, "h2");
+    } finally {
+      session.close();
+    }
   });
 
   test("behind a region stand a balancer and two backends; one of them may die", async () => {

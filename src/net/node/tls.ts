@@ -69,6 +69,8 @@ function shakeHands(timers: NetTimers, client: TcpConn, terms: TlsTerms, isChall
   });
   const finish = limitHandshake(timers, conn, socket, terms.timeoutMs, done);
   socket.once("secure", () => {
+    // As Node's own servers say: who speaks HTTP/2 on this socket waits for it (`Http2Session`).
+    (socket as unknown as Connecting).secureConnecting = false;
     // A validator has seen the certificate and goes; nothing of this protocol follows.
     if (isChallenge) return finish(undefined, "challenge");
     const agreement = agreementOf(socket);
@@ -76,6 +78,8 @@ function shakeHands(timers: NetTimers, client: TcpConn, terms: TlsTerms, isChall
     finish(agreement, undefined);
   });
 }
+
+type Connecting = { secureConnecting: boolean };
 
 /** What was verified as far as OpenSSL is concerned; Node's own servers ask in the same way, and offer no other. */
 type Handle = { readonly _handle: { verifyError(): Error | null } | null };
