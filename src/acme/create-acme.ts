@@ -8,13 +8,16 @@
  */
 import { readFileSync } from "node:fs";
 import { acmeKey, openAcmeFolder, type StoredCertificate } from "#acme/folder.ts";
-import { type AcmeProof, createChallenge, orderCertificate } from "#acme/order.ts";
+import type { AcmeProof } from "#acme/order.ts";
 import type { Clock, Timer } from "#base/clock.ts";
 import { createInTurn } from "#base/in-turn.ts";
 import type { Rng } from "#base/rng.ts";
 import type { Emit } from "#state/events.ts";
 import type { AcmeSpec } from "#state/http.ts";
 import type { CertificatePem } from "#tls/contexts.ts";
+
+/** The client takes half a second and 60 MB to load: it is loaded where a certificate is wanted. */
+const loadClient = () => import("#acme/order.ts");
 
 /** What listeners show now. */
 export type AcmeState = {
@@ -97,6 +100,7 @@ export function createAcme({ clock, rng, emit, publish, pollMs = DEFAULT_POLL_MS
     const stored = openAcmeFolder(one.spec).certificate();
     if (stored !== undefined) take(one, stored);
     else if (one.pem === undefined) {
+      const { createChallenge } = await loadClient();
       const { cert, key } = await createChallenge(one.spec.domains[0]!, "stands in");
       one.pem = { name: `stand-in for ${one.key}`, cert, key };
     }
@@ -130,6 +134,7 @@ export function createAcme({ clock, rng, emit, publish, pollMs = DEFAULT_POLL_MS
         return schedule(one, renewAtMs(stored, one.spec.renewBeforeMs, rng));
       }
       if (unlock === undefined) return schedule(one, clock.nowMs() + LOCKED_MS);
+      const { orderCertificate } = await loadClient();
       const { cert, key } = await orderCertificate({
         spec: one.spec,
         ca: one.spec.caFile === undefined ? undefined : readFileSync(one.spec.caFile, "utf8"),
