@@ -27,6 +27,7 @@ for (const [redirect, asked, status, location] of [
   [{ path: "/n{path}" }, { target: "/a/%c3%a4%20?q" }, 308, "http://www.example/n/a/%C3%A4%20?q"],
   ["/x", { host: "", target: "/" }, 308, "/x"],
   [{ status: 301 }, { host: "", target: "//evil.example/%2e" }, 301, "/evil.example/"],
+  [{ path: "/{path}" }, { host: "", target: "/evil.example" }, 308, "/evil.example"],
 ] as const)
   test(`redirect ${JSON.stringify(redirect)} of ${JSON.stringify(asked)}`, async () => {
     const reply = await replyOf({ redirect }, asked);

@@ -135,23 +135,28 @@ test("two workers share the rates: together they let exactly one burst through",
   const code = `
     import { parentPort, workerData } from "node:worker_threads";
     const { createRateLimits } = await import(${JSON.stringify(module)});
-    const limits = createRateLimits(workerData, { offsetMs: 0 });
+    const limits = createRateLimits(workerData.shared, { offsetMs: 0 });
+    const gate = new Int32Array(workerData.gate);
+    // Both begin together.
+    Atomics.add(gate, 0, 1);
+    while (Atomics.load(gate, 0) < 2) Atomics.wait(gate, 1, 0, 1);
     let passed = 0;
-    for (let time = 0; time < 3000; time++) if (limits.take(7, "client" + (time % 10), 0.001, 100, 0) === 0) passed += 1;
+    for (let time = 0; time < 100000; time++) if (limits.take(7, "client" + (time % 2), 0.001, 50000, 0) === 0) passed += 1;
     parentPort.postMessage(passed);`;
+  const gate = new SharedArrayBuffer(8);
   const counts = await Promise.all(
     [0, 1].map(
       () =>
         new Promise<number>((resolve, reject) => {
           const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`), {
-            workerData: shared,
+            workerData: { shared, gate },
           });
           worker.once("message", resolve);
           worker.once("error", reject);
         }),
     ),
   );
-  assert.equal(counts[0]! + counts[1]!, 1_000);
+  assert.equal(counts[0]! + counts[1]!, 100_000);
 });
 
 test("the table of rates is bounded: the key nearest to its whole burst gives way", () => {

@@ -145,6 +145,11 @@ test("a rule that needs the body holds up those after it alone", async () => {
   ]);
   assert.equal("spec" in router.route(ask({ target: "/a", body: "x" }))!, true);
   assert.deepEqual(router.route(ask({ target: "/b", body: "x" })), { body: 65_536 });
+  const late = routerOf([
+    { name: "first", match: { method: "GET" }, pool: "web" },
+    { name: "body", match: { path: "/a", body: { contains: "x" } }, pool: "web" },
+  ]);
+  assert.equal("spec" in late.route(ask({ target: "/a", body: "x" }))!, true, "whichever table it lies in");
   assert.equal(await nameOf(router, { target: "/b", body: "x" }), "body");
   assert.equal(await nameOf(router, { target: "/b", body: "y" }), "after");
   assert.equal(await nameOf(router, { target: "/b" }), "after", "without a body nothing is waited for");
