@@ -187,7 +187,7 @@ export class Fill implements CacheFill, BodyFilter {
     const varies = varyNames(head.fields);
     if (varies === undefined || varies.some((name) => unkeyed.has(name))) return undefined;
     const place = { key, scope, pool, varies, selector: selectorOf(varies, request.fields) };
-    const response = new StoredResponse(place, head, spec, arrival);
+    const response = new StoredResponse(place, head, spec, arrival, isAuthorized);
     const asked = { method: this.method, isAuthorized, hasNoStore: false };
     if (!isStorable(asked, head, response.directives, response.lifetime)) return undefined;
     if (!response.isUseful(arrival.steadyMs) || response.weigh(0) > bucket.store.maxOctets) return undefined;
@@ -203,9 +203,7 @@ export class Fill implements CacheFill, BodyFilter {
     if (isOther) bucket.store.remove(stored);
     else {
       stored.update(updatedFields(stored.fields, head.fields), arrival);
-      const { noStore, isPrivate } = stored.directives;
-      if (noStore || isPrivate || listOf(stored.fields, "vary") !== vary) bucket.store.remove(stored);
-      else bucket.store.reweigh(stored);
+      this.#keepOrNot(stored, listOf(stored.fields, "vary") === vary);
     }
     bucket.revalidated++;
     const status = this.#status(304, false);
@@ -232,9 +230,17 @@ export class Fill implements CacheFill, BodyFilter {
     if (others > 0) store.remove(stored);
     else if (same > 0) {
       stored.update(updatedFields(stored.fields, head.fields), arrival);
-      if (stored.directives.noStore || stored.directives.isPrivate) store.remove(stored);
-      else store.reweigh(stored);
+      this.#keepOrNot(stored, true);
     }
+  }
+
+  /** New fields may forbid what the old ones allowed. */
+  #keepOrNot(stored: StoredResponse, isSameVary: boolean): void {
+    const { store } = this.#terms.bucket;
+    const isAuthorized = stored.isAuthorized || this.#request.isAuthorized;
+    const asked = { method: "GET", isAuthorized, hasNoStore: false };
+    if (isSameVary && isStorable(asked, stored, stored.directives, stored.lifetime)) store.reweigh(stored);
+    else store.remove(stored);
   }
 
   #staleInstead(steadyMs: number, status: number | undefined): CacheHit | undefined {

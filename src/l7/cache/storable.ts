@@ -47,7 +47,7 @@ export type StorableRequest = {
 
 export function isStorable(
   request: StorableRequest,
-  head: ResponseHead,
+  head: Pick<ResponseHead, "status" | "fields">,
   directives: Readonly<Directives>,
   lifetime: Lifetime,
 ): boolean {

@@ -30,6 +30,8 @@ export type Place = {
 export class StoredResponse {
   readonly place: Place;
   readonly status: number;
+  /** Who asked was known: RFC 9111 §3.5 holds for it as long as it is stored. */
+  readonly isAuthorized: boolean;
   fields: Fields = [];
   body: readonly Uint8Array[] = [];
   bodyOctets = 0;
@@ -51,9 +53,10 @@ export class StoredResponse {
   #initialAgeMs = 0;
   #cameMs = 0;
 
-  constructor(place: Place, head: ResponseHead, spec: CacheSpec, arrival: Arrival) {
+  constructor(place: Place, head: ResponseHead, spec: CacheSpec, arrival: Arrival, isAuthorized: boolean) {
     this.place = place;
     this.status = head.status;
+    this.isAuthorized = isAuthorized;
     this.#spec = spec;
     this.directives = parseDirectives(listOf(head.fields, "cache-control"));
     this.lifetime = { ms: 0, isExplicit: false };
