@@ -289,7 +289,7 @@ export function streamContract(name: string, create: () => TcpDriver): void {
   check("sends all of one large write", async (bed) => {
     const { client, conn } = await bed.accepted();
     conn.stream(new Keeper());
-    const body = pattern(24 * MIB, 5);
+    const body = pattern(24 * MIB, 5).subarray(1_001, 23 * MIB); // as a part of something in a cache lies
     conn.writeText("head");
     assert.equal(conn.write(body), false);
     conn.close();

@@ -159,7 +159,7 @@ export function createOutbox(options: {
         if (!stream.isBlocked && !socket.wasReset) at = give(socket, addressOf(octets), octets.length, MSG_NOSIGNAL);
         if (socket.wasReset) return true;
       }
-      keep(socket, octets, at);
+      if (at < octets.length) keep(socket, octets, at);
       return hasRoom(stream);
     },
     writeText(socket, latin1) {
