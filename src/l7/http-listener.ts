@@ -58,6 +58,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
     slots,
     deadlines,
     cache: context.cache,
+    acmeAnswer: context.acmeAnswer,
     get tunnelMs() {
       return plan.exchange.http.timeouts.tunnelMs;
     },
@@ -94,6 +95,8 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
         waiting: host.waiting,
         rng: context.rng,
         unixMs: host.unixMs,
+        found: () => count("http_waf_found"),
+        limited: () => count("http_limited"),
       }),
       newRequestId: () => context.newRequestId(),
       cacheOf: (listener, rule) => context.cache.route(listener, rule),

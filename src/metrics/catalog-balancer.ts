@@ -35,7 +35,7 @@ export const BALANCER_METRICS = {
   ]),
   rhumb_http_refused_total: counter(
     "requests",
-    "Requests that went no further, by reason: bad (could not be read), shed (too many under way), timeout (no response in time)",
+    "Requests that went no further, by reason: bad (could not be read), rate (over a rate limit), shed (too many under way), timeout (no response in time)",
     ["listener", "reason"],
   ),
   rhumb_http_tries_total: counter(
@@ -47,6 +47,11 @@ export const BALANCER_METRICS = {
     "listener",
     "side",
   ]),
+  rhumb_http_waf_found_total: counter(
+    "requests",
+    "Requests in which the WAF of a rule found something; of rules that do not enforce it they went on",
+    ["listener"],
+  ),
   rhumb_http_tunnels_total: counter("tunnels", "Upgrades that a backend agreed to, such as WebSocket", ["listener"]),
   rhumb_http_cache_total: counter("requests", "Requests to rules with a cache, by result: hit, miss, stale", [
     "listener",
@@ -173,6 +178,8 @@ export const LISTENER_SLOTS: Readonly<Record<ListenerCounter, Slot | null>> = {
   http_bad_requests: refusedRequest("bad"),
   http_timeouts: refusedRequest("timeout"),
   http_shed: refusedRequest("shed"),
+  http_limited: refusedRequest("rate"),
+  http_waf_found: { metric: "rhumb_http_waf_found_total" },
   http_retries: tries("retry"),
   http_hedges: tries("hedge"),
   http_mirrored: tries("mirror"),

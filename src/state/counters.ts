@@ -108,6 +108,10 @@ export const LISTENER_COUNTERS = [
   "http_bad_requests",
   "http_timeouts",
   "http_shed",
+  /** Over a rate limit: 429. */
+  "http_limited",
+  /** A WAF found something in them, whether it is enforced or not. */
+  "http_waf_found",
   "http_retries",
   "http_hedges",
   "http_mirrored",

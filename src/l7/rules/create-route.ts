@@ -101,7 +101,7 @@ function compileGuards(guards: GuardsSpec, rule: string, env: RuleEnv, tokens: T
   const list: Guard[] = [];
   if (guards.access.length > 0) list.push(accessGuard(guards.access));
   if (guards.waf) list.push(wafGuard(guards.waf, (what) => env.found?.(rule, what)));
-  for (const limit of guards.rateLimits) list.push(rateLimitGuard(limit, env));
+  for (const limit of guards.rateLimits) list.push(rateLimitGuard(limit, rule, env));
   if (guards.basicAuth) list.push(basicAuthGuard(guards.basicAuth, env));
   if (guards.jwt) list.push(jwtGuard(tokens(guards.jwt)));
   if (guards.forwardAuth) list.push(forwardAuthGuard(guards.forwardAuth, env));

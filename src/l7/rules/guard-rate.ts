@@ -34,12 +34,13 @@ function keyReader(by: RateLimitSpec["by"]): (request: HttpRequest) => string {
   };
 }
 
-export function rateLimitGuard({ id, by, perSecond, burst }: RateLimitSpec, env: RuleEnv): Guard {
+export function rateLimitGuard({ id, by, perSecond, burst }: RateLimitSpec, rule: string, env: RuleEnv): Guard {
   const limit = combine32(hashText(id), env.listener);
   const keyOf = keyReader(by);
   return (request, nowMs) => {
     const waitMs = env.rateLimits.take(limit, keyOf(request), perSecond, burst, nowMs);
     if (waitMs === 0) return undefined;
+    env.limited?.(rule);
     const reply = ownReply(429, request.requestId);
     setField(reply.fields, "retry-after", String(Math.max(1, Math.ceil(waitMs / 1_000))));
     return reply;
