@@ -13,7 +13,10 @@ const pair = (octet: number): string => HEX_PAIRS[octet]!;
  * @param nowMs Unix ms
  * @param fillRandom of `node:crypto`, in production
  */
-export function createRequestIds(nowMs: () => number, fillRandom: (octets: Uint8Array) => unknown): () => string {
+export function createRequestIds(
+  nowMs: () => number,
+  fillRandom: (octets: Uint8Array<ArrayBuffer>) => unknown,
+): () => string {
   const pool = new Uint8Array(POOL_IDS * RANDOM_OCTETS);
   let next = pool.length;
   let timeMs = -1;

@@ -66,6 +66,26 @@ export function isDigits(text: string): boolean {
   return text.length > 0;
 }
 
+/**
+ * How many of the first octets are controls, tab among them (RFC 5234 CTL). Four at a time: a quarter of what a table costs.
+ */
+export function countControls(octets: DataView, length: number): number {
+  let count = 0;
+  let at = 0;
+  for (; at + 4 <= length; at += 4) {
+    const word = octets.getInt32(at, true);
+    const low = word & 0x7f7f7f7f;
+    // The high bit of each octet is set where it is at least 0x20, in `low + 0x60…`, or 0x7f, in `low + 0x01…`.
+    const found = ((~(low + 0x60606060) | (low + 0x01010101)) & ~word & 0x80808080) >>> 7;
+    if (found !== 0) count += Math.imul(found, 0x01010101) >>> 24;
+  }
+  for (; at < length; at++) {
+    const octet = octets.getUint8(at);
+    if (octet < 0x20 || octet === 0x7f) count++;
+  }
+  return count;
+}
+
 /** Host and port, as Host and `:authority` have them (RFC 9110 §7.2): a name, an IPv4 address or `[IPv6]`. */
 export function isAuthority(text: string): boolean {
   let end = text.length;
