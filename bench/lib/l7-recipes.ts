@@ -20,7 +20,6 @@ const rhumb = (engine: string): BalancerRecipe => ({
       certificate === undefined
         ? "protocol: http"
         : `protocol: https, certificates: [{ cert: ${certificate.cert}, key: "file:${certificate.key}" }]`;
-    const plain = certificate === undefined ? ", http: { http2: { enabled: false } }" : "";
     writeFileSync(
       join(folder, "rhumb.yaml"),
       `version: 1
@@ -31,7 +30,7 @@ balancer:
   region: bench
   workers: 1
   engine: ${engine}
-  listeners: { web: { listen: "${listen}", ${tls}, pool: web${plain} } }
+  listeners: { web: { listen: "${listen}", ${tls}, pool: web } }
   pools: { web: { algorithm: round_robin, backends: [${backends.map((backend) => `"${backend}"`).join(", ")}] } }
 `,
     );

@@ -44,7 +44,7 @@ export function compileHttp(
       lingerMs: timeouts.linger,
     },
     http2: {
-      isEnabled: http2.enabled,
+      isEnabled: http2.enabled ?? listener.protocol === "https",
       maxStreams: http2.streams,
       headerListOctets: http2.headerList,
       resetsPerSecond: http2.resetsPerSecond,

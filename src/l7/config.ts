@@ -50,7 +50,11 @@ const timeoutsSchema = z.strictObject({
 });
 
 const http2Schema = z.strictObject({
-  enabled: doc(flag().default(true), "By ALPN on `https`, by prior knowledge on `http`.", live),
+  enabled: doc(
+    flag().optional(),
+    "By ALPN on `https`, by prior knowledge on `http`. Default: on `https` alone; a plain listener without it is faster.",
+    live,
+  ),
   streams: doc(integer(1, 10_000).default(100), "Requests of one connection at a time.", live),
   headerList: doc(sizeOctets("1KiB", "1MiB").prefault("32KiB"), "Fields of one request.", live),
   resetsPerSecond: doc(integer(1, 10_000).default(33), "Streams that a connection may have reset; more end it.", {

@@ -32,7 +32,7 @@ test("an HTTP listener with a pool alone has the standard limits, and one rule",
       lingerMs: 5_000,
     },
     http2: {
-      isEnabled: true,
+      isEnabled: false,
       maxStreams: 100,
       headerListOctets: 32_768,
       resetsPerSecond: 33,
