@@ -196,11 +196,9 @@ class Http1ClientConnection implements ClientConnection, ClientStream, StreamOwn
     this.#bodyOctets = 0;
     this.#isAnswered = false;
     this.#phase = PHASE.exchange;
-    const request = this.#requests;
     const events = this.#host.onRequest(this, head);
     // Unless it was answered already.
-    if (this.#requests === request && (this.#phase === PHASE.exchange || this.#phase === PHASE.tunnel))
-      this.#events = events;
+    if (this.#phase === PHASE.exchange || this.#phase === PHASE.tunnel) this.#events = events;
   }
 
   #readBody(octets: Buffer): number {
@@ -253,11 +251,10 @@ class Http1ClientConnection implements ClientConnection, ClientStream, StreamOwn
 
   wantBody(): void {
     if (this.#phase !== PHASE.exchange || this.#wantsBody || this.#isBodyOver) return;
-    const { version, expectsContinue } = this.#head!;
+    const { expectsContinue } = this.#head!;
     this.#wantsBody = true;
     this.#bodySinceMs = this.#activeMs = this.#host.deadlines.nowMs();
-    if (expectsContinue && version === "1.1" && this.#held === undefined && !this.#isAnswered)
-      this.#writer.text(CONTINUE);
+    if (expectsContinue && this.#held === undefined && !this.#isAnswered) this.#writer.text(CONTINUE);
     this.#limitBody();
     this.#resume();
     this.#readHeld();
@@ -310,7 +307,7 @@ class Http1ClientConnection implements ClientConnection, ClientStream, StreamOwn
     if (!this.#writer.end(this.#head!.takesTrailers ? trailers : undefined)) return void this.abort();
     this.#events = undefined;
     this.#head = undefined;
-    if (!this.#persists || !this.#isBodyOver || this.#isDraining) return void this.#finish();
+    if (!this.#persists || this.#isDraining) return void this.#finish();
     this.#phase = PHASE.idle;
     this.#sinceMs = this.#host.deadlines.nowMs();
     this.#limit(this.#sinceMs + this.#spec.timeouts.keepAliveMs);

@@ -285,3 +285,44 @@ test("stop: the exchange hears of it, and the connection ends by reset", () => {
   assert.deepEqual(client.host.exchanges[0]!.gone, [undefined]);
   assertOver(client);
 });
+
+test("drain: between the head and the end of a response, the connection ends after it", () => {
+  const client = createMemoryClient();
+  client.send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
+  const [exchange] = client.host.exchanges;
+  exchange!.stream.sendHead({ status: 200, fields: [], bodyOctets: 1, declaredOctets: undefined }, false);
+  client.connection.drain();
+  exchange!.stream.sendBody(Buffer.from("a"));
+  exchange!.stream.sendEnd(undefined);
+  assert.equal(client.conn.ending, "fin");
+});
+
+test("R29: 100 is not sent after the final answer has begun", () => {
+  const client = createMemoryClient();
+  client.conn.arrive("POST /hang HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+  const [exchange] = client.host.exchanges;
+  exchange!.stream.sendHead({ status: 200, fields: [], bodyOctets: 1, declaredOctets: undefined }, false);
+  exchange!.stream.wantBody();
+  assert.equal(client.conn.sent.includes("100"), false);
+});
+
+test("R26: no octet beyond the announced length is sent, and the response ends by reset", () => {
+  const client = createMemoryClient();
+  client.send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
+  const [exchange] = client.host.exchanges;
+  exchange!.stream.sendHead({ status: 200, fields: [], bodyOctets: 3, declaredOctets: undefined }, false);
+  exchange!.stream.sendBody(Buffer.from("abc"));
+  exchange!.stream.sendBody(Buffer.from("HTTP/1.1 200 OK"));
+  exchange!.stream.sendEnd(undefined);
+  assert.ok(client.conn.sent.endsWith("\r\n\r\nabc"));
+  assert.equal(client.conn.ending, "reset");
+});
+
+test("an idle client that has not taken its last response is reset when its time is over", () => {
+  const client = createMemoryClient();
+  client.send(GET);
+  client.conn.stuck = 1;
+  client.passTo(5_200);
+  assert.equal(client.conn.ending, "reset");
+  assertOver(client);
+});

@@ -345,3 +345,13 @@ test("room, pause and resume are those of the conn; an idle connection is always
   assert.equal(bed.pool.idle(), 1);
   assert.equal(conn.isPaused, false);
 });
+
+test("nothing of one response is left for the next on the same connection", () => {
+  const bed = createMemoryPool();
+  answered(bed, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: 0\r\n\r\n");
+  const log = bed.open();
+  bed.conns[0]!.arrive("HTTP/1.1 103 Early Hints\r\n\r\n");
+  bed.conns[0]!.arrive("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n");
+  bed.conns[0]!.arrive("a");
+  assert.equal(log.text, "ready-again informational:103: head:200:1 body:a end");
+});
