@@ -47,7 +47,7 @@ export class NetConn extends WheelEntry implements TcpConn, Limited {
   #isLetGo = false;
   #stream: NetStream | undefined;
   /** Octets that waited when it was closed, or looked at last. */
-  #unsentAtClose = 0;
+  #untakenBefore = 0;
 
   /** @param socket paused */
   constructor(socket: Socket, remote: TcpAddress, timers: NetTimers) {
@@ -213,14 +213,19 @@ export class NetConn extends WheelEntry implements TcpConn, Limited {
     socket.destroySoon();
     if (socket.destroyed) return;
     if (this.#stream !== undefined) socket.resume(); // what is not read when it closes would make a RST of the FIN
-    this.#unsentAtClose = socket.writableLength;
+    this.#untakenBefore = this.#untaken();
     this.#timers.arm(this, this.#timers.nowMs() + CLOSE_STALL_MS);
     socket.once("close", () => this.#timers.cancel(this));
   }
+  /** Falls whenever the kernel takes something: Node's own count falls with the last octet of a write alone. */
+  #untaken(): number {
+    const { _handle } = this.#tcp as Socket & { readonly _handle?: { readonly writeQueueSize: number } | null };
+    return this.socket.writableLength + (_handle?.writeQueueSize ?? 0);
+  }
   #watchClose(): void {
-    const { writableLength } = this.socket;
-    if (writableLength >= this.#unsentAtClose) return void this.reset();
-    this.#unsentAtClose = writableLength;
+    const untaken = this.#untaken();
+    if (untaken >= this.#untakenBefore) return void this.reset();
+    this.#untakenBefore = untaken;
     this.#timers.arm(this, this.#timers.nowMs() + CLOSE_STALL_MS);
   }
 

@@ -2,7 +2,7 @@
  * Epoll drivers for tests: each takes its turns between those of the event loop, so that peers can live in the same thread.
  * @module
  */
-import { systemClock } from "#base/clock.ts";
+import { type Clock, systemClock } from "#base/clock.ts";
 import { createEpollDriver, type EpollDriver } from "#net/epoll/driver.ts";
 import { type EpollCalls, loadEpoll } from "#net/epoll/load.ts";
 import { withoutNative } from "../../base/native/native.ts";
@@ -17,8 +17,8 @@ export function epollCalls(): EpollCalls {
 }
 
 /** @param over calls that are to behave otherwise */
-export function createTurningDriver(over: Partial<EpollCalls> = {}): EpollDriver {
-  const driver = createEpollDriver({ calls: { ...epollCalls(), ...over }, clock: systemClock });
+export function createTurningDriver(over: Partial<EpollCalls> = {}, clock: Clock = systemClock): EpollDriver {
+  const driver = createEpollDriver({ calls: { ...epollCalls(), ...over }, clock });
   let isClosed = false;
   /** Turns without an event: peers live in this thread, so a wait for them is a wait for nothing. */
   let quiet = 0;
