@@ -112,7 +112,7 @@ export class Bucket {
     return {
       store: store.name,
       objects: store.objects,
-      octets: store.octets,
+      octets: store.held,
       maxOctets: store.maxOctets,
       hits: this.hits,
       stale: this.stale,

@@ -122,7 +122,7 @@ export type Purge = {
 export type CacheStats = {
   readonly store: string;
   readonly objects: number;
-  /** With what each object costs beside its body. */
+  /** With what each object costs beside its body, and bodies that are still coming. */
   readonly octets: number;
   readonly maxOctets: number;
   /** Counted since the start. */

@@ -32,6 +32,11 @@ export class Store {
     this.maxOctets = maxOctets;
   }
 
+  /** All that it holds, bodies that are still coming included. */
+  get held(): number {
+    return this.octets + this.#reserved;
+  }
+
   /** All variants of a URL, the newest last. */
   variants(key: string): readonly StoredResponse[] | undefined {
     return this.#byKey.get(key);
