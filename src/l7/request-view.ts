@@ -9,7 +9,7 @@ import { isRequestId } from "#l7/headers/request-id.ts";
 import { fieldOf, type RequestHead } from "#l7/message.ts";
 import { normalisePath } from "#l7/path.ts";
 import type { HttpRequest } from "#l7/request.ts";
-import { claimText, claimText } from "#l7/rules/claims.ts";
+import { claimText } from "#l7/rules/claims.ts";
 import type { Arrived } from "#net/arrival.ts";
 
 /** What a listener's settings say about all of its requests. */
