@@ -31,6 +31,8 @@ export type HttpContext = ListenerContext & {
   readonly cache: HttpCache;
   /** Shared by all workers. */
   readonly rateLimits: RateLimits;
+  /** What proves our names to an ACME authority, at this path; undefined: the request goes the way of all others. */
+  acmeAnswer(path: string): string | undefined;
   /** This worker's block of `state/latency.ts`. */
   readonly latency: Float64Array;
   /** For requests whose peer is not trusted to name them. */

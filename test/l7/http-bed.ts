@@ -147,6 +147,8 @@ export type HttpBedOptions = HttpBedChanges & {
   /** Of all backends. */
   readonly backend?: Partial<BackendSpec>;
   readonly pems?: Readonly<Record<string, string>>;
+  /** What proves names to an ACME authority, by path. */
+  readonly acmeProofs?: Readonly<Record<string, string>>;
 };
 
 export const hello: Handler = (_request, response) => response.end("hello");
@@ -247,6 +249,7 @@ export async function openHttp(t: TestContext, options: HttpBedOptions = {}): Pr
             waiting += change;
           },
           textOf,
+          acmeAnswer: (path) => options.acmeProofs?.[path],
           rng,
           cache,
           rateLimits,

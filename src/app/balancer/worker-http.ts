@@ -47,6 +47,8 @@ export function createWorkerHttp(options: {
   readonly latency: Float64Array;
   /** Text of a file that the snapshot names. */
   readonly textOf: (file: string) => string;
+  /** What proves names to an ACME authority over HTTP. */
+  readonly acmeAnswer: HttpContext["acmeAnswer"];
   readonly tell: (message: FromBalancerWorker) => void;
   /** Lets the event loop have its turn, where it is not what this thread lives in. */
   readonly endTurn: () => void;
@@ -96,6 +98,7 @@ export function createWorkerHttp(options: {
             if (change > 0) endTurn();
           },
           textOf,
+          acmeAnswer: options.acmeAnswer,
           rng,
           cache,
           rateLimits,

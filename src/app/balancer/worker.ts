@@ -37,6 +37,7 @@ import type { StickyStore } from "#pool/place.ts";
 import { createPlaces } from "#pool/places.ts";
 import type { BalancerSnapshot, ListenerSpec } from "#state/balancer.ts";
 import { LISTENER_COUNTERS } from "#state/counters.ts";
+import { createHttpChallenges } from "#tls/http-challenges.ts";
 import { createSessionCache } from "#tls/session-cache.ts";
 
 /** How often time passes for listeners and pools: time-outs of the queue, breakers, idle sessions. */
@@ -115,6 +116,7 @@ const isRelayed = ({ pool }: ListenerSpec): boolean =>
   pool === undefined || world.snapshot.pools[pool]!.mode === "proxy";
 
 const sessions = createSessionCache();
+const acmeProofs = createHttpChallenges();
 const http = createWorkerHttp({
   driver,
   clock,
@@ -122,6 +124,7 @@ const http = createWorkerHttp({
   rateLimits: data.rateLimits,
   latency: data.latencies,
   textOf: (file) => world.tls.texts[file]!,
+  acmeAnswer: acmeProofs.answerOf,
   tell,
   endTurn: () => epoll?.endTurn(),
 });
@@ -165,6 +168,7 @@ function serve(next: BalancerWorld): void {
     followTable(next.snapshot);
     listeners.apply(next.snapshot);
     http.apply(next.snapshot, listeners.places);
+    acmeProofs.set(next.tls.challenges.http);
     acknowledge(data.ack, next.revision);
   } catch (error) {
     world = before;

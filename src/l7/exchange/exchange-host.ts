@@ -14,6 +14,8 @@ export type ExchangeHost = TriesWorld & {
   readonly slots: Float64Array;
   readonly cache: HttpCache;
   readonly subrequest: Subrequest;
+  /** As of `HttpContext`. */
+  acmeAnswer(path: string): string | undefined;
   /** Connections are to be closed after their next response. */
   isDraining(): boolean;
   unixMs(): number;
