@@ -9,7 +9,7 @@
  */
 import { type ClientHttp2Session, connect } from "node:http2";
 import type { Socket } from "node:net";
-import { clientOptions, NGHTTP2_NO_ERROR, UPSTREAM_WINDOW } from "#l7/http2/options.ts";
+import { clientOptions, UPSTREAM_WINDOW } from "#l7/http2/options.ts";
 import type { Http2UpstreamStream, StreamSession } from "#l7/http2/upstream-stream.ts";
 import type { UpstreamFault } from "#l7/stream.ts";
 import type { Arrived } from "#net/arrival.ts";
@@ -275,8 +275,8 @@ export class UpstreamSession implements StreamSession {
     for (const stream of this.#streams) stream.fail(kind, says, true);
     for (const stream of this.#waiting) stream.fail(kind, says, false);
     this.#end();
-    client?.destroy(undefined, NGHTTP2_NO_ERROR);
     this.#conn?.reset();
+    client?.destroy();
   }
   #end(): void {
     if (this.#isOver) return;

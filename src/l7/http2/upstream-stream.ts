@@ -9,6 +9,7 @@
  * @module
  */
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
+import { Readable } from "node:stream";
 import { fieldsObject, readTrailers } from "#l7/http2/fields.ts";
 import { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } from "#l7/http2/options.ts";
 import { isGrpc, writeRequestHead } from "#l7/http2/request-writer.ts";
@@ -30,7 +31,9 @@ export type StreamSession = {
 };
 
 const OWNER = Symbol("owner");
-type Owned = ClientHttp2Stream & { [OWNER]: Http2UpstreamStream };
+/** Whether the end that was pushed first was that of a reset. */
+const CUT = Symbol("cut");
+type Owned = ClientHttp2Stream & { [OWNER]: Http2UpstreamStream; [CUT]?: boolean };
 
 export class Http2UpstreamStream implements UpstreamStream {
   readonly request: OutboundRequest;
@@ -177,6 +180,7 @@ export class Http2UpstreamStream implements UpstreamStream {
     else this.#read(stream);
   }
   #read(stream: Owned): void {
+    if (this.#missing === UNKNOWN_LENGTH) stream.push = pushUnlessReset;
     stream.on("trailers", onTrailers);
     stream.on("end", onEnd);
     stream.on("data", onData);
@@ -202,9 +206,11 @@ export class Http2UpstreamStream implements UpstreamStream {
     this.#received = readTrailers(raw);
   }
   hearEnd(): void {
+    const stream = this.#stream!;
     // A reset ends what is read as well.
-    if (this.#isOver || this.#isResponseOver || this.#stream!.rstCode !== NGHTTP2_NO_ERROR) return;
+    if (this.#isOver || this.#isResponseOver || stream.rstCode !== NGHTTP2_NO_ERROR) return;
     if (this.#missing > 0) return void this.#break("The body is shorter than Content-Length");
+    if (stream[CUT] === true) return void this.#break("The stream was reset before its end");
     this.#isResponseOver = true;
     const events = this.#events;
     const isOver = !this.#isTunnel || this.#isRequestOver;
@@ -258,6 +264,16 @@ export class Http2UpstreamStream implements UpstreamStream {
     this.#isOver = true;
     this.#events = undefined;
   }
+}
+
+/**
+ * Node lets a stream end in the same way whether END_STREAM came or RST_STREAM with NO_ERROR; but of the latter it is closed
+ * already when its end is pushed. Without that a response without length could be cut short unseen.
+ */
+function pushUnlessReset(this: Readable, chunk: unknown, encoding?: BufferEncoding): boolean {
+  if (chunk === null && (this as Owned).closed && !this.readableEnded) (this as Owned)[CUT] ??= true;
+  else if (chunk === null) (this as Owned)[CUT] = false;
+  return Readable.prototype.push.call(this, chunk, encoding);
 }
 
 const hasEnded = (flags: number): boolean => (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;

@@ -182,8 +182,10 @@ export class RawPeer {
   isOver = false;
   #rest: Buffer = Buffer.alloc(0);
 
-  constructor(socket: Socket) {
+  /** @param isServer the preface comes before its peer's first frame */
+  constructor(socket: Socket, isServer = false) {
     this.socket = socket;
+    let skips = isServer ? PREFACE.length : 0;
     socket.on("error", () => {});
     socket.on("close", () => {
       this.isOver = true;
@@ -191,6 +193,9 @@ export class RawPeer {
     socket.on("end", () => socket.end());
     socket.on("data", (octets: Buffer) => {
       this.#rest = Buffer.concat([this.#rest, octets]);
+      if (this.#rest.length < skips) return;
+      this.#rest = this.#rest.subarray(skips);
+      skips = 0;
       const { frames, length } = readFrames(this.#rest);
       this.frames.push(...frames);
       this.#rest = this.#rest.subarray(length);
