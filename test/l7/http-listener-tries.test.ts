@@ -42,7 +42,7 @@ for (const [name, createDriver] of Object.entries(DRIVERS)) {
     assert.equal(bed.backendCount(2, "gateway_failures"), 1);
   });
 
-  test(over("what may have been carried out is not sent again, unless the rule says so"), async (t) => {
+  test(over("R36: what may have been carried out is not sent again, unless the rule says so"), async (t) => {
     const bed = await openHttp(t, {
       driver: createDriver(),
       pool: first,

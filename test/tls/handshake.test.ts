@@ -122,7 +122,7 @@ for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
     bed.use(contextsOf({ ...options, tickets: { secret: Buffer.alloc(32, 2), rotateMs: 10_000 } }));
     assert.equal(await again(), false, "another secret");
   });
-  check(`sessions of ${maxVersion} do not cross listeners, nor a change of whom a listener asks for`, async (t) => {
+  check(`R37: sessions of ${maxVersion} do not cross listeners, nor a change of whom a listener asks for`, async (t) => {
     const bed = openTlsBed(t, contextsOf());
     const session = await keepSession(t, bed.port, { ...trust(), maxVersion });
     const again = async () => (await dial(t, bed.port, { ...trust(), maxVersion, session })).isSessionReused();
