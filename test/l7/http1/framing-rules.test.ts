@@ -165,6 +165,7 @@ refusesBody("R24", [
   ["SMUG-CHUNK-MISSING-TRAILING-CRLF", "5\r\nhello0\r\n\r\n"],
   ["SMUG-CHUNK-SPILL: data longer than its size", "5\r\nhello!!\r\n0\r\n\r\n"],
   ["bare LF after data", "5\r\nhello\n0\r\n\r\n"],
+  ["another octet in the place of CR", "5\r\nhelloX\n0\r\n\r\n"],
   ["CR alone after data", "5\r\nhello\r0\r\n\r\n"],
   ["CR LF turned round", "5\r\nhello\n\r0\r\n\r\n"],
 ]);
