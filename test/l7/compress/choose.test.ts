@@ -99,3 +99,9 @@ test("choose() leaves the head that it was given as it is", () => {
   choose(given);
   assert.deepEqual(given, before);
 });
+
+test("choose() says Vary in one field to who takes no coding", () =>
+  assert.deepEqual(choose(page(["vary", "Cookie"]), "GET", [])!.head.fields.slice(2), [
+    "vary",
+    "Cookie, accept-encoding",
+  ]));
