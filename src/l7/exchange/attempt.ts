@@ -8,6 +8,7 @@
  */
 
 import type { Clock } from "#base/clock.ts";
+import type { Deadlines } from "#l7/exchange/deadlines.ts";
 import type { Fields, ResponseHead } from "#l7/message.ts";
 import type { UpstreamEvents, UpstreamFault, UpstreamStream } from "#l7/stream.ts";
 import type { PlaceFault, Places } from "#pool/place.ts";
@@ -29,6 +30,8 @@ export type AttemptOwner = {
 /** What a try has of its worker. */
 export type AttemptWorld = {
   readonly clock: Clock;
+  /** Of the listener: the time as limits count it, which costs nothing to read. */
+  readonly deadlines: Pick<Deadlines, "nowMs">;
   readonly backendCounters: Float64Array;
   readonly latency?: Float64Array | undefined;
 };
@@ -44,6 +47,8 @@ export class Attempt implements UpstreamEvents {
   isReady = false;
   /** Since when it is tried; its connection stands. */
   sinceMs: number;
+  /** When the head came. */
+  headMs = 0;
   connectMs = 0;
   /** It was begun again on a fresh connection. */
   isSecond = false;
@@ -54,13 +59,13 @@ export class Attempt implements UpstreamEvents {
   #owner: AttemptOwner | undefined;
   #holdsPlace = true;
 
-  /** @param row a place there was taken for it */
-  constructor(owner: AttemptOwner, world: AttemptWorld, places: Places, row: number) {
+  /** @param row a place there was taken for it, just now */
+  constructor(owner: AttemptOwner, world: AttemptWorld, places: Places, row: number, nowMs: number) {
     this.#owner = owner;
     this.#world = world;
     this.places = places;
     this.row = row;
-    this.sinceMs = world.clock.monotonicMs();
+    this.sinceMs = nowMs;
   }
 
   /** Nothing comes of it any more. */
@@ -96,6 +101,7 @@ export class Attempt implements UpstreamEvents {
     const nowMs = clock.monotonicMs();
     const micros = (nowMs - this.sinceMs) * 1_000;
     this.hasHead = true;
+    this.headMs = nowMs;
     this.places.firstOctet(this.row, micros, nowMs);
     this.places.answered(this.row, head.status, nowMs);
     if (latency !== undefined) noteLatency(latency, this.row, micros);
@@ -147,7 +153,7 @@ export class Attempt implements UpstreamEvents {
       this.#holdsPlace = false;
       if (this.octetsReceived > 0) this.count("octets_from_backend", this.octetsReceived);
       // Others that wait for it may be served before this returns.
-      this.places.release(this.row, this.#world.clock.monotonicMs());
+      this.places.release(this.row, Math.max(this.sinceMs, this.headMs, this.#world.deadlines.nowMs()));
     }
     return owner;
   }

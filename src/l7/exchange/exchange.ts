@@ -279,7 +279,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
     else this.#serve(stale);
   }
   onResponse(attempt: Attempt, head: ResponseHead): void {
-    this.#firstOctetMs = this.#host.clock.monotonicMs() - this.#startedMs;
+    this.#firstOctetMs = attempt.headMs - this.#startedMs;
     if (head.status === 101) return void this.#openTunnel(attempt, head);
     if (this.#head.method !== "GET" && this.#head.method !== "HEAD") this.#host.cache.invalidate(this.#head, head);
     this.#openPath();

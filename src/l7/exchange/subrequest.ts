@@ -77,19 +77,19 @@ class OwnRequest implements PlaceRequest, AttemptOwner, DeadlineOwner {
     deadlines.arm(this.#deadline, nowMs + this.#terms.timeoutMs);
     const { places } = this.#pool;
     const row = places.take(this, nowMs);
-    if (row !== NO_PLACE.full) this.#open(row);
+    if (row !== NO_PLACE.full) this.#open(row, nowMs);
     else {
       this.#leaveQueue = places.wait(this, nowMs, (later) => {
         this.#leaveQueue = undefined;
-        this.#open(later);
+        this.#open(later, clock.monotonicMs());
       });
     }
   }
-  #open(row: number): void {
+  #open(row: number, nowMs: number): void {
     if (row < 0) return void this.#end({ fault: "No backend is free" });
     const { places, spec } = this.#pool;
     const { method, target, authority, scheme, fields, body } = this.#asked;
-    const attempt = new Attempt(this, this.#world, places, row);
+    const attempt = new Attempt(this, this.#world, places, row, nowMs);
     this.#attempt = attempt;
     attempt.count("requests");
     const outbound = {

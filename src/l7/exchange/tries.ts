@@ -132,8 +132,8 @@ export class Tries implements PlaceRequest, AttemptOwner, DeadlineOwner {
     this.#startedMs = this.#now();
     const { places, spec } = this.#request.pool;
     this.#request.body?.keep(this.#request.rule.retry.bufferOctets);
-    if (spec.sticky !== undefined && places.remember(this, () => this.#take())) this.#limit();
-    else this.#take();
+    if (spec.sticky !== undefined && places.remember(this, () => this.#take(this.#now()))) this.#limit();
+    else this.#take(this.#startedMs);
   }
 
   /** Gives back all that is left. */
@@ -154,21 +154,20 @@ export class Tries implements PlaceRequest, AttemptOwner, DeadlineOwner {
 
   // ── a place ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #take(): void {
+  #take(nowMs: number): void {
     if (this.#isOver) return;
-    const row = this.#request.pool.places.take(this, this.#now());
-    if (row >= 0) this.#begin(row);
-    else if (row === NO_PLACE.full) this.#wait();
+    const row = this.#request.pool.places.take(this, nowMs);
+    if (row >= 0) this.#begin(row, nowMs);
+    else if (row === NO_PLACE.full) this.#wait(nowMs);
     else this.#giveUp(row);
   }
-  #wait(): void {
-    const nowMs = this.#now();
+  #wait(nowMs: number): void {
     this.#queuedMs = nowMs;
     this.#world.waiting(1);
     this.#cancelWait = this.#request.pool.places.wait(this, nowMs, (row) => {
       this.#cancelWait = undefined;
       this.#waited();
-      if (row >= 0) this.#begin(row);
+      if (row >= 0) this.#begin(row, this.#now());
       else this.#giveUp(row);
     });
     this.#limit();
@@ -201,20 +200,20 @@ export class Tries implements PlaceRequest, AttemptOwner, DeadlineOwner {
   // ── tries ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A place was taken. */
-  #begin(row: number): void {
+  #begin(row: number, nowMs: number): void {
     const { pool } = this.#request;
-    const attempt = new Attempt(this, this.#world, pool.places, row);
+    const attempt = new Attempt(this, this.#world, pool.places, row, nowMs);
     this.#attempt = attempt;
     if (this.tried.includes(row)) {
       // It has just failed: a moment may help.
-      this.#resumeMs = this.#now() + backoffOf(this.tried.length, this.#world.rng);
+      this.#resumeMs = nowMs + backoffOf(this.tried.length, this.#world.rng);
       this.#limit();
-    } else this.#open(attempt, false);
+    } else this.#open(attempt, false, nowMs);
   }
-  #open(attempt: Attempt, isFresh: boolean): void {
+  #open(attempt: Attempt, isFresh: boolean, nowMs: number): void {
     const { pool, outbound, client } = this.#request;
     this.count++;
-    attempt.sinceMs = this.#now();
+    attempt.sinceMs = nowMs;
     attempt.count("requests");
     if (this.count > 1) attempt.count("upstream_retries");
     const backend = pool.places.backend(attempt.row)!;
@@ -282,7 +281,7 @@ export class Tries implements PlaceRequest, AttemptOwner, DeadlineOwner {
     body?.detach();
     if (attempt !== this.chosen && !attempt.isSecond && isWhole && isStale(fault, outbound.method)) {
       attempt.revive(this);
-      this.#open(attempt, true);
+      this.#open(attempt, true, this.#now());
       return;
     }
     const { status, flag, charge } = FAULT_VERDICTS[fault.kind];
@@ -317,7 +316,7 @@ export class Tries implements PlaceRequest, AttemptOwner, DeadlineOwner {
   #retry(): void {
     this.mayRepeat = true;
     this.#world.count("http_retries");
-    this.#take();
+    this.#take(this.#now());
   }
   /** After an answer that asks for it. @returns false: there is nobody else, and the answer is used */
   #tryElsewhere(attempt: Attempt): boolean {
@@ -330,7 +329,8 @@ export class Tries implements PlaceRequest, AttemptOwner, DeadlineOwner {
     const before = this.tried;
     this.#note(attempt.row);
     this.mayRepeat = true;
-    const row = pool.places.take(this, this.#now());
+    const nowMs = this.#now();
+    const row = pool.places.take(this, nowMs);
     if (row < 0) {
       this.tried = before;
       return false;
@@ -338,26 +338,26 @@ export class Tries implements PlaceRequest, AttemptOwner, DeadlineOwner {
     this.#world.count("http_retries");
     body?.detach();
     attempt.drop();
-    this.#begin(row);
+    this.#begin(row, nowMs);
     return true;
   }
-  #hedgeNow(): void {
+  #hedgeNow(nowMs: number): void {
     const { pool } = this.#request;
     const { row } = this.#attempt!;
     this.#isHedged = true;
     const before = this.tried;
     this.tried = [...before, row];
     this.mayRepeat = false;
-    const other = pool.places.take(this, this.#now());
+    const other = pool.places.take(this, nowMs);
     if (other < 0) {
       this.tried = before;
       return;
     }
     this.#hedged = row;
     this.#world.count("http_hedges");
-    const attempt = new Attempt(this, this.#world, pool.places, other);
+    const attempt = new Attempt(this, this.#world, pool.places, other, nowMs);
     this.#hedge = attempt;
-    this.#open(attempt, false);
+    this.#open(attempt, false, nowMs);
   }
 
   // ── time ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -378,7 +378,7 @@ export class Tries implements PlaceRequest, AttemptOwner, DeadlineOwner {
     }
     if (this.#resumeMs > 0 && nowMs >= this.#resumeMs) {
       this.#resumeMs = 0;
-      this.#open(this.#attempt!, false);
+      this.#open(this.#attempt!, false, nowMs);
       return;
     }
     const [first, second] = [this.#attempt, this.#hedge];
@@ -390,7 +390,7 @@ export class Tries implements PlaceRequest, AttemptOwner, DeadlineOwner {
     const attempt = this.#attempt;
     if (attempt?.isReady) {
       if (nowMs >= attempt.sinceMs + CONTINUE_MS) this.#wantBody();
-      if (!this.#isHedged && nowMs >= attempt.sinceMs + rule.retry.hedgeMs) this.#hedgeNow();
+      if (!this.#isHedged && nowMs >= attempt.sinceMs + rule.retry.hedgeMs) this.#hedgeNow(nowMs);
     }
     this.#limit();
   }
