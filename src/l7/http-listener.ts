@@ -58,7 +58,12 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
     slots,
     deadlines,
     cache: context.cache,
-    acmeAnswer: context.acmeAnswer,
+    acmeReply(path) {
+      const body = context.acmeAnswer(path);
+      return body === undefined
+        ? undefined
+        : { status: 200, fields: ["content-type", "application/octet-stream"], body };
+    },
     get tunnelMs() {
       return plan.exchange.http.timeouts.tunnelMs;
     },

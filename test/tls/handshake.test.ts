@@ -122,17 +122,20 @@ for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
     bed.use(contextsOf({ ...options, tickets: { secret: Buffer.alloc(32, 2), rotateMs: 10_000 } }));
     assert.equal(await again(), false, "another secret");
   });
-  check(`R37: sessions of ${maxVersion} do not cross listeners, nor a change of whom a listener asks for`, async (t) => {
-    const bed = openTlsBed(t, contextsOf());
-    const session = await keepSession(t, bed.port, { ...trust(), maxVersion });
-    const again = async () => (await dial(t, bed.port, { ...trust(), maxVersion, session })).isSessionReused();
-    assert.equal(await again(), true);
-    bed.use(contextsOf({ listener: "other" }));
-    assert.equal(await again(), false);
-    const client = { mode: "optional", ca: authority.ca, crl: undefined } as const;
-    bed.use(contextsOf({ policy: { ...DEFAULT_POLICY, client } }));
-    assert.equal(await again(), false);
-  });
+  check(
+    `R37: sessions of ${maxVersion} do not cross listeners, nor a change of whom a listener asks for`,
+    async (t) => {
+      const bed = openTlsBed(t, contextsOf());
+      const session = await keepSession(t, bed.port, { ...trust(), maxVersion });
+      const again = async () => (await dial(t, bed.port, { ...trust(), maxVersion, session })).isSessionReused();
+      assert.equal(await again(), true);
+      bed.use(contextsOf({ listener: "other" }));
+      assert.equal(await again(), false);
+      const client = { mode: "optional", ca: authority.ca, crl: undefined } as const;
+      bed.use(contextsOf({ policy: { ...DEFAULT_POLICY, client } }));
+      assert.equal(await again(), false);
+    },
+  );
 }
 check("the session cache resumes TLS 1.2 clients without tickets, and holds no others", async (t) => {
   const sessions = createSessionCache(2);

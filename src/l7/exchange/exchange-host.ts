@@ -7,6 +7,7 @@
 import type { HttpCache } from "#l7/cache/cache.ts";
 import type { AccessEntry, Subrequest } from "#l7/context.ts";
 import type { TriesWorld } from "#l7/exchange/tries.ts";
+import type { Reply } from "#l7/message.ts";
 import type { SpanRecord } from "#state/spans.ts";
 
 export type ExchangeHost = TriesWorld & {
@@ -14,8 +15,8 @@ export type ExchangeHost = TriesWorld & {
   readonly slots: Float64Array;
   readonly cache: HttpCache;
   readonly subrequest: Subrequest;
-  /** As of `HttpContext`. */
-  acmeAnswer(path: string): string | undefined;
+  /** What an ACME authority is told at this path; undefined: it is no question of one. */
+  acmeReply(path: string): Reply | undefined;
   /** Connections are to be closed after their next response. */
   isDraining(): boolean;
   unixMs(): number;

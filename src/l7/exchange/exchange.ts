@@ -86,9 +86,8 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
     const request = this.#plan.view(this.#head, arrived);
     if (request === undefined) return void this.#refuse(400, "DPE");
     this.#request = request;
-    const proof = this.#host.acmeAnswer(request.path);
-    if (proof !== undefined)
-      return void this.#reply({ status: 200, fields: ["content-type", "application/octet-stream"], body: proof }, "LR");
+    const proof = this.#host.acmeReply(request.path);
+    if (proof !== undefined) return void this.#reply(proof, "LR");
     if (this.#plan.isMisdirected(request.host, arrived)) return void this.#refuse(421, "NR");
     if (maxRequests > 0 && slots[LISTENER_COUNTER.http_active]! > maxRequests) {
       this.#host.count("http_shed");

@@ -94,7 +94,7 @@ function run(seed: number): { readonly steps: string[] } {
     deadlines,
     tunnelMs: 1_000,
     cache: createHttpCache({ clock }),
-    acmeAnswer: () => undefined,
+    acmeReply: () => undefined,
     upstreams: () => upstreams,
     waiting: (change) => {
       waiting += change;
