@@ -22,7 +22,10 @@ const READ_OPTIONS = new Set(
 );
 
 type Reason = readonly [says: string, fix: string];
-const HTTP: Reason = ["HTTP is relayed as it is: layer 4 reads and changes none of it", "Do it in the backend"];
+const HTTP: Reason = [
+  "HTTP is relayed as it is: layer 4 reads and changes none of it",
+  "Write it as a rule of `protocol: http` (docs/rules.md), or do it in the backend",
+];
 const LOG: Reason = ["rhumb writes a log of its own", "Read it from standard output, and `/metrics`"];
 const STATS: Reason = ["rhumb shows its state by the control API", "Use the dashboard, `rhumb status` and `/metrics`"];
 const REASONS: Readonly<Record<string, Reason>> = {

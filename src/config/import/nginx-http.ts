@@ -29,7 +29,10 @@ const READ = new Set(
     " ",
   ),
 );
-const HTTP = ["HTTP is relayed as it is: layer 4 reads and changes none of it", "Do it in the backend"] as const;
+const HTTP = [
+  "HTTP is relayed as it is: layer 4 reads and changes none of it",
+  "Write it as a rule of `protocol: http` (docs/rules.md), or do it in the backend",
+] as const;
 const REASONS: readonly (readonly [RegExp, string, string])[] = [
   [
     /^proxy_ssl/,
@@ -47,7 +50,11 @@ const REASONS: readonly (readonly [RegExp, string, string])[] = [
     "Files are not served: requests go to the backend, whatever their path",
     "Serve them from a backend",
   ],
-  [/^(return|rewrite|error_page|if|set|break)$/, "No request is answered or rewritten here", "Do it in the backend"],
+  [
+    /^(return|rewrite|error_page|if|set|break)$/,
+    "No request is answered or rewritten here",
+    "Write it as a rule of `protocol: http` (docs/rules.md), or do it in the backend",
+  ],
   [
     /^proxy_set_header$/,
     "No header is added: layer 4 does not touch HTTP, and backends see this machine's address",
