@@ -245,7 +245,10 @@ export type ForwardAuthSpec = {
 };
 
 export type RouteTimeouts = {
-  /** The whole of it, tries and waiting for a place included, until the response head; 0: no limit. */
+  /**
+   * The whole of it, tries and waiting for a place included, until the response head; 0: no limit. While the client's body
+   * still comes and is taken, its own limits hold instead of this one and the next.
+   */
   readonly totalMs: number;
   /** One try, from sending the request's head to the response head; 0: no limit. */
   readonly tryMs: number;

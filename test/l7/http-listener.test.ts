@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { DRIVERS } from "../net/drivers.ts";
+import { UPSTREAM_DEFAULTS } from "../pool/specs.ts";
 import { openHttp, textOf } from "./http-bed.ts";
 
 for (const [name, createDriver] of Object.entries(DRIVERS)) {
@@ -50,3 +51,24 @@ for (const [name, createDriver] of Object.entries(DRIVERS)) {
     );
   });
 }
+
+test("trailers pass to a client that takes them, of a pool that passes them, and to the backend", async (t) => {
+  const bed = await openHttp(t, {
+    handlers: [
+      (request, response) =>
+        void textOf(request).then(() => {
+          response.setHeader("trailer", "x-sum");
+          response.write("body");
+          response.addTrailers({ "x-sum": `${request.trailers["x-of"]}` });
+          response.end();
+        }),
+    ],
+    pool: { upstream: { ...UPSTREAM_DEFAULTS, passesTrailers: true } },
+  });
+  const head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close, TE\r\n";
+  const body = "1\r\nx\r\n0\r\nx-of: mine\r\n\r\n";
+  const takes = await bed.dial(`${head}TE: trailers\r\n\r\n${body}`);
+  assert.match(await takes.whole(), /0\r\nx-sum: mine\r\n\r\n$/i);
+  const doesNot = await bed.dial(`${head}\r\n${body}`);
+  assert.match(await doesNot.whole(), /\r\n0\r\n\r\n$/);
+});
