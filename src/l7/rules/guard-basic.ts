@@ -43,26 +43,26 @@ export function basicAuthGuard({ realm, users }: BasicAuthSpec, env: RuleEnv): G
   };
   const secret = randomBytes(32);
   const known = new Set<string>();
-  let pending = 0;
+  /** By digest: who sends a pair that is being hashed waits for the same answer. */
+  const pending = new Map<string, Promise<boolean>>();
   const refusal = (request: HttpRequest): Reply => {
     const reply = ownReply(401, request.requestId);
     reply.fields.push("www-authenticate", `Basic realm="${realm}", charset="UTF-8"`);
     return reply;
   };
 
-  async function verify(request: HttpRequest, credentials: string, digest: string): Promise<Reply | undefined> {
+  async function isGood(credentials: string, digest: string): Promise<boolean> {
     const colon = credentials.indexOf(":");
     const hash = hashes.get(credentials.slice(0, colon));
-    pending += 1;
     env.waiting(1);
     try {
-      const isGood = await verifyPassword(credentials.slice(colon + 1), hash ?? nobody);
-      if (!isGood || !hash) return refusal(request);
+      const matches = await verifyPassword(credentials.slice(colon + 1), hash ?? nobody);
+      if (!matches || !hash) return false;
       if (known.size >= MAX_KNOWN) known.delete(known.values().next().value!);
       known.add(digest);
-      return undefined;
+      return true;
     } finally {
-      pending -= 1;
+      pending.delete(digest);
       env.waiting(-1);
     }
   }
@@ -72,7 +72,12 @@ export function basicAuthGuard({ realm, users }: BasicAuthSpec, env: RuleEnv): G
     if (credentials === undefined) return refusal(request);
     const digest = createHmac("sha256", secret).update(credentials).digest("base64");
     if (known.has(digest)) return undefined;
-    if (pending >= MAX_PENDING) return ownReply(503, request.requestId);
-    return verify(request, credentials, digest);
+    let answer = pending.get(digest);
+    if (!answer) {
+      if (pending.size >= MAX_PENDING) return ownReply(503, request.requestId);
+      answer = isGood(credentials, digest);
+      pending.set(digest, answer);
+    }
+    return answer.then((good) => (good ? undefined : refusal(request)));
   };
 }

@@ -215,6 +215,8 @@ test("of many passwords at once most are told to come back: each costs a core an
   const statuses = await Promise.all(Array.from({ length: 12 }, (_, index) => statusOf(router, basic(`kim:${index}`))));
   assert.deepEqual([...new Set(statuses)].sort(), [401, 503]);
   assert.equal(statuses.filter((status) => status === 401).length, 4);
+  const same = await Promise.all(Array.from({ length: 12 }, () => statusOf(router, basic("kim:x"))));
+  assert.deepEqual([...new Set(same)], [200], "one pair is hashed once, however many wait for it");
 });
 
 test("hashes of passwords are salted, and those that would take all memory are none", async () => {
