@@ -135,6 +135,28 @@ for (const [name, createDriver] of Object.entries(DRIVERS)) {
     },
   );
 
+  test(over("another service says whether a request may pass, and what the backend is told of it"), async (t) => {
+    const bed = await openHttp(t, {
+      driver: createDriver(),
+      web: 1,
+      handlers: [
+        (request, response) => response.end(`user ${request.headers["x-user"]}`),
+        hello,
+        hello,
+        (request, response) => {
+          const isGood = request.headers.authorization === "good";
+          response.writeHead(isGood ? 204 : 401, isGood ? { "x-user": "kim" } : {}).end();
+        },
+      ],
+      rules: [{ pool: "web", forwardAuth: { pool: "auth", path: "/check", copyToBackend: ["x-user"] } }],
+    });
+    assert.equal((await bed.ask("/", { headers: { authorization: "good" } })).body, "user kim");
+    assert.equal((await bed.ask("/", { headers: { authorization: "bad" } })).status, 401);
+    assert.equal(bed.backends[0]!.seen.length, 1);
+    bed.backends[3]!.kill();
+    assert.equal((await bed.ask("/", { headers: { authorization: "good" } })).status, 503);
+  });
+
   test(over("a client with a signed cookie comes back to its backend, which does not see the cookie"), async (t) => {
     const says =
       (text: string): Handler =>
