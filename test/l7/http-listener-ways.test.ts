@@ -10,8 +10,6 @@ import { settled, until } from "../net/bed.ts";
 import { DRIVERS } from "../net/drivers.ts";
 import { type Handler, HTTP_DEFAULTS, hello, openHttp, textOf } from "./http-bed.ts";
 
-const GET = "GET / HTTP/1.1\r\nHost: www.example\r\n\r\n";
-
 for (const [name, createDriver] of Object.entries(DRIVERS)) {
   const over = (says: string): string => `${says} (${name})`;
 
@@ -275,9 +273,9 @@ test("pipelined requests are answered in their order", async (t) => {
   const bed = await openHttp(t, {
     handlers: [(request, response) => void setTimeout(() => response.end(request.url), request.url === "/0" ? 30 : 0)],
   });
-  const client = await bed.dial([0, 1, 2, 3].map((at) => GET.replace("GET /", `GET /${at}`)).join(""));
-  await until(() => bed.log.length === 4);
-  const answers = (await client.received(1)).toString().matchAll(/\r\n\r\n(\/\d)/g);
+  const get = (at: number, more = ""): string => `GET /${at} HTTP/1.1\r\nHost: www.example\r\n${more}\r\n`;
+  const client = await bed.dial(get(0) + get(1) + get(2) + get(3, "Connection: close\r\n"));
+  const answers = (await client.whole()).matchAll(/\r\n\r\n(\/\d)/g);
   assert.deepEqual(
     [...answers].map(([, body]) => body),
     ["/0", "/1", "/2", "/3"],
