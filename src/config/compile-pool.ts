@@ -118,7 +118,7 @@ function compileProxyOut(header: PoolConfig["proxyProtocol"]): ProxyOutSpec | un
 }
 
 /** Secrets that could not be resolved have been reported: nothing of this is applied then. */
-function compileSticky(sticky: PoolConfig["sticky"], files: ConfigFiles): StickySpec | undefined {
+function compileSticky(name: string, sticky: PoolConfig["sticky"], files: ConfigFiles): StickySpec | undefined {
   if (!sticky) return undefined;
   const { cookie } = sticky;
   const keys = Object.entries(cookie?.keys ?? {}).flatMap(([id, reference]) => {
@@ -128,7 +128,7 @@ function compileSticky(sticky: PoolConfig["sticky"], files: ConfigFiles): Sticky
   return {
     by: sticky.by,
     cookie: cookie && {
-      name: cookie.name,
+      name: cookie.name ?? `rhumb-${name}`,
       keys,
       isSecure: cookie.secure,
       sameSite: cookie.sameSite,
@@ -195,7 +195,7 @@ export function compilePool(
     slowStart: { windowMs: slowStart.window, aggression: slowStart.aggression, minPercent: slowStart.min },
     panicPercent: pool.panic,
     isFailOpen: pool.failOpen,
-    sticky: compileSticky(pool.sticky, files),
+    sticky: compileSticky(name, pool.sticky, files),
     drainMs: pool.drain,
     closesOnDown: pool.closeOnDown,
     proxyProtocol: compileProxyOut(pool.proxyProtocol),

@@ -280,7 +280,7 @@ const slowStartSchema = z.strictObject({
 });
 
 const stickyCookieSchema = z.strictObject({
-  name: doc(token("the name of a cookie").default("rhumb"), "Its name.", live),
+  name: doc(token("the name of a cookie").optional(), "Its name. Default: `rhumb-` and the pool's name.", live),
   keys: doc(
     z
       .record(

@@ -272,7 +272,8 @@ export function createPlaces(options: PlacesOptions): Places {
       if (tried.length >= spec.retry.attempts) return NO_PLACE.none;
       if (!budget.take(nowMs)) return NO_PLACE.budget;
       let row = place(request, nowMs);
-      if (row === NO_PLACE.none && request.mayRepeat) row = place({ client: request.client, key: request.key, tried: NOBODY }, nowMs);
+      if (row === NO_PLACE.none && request.mayRepeat)
+        row = place({ client: request.client, key: request.key, tried: NOBODY }, nowMs);
       if (row >= 0) addTo(tried.at(-1)!, "retries_away", 1);
       return row;
     },

@@ -4,10 +4,12 @@
  *
  * The memory of the process decides. With `store: redis`, what the store says of a client is written into the memory before
  * the client is given a place, and each new choice is written into the store; while the store is away, the memory goes on
- * alone, and a client that comes to another node may get another backend.
+ * alone, and a client that comes to another node may get another backend. What the store has lost is written anew when the
+ * client comes.
  * Units:   Unix ms.
  * @module
  */
+import { createHash } from "node:crypto";
 import type { Clock } from "#base/clock.ts";
 import type { PlaceRequest, StickyStore } from "#pool/place.ts";
 import { backendHash, createStickyMemory, createStickyTable, NO_BACKEND } from "#pool/sticky-memory.ts";
@@ -55,16 +57,23 @@ export function createStickiness(options: {
     keys = new Map(spec.backends.map(({ key }) => [backendHash(key), key]));
   }
   const store = (): StickyStore | undefined => (memory && spec.sticky?.store === "redis" ? options.store : undefined);
-  const storeKey = ({ client }: PlaceRequest): string => `${spec.name}:${client}`;
+  const storeKey = ({ client }: PlaceRequest): string =>
+    `${spec.name}:${spec.sticky?.by === "source" ? client : secretOf(client)}`;
   function end(lookUp: LookUp): void {
     if (lookUps.delete(lookUp)) lookUp.done();
   }
   function learn(request: PlaceRequest, key: string | undefined): void {
-    if (memory === undefined || key === undefined) return;
-    const backend = backendHash(key);
-    if (!keys.has(backend)) return; // of another configuration of the pool
+    if (memory === undefined) return;
     const nowMs = clock.nowMs();
     const had = memory.recall(request.client, nowMs);
+    const hadKey = keys.get(had);
+    if (key === undefined) {
+      // It was chosen while the store was away, or the store has lost it since: other nodes are to know.
+      if (hadKey !== undefined) store()?.put(storeKey(request), hadKey, spec.sticky!.ttlMs);
+      return;
+    }
+    const backend = backendHash(key);
+    if (!keys.has(backend)) return; // of another configuration of the pool
     if (had !== backend) memory.remember(request.client, backend, had, nowMs);
   }
 
@@ -110,3 +119,7 @@ export function createStickiness(options: {
     },
   };
 }
+
+/** Fields name clients by sessions and tokens: the store need not know them, nor keep kilobytes of them. */
+const secretOf = (client: string): string =>
+  createHash("sha256").update(client, "latin1").digest("base64url").slice(0, 32);

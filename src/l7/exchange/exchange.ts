@@ -26,6 +26,7 @@ import { type Trace, traceOf, writeTrace } from "#l7/headers/trace-context.ts";
 import type { Fields, Reply, RequestHead, ResponseHead } from "#l7/message.ts";
 import type { RequestView } from "#l7/request-view.ts";
 import type { PoolRef, Route, Routed } from "#l7/route.ts";
+import { setCookies } from "#l7/sticky/set-cookies.ts";
 import type { ClientEvents, ClientStream, OutboundRequest } from "#l7/stream.ts";
 import { LISTENER_COUNTER } from "#state/counters.ts";
 
@@ -172,15 +173,11 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
       return;
     }
     this.#pool = decision.pool;
-    if (decision.setCookie !== undefined) this.#addCookie(decision.setCookie);
+    if (decision.setCookie !== undefined) this.#cookies = [decision.setCookie];
     this.#extras = this.#plan.extrasOf(route);
     const lookup = this.#extras.cache?.lookup(this.#request!, decision.pool.spec.name, this);
     if (lookup === undefined) this.#ask();
     else this.onCached(lookup);
-  }
-  #addCookie(value: string): void {
-    if (this.#cookies === undefined) this.#cookies = [value];
-    else this.#cookies.push(value);
   }
 
   // ── the cache ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,7 +233,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
       this.#pool!,
       this.#request!,
       fill,
-      this.#sticky?.cookie.name,
+      this.#plan.stickyCookieOf(this.#pool!)?.name,
       this.#isBodyWanted,
     );
     if (this.#trace !== undefined) writeTrace(outbound.fields, this.#trace);
@@ -279,6 +276,8 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
   }
   onResponse(attempt: Attempt, head: ResponseHead): void {
     this.#firstOctetMs = attempt.headMs - this.#startedMs;
+    const cookie = this.#sticky?.cookieFor(attempt.places.backend(attempt.row), this.#host.unixMs());
+    if (cookie !== undefined) this.#cookies = [...(this.#cookies ?? []), cookie];
     if (head.status === 101) return void this.#openTunnel(attempt, head);
     if (this.#head.method !== "GET" && this.#head.method !== "HEAD") this.#host.cache.invalidate(this.#head, head);
     this.#openPath();
@@ -293,8 +292,6 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
       path.copy = answer.writer;
     }
     path.source = attempt;
-    const cookie = this.#sticky?.cookieFor(attempt.places.backend(attempt.row), this.#host.unixMs());
-    if (cookie !== undefined) this.#addCookie(cookie);
     this.#sendHead(sent);
   }
   /** What is stored goes to the client, once the backend's response, if it has no body, has ended in order. */
@@ -350,8 +347,8 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
   /** Edits and sends a head. @returns whether a body goes with it */
   #sendHead(head: ResponseHead): boolean {
     const { fields } = head;
-    if (this.#cookies !== undefined) for (const cookie of this.#cookies) fields.push("set-cookie", cookie);
     this.#route!.editResponse(fields, this.#request!);
+    setCookies(fields, this.#cookies);
     const compression = this.#extras?.compression;
     const choice = compression?.choose(this.#head, head);
     const sent = choice?.head ?? head;
@@ -373,7 +370,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
   #reply(reply: Reply, flag: string): void {
     const { head, body } = replyMessage(reply, this.#head.method);
     this.#tries?.stop();
-    if (this.#cookies !== undefined) for (const cookie of this.#cookies) head.fields.push("set-cookie", cookie);
+    setCookies(head.fields, this.#cookies);
     this.#send(head);
     if (body.length > 0) this.#stream.sendBody(body);
     this.#finish(flag);
@@ -385,6 +382,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
     this.#host.count("http_tunnels");
     this.#tunnel = new Tunnel(this.#stream, attempt, this.#tries!);
     this.#route!.editResponse(head.fields, this.#request!);
+    setCookies(head.fields, this.#cookies);
     this.#status = 101;
     this.#stream.sendHead(head, false);
   }

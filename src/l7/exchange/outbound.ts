@@ -8,7 +8,7 @@ import type { ExchangePlan } from "#l7/exchange/plan.ts";
 import { fieldOf } from "#l7/message.ts";
 import type { HttpRequest } from "#l7/request.ts";
 import type { PoolRef, Route } from "#l7/route.ts";
-import { stripCookie } from "#l7/sticky/strip-cookie.ts";
+import { stripCookie } from "#l7/sticky/own-cookie.ts";
 import type { OutboundRequest } from "#l7/stream.ts";
 import { clientKey } from "#pool/client-key.ts";
 import type { PoolSpec } from "#state/balancer.ts";
@@ -64,9 +64,9 @@ function textOf(source: Exclude<KeySource, "address">, request: HttpRequest): st
   return "cookie" in source ? request.cookieOf(source.cookie) : request.queryOf(source.query);
 }
 
-/** What stickiness knows the client by: a field, where the pool says so, else its address. */
+/** What stickiness knows the client by: a field, where the pool says so and it is not empty, else its address. */
 export function nameOf({ sticky }: PoolSpec, request: HttpRequest): string {
   const by = sticky?.by;
   if (by === undefined || typeof by === "string") return request.client;
-  return fieldOf(request.head.fields, by.header) ?? request.client;
+  return fieldOf(request.head.fields, by.header) || request.client;
 }

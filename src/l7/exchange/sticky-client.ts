@@ -3,6 +3,7 @@
  * @module
  */
 import type { HttpRequest } from "#l7/request.ts";
+import { cookieValues } from "#l7/sticky/own-cookie.ts";
 import type { StickyCookie } from "#l7/sticky/sticky-cookie.ts";
 import type { BackendSpec } from "#state/balancer.ts";
 
@@ -16,8 +17,7 @@ export class StickyClient {
   /** @param nowMs Unix ms */
   constructor(cookie: StickyCookie, request: HttpRequest, nowMs: number) {
     this.cookie = cookie;
-    const value = request.cookieOf(cookie.name);
-    const client = value === undefined ? undefined : cookie.read(value, nowMs);
+    const client = find(cookie, request, nowMs);
     this.wanted = client?.backend;
     this.#isOld = client?.isOld ?? false;
     this.#isSecure = request.head.scheme === "https";
@@ -28,4 +28,13 @@ export class StickyClient {
     if (backend === undefined || (backend.key === this.wanted && !this.#isOld)) return undefined;
     return this.cookie.write(backend, this.#isSecure, nowMs);
   }
+}
+
+/** The first that is good. */
+function find(cookie: StickyCookie, { head }: HttpRequest, nowMs: number): ReturnType<StickyCookie["read"]> {
+  for (const value of cookieValues(head.fields, cookie.name)) {
+    const client = cookie.read(value, nowMs);
+    if (client !== undefined) return client;
+  }
+  return undefined;
 }
