@@ -93,6 +93,7 @@ export class UpstreamConnection implements StreamOwner, BodySink, DeadlineOwner 
   isBound = false;
   /** It takes no further request. */
   isLeaving = false;
+  idleSinceMs = 0;
   /** Of SNI: a connection to one name is not used for another. */
   readonly serverName: string | undefined;
 
@@ -364,7 +365,8 @@ export class UpstreamConnection implements StreamOwner, BodySink, DeadlineOwner 
     this.#state = STATE.idle;
     this.resume();
     const { deadlines } = this.#settings;
-    this.#idleUntilMs = deadlines.nowMs() + restMs;
+    this.idleSinceMs = deadlines.nowMs();
+    this.#idleUntilMs = this.idleSinceMs + restMs;
     if (this.#deadline.bucket < 0 || this.#deadline.dueMs > this.#idleUntilMs)
       deadlines.arm(this.#deadline, this.#idleUntilMs);
     return true;

@@ -3,10 +3,13 @@
  *
  * Owns:    all connections, by the row of their backend. Of idle ones the last used is used first, so that those beyond need
  *          grow old and go.
- * Rule:    a connection that says who a client is (PROXY header, NTLM) serves that client alone (R35).
+ * Rule:    a connection that says who a client is (PROXY header, NTLM) serves that client alone (R35). What must not be sent
+ *          twice goes by none that has stood idle for long: the backend may be closing it, and would not say whether it had
+ *          looked at the request (R36).
  * @module
  */
 import { createDeadlines } from "#l7/exchange/deadlines.ts";
+import { isIdempotent } from "#l7/exchange/retry.ts";
 import type { HeadLimits } from "#l7/http1/parse.ts";
 import { UpstreamConnection, type UpstreamRow, type UpstreamSettings } from "#l7/http1/upstream-connection.ts";
 import type { OutboundRequest, UpstreamPool } from "#l7/stream.ts";
@@ -15,8 +18,13 @@ import type { TcpDriver, TlsUpstreamTerms } from "#net/driver.ts";
 import { createUniqueIds, upstreamHead } from "#net/proxy-head.ts";
 import type { PoolSpec } from "#state/balancer.ts";
 
+/** For so long a connection is trusted with what must not be sent twice: this, or so much of the time that it may be idle. */
+const MAX_TRUSTED_IDLE_MS = 1_000;
+const TRUSTED_IDLE_SHARE = 0.5;
 /** Backends are believed to mean well, not to be right. */
 const RESPONSE_LIMITS: HeadLimits = { lineOctets: 8_192, headOctets: 65_536, fields: 256 };
+
+const NEVER_MS = Number.POSITIVE_INFINITY;
 
 export type Http1UpstreamOptions = {
   readonly driver: TcpDriver;
@@ -57,11 +65,15 @@ export function createHttp1Upstreams(options: Http1UpstreamOptions): Http1Upstre
     return upstreamHead(proxyProtocol, { source, destination, serverName: tls?.serverName }, ids);
   }
 
+  const trustedSinceMs = (): number =>
+    deadlines.nowMs() - Math.min(MAX_TRUSTED_IDLE_MS, pool.spec.upstream.idleMs * TRUSTED_IDLE_SHARE);
+
   return {
     open(row, backend, request, events, { isFresh, connectTimeoutMs, arrived }) {
       const at = rowAt(row);
       const tls = tlsTerms?.(request, row);
-      const idle = at.take(arrived, tls?.serverName, isFresh);
+      const sinceMs = isFresh ? NEVER_MS : isIdempotent(request.method) ? 0 : trustedSinceMs();
+      const idle = at.take(arrived, tls?.serverName, sinceMs);
       if (idle !== undefined) return idle.send(request, arrived, events);
       const head = proxyHead(arrived);
       const connection = new UpstreamConnection(settings, at, head && arrived, tls?.serverName);
@@ -100,17 +112,20 @@ class Row implements UpstreamRow {
     this.#pool = pool;
   }
 
-  /** @returns an idle connection that this request may be sent on, which is not idle any more */
-  take(arrived: Arrived, serverName: string | undefined, isFresh: boolean): UpstreamConnection | undefined {
+  /**
+   * @param sinceMs none that has been idle since before this
+   * @returns an idle connection that this request may be sent on, which is not idle any more
+   */
+  take(arrived: Arrived, serverName: string | undefined, sinceMs: number): UpstreamConnection | undefined {
     // A client that is known on a connection goes nowhere else.
     for (let at = this.idle.length - 1; at >= 0 && this.#pinned > 0; at--) {
-      const { pinnedTo, isBound, serverName: name } = this.idle[at]!;
-      if (pinnedTo === arrived && name === serverName && (isBound || !isFresh)) return this.#takeAt(at);
+      const { pinnedTo, isBound, serverName: name, idleSinceMs } = this.idle[at]!;
+      if (pinnedTo === arrived && name === serverName && (isBound || idleSinceMs >= sinceMs)) return this.#takeAt(at);
     }
-    if (isFresh || this.#pool.spec.proxyProtocol !== undefined) return undefined;
+    if (sinceMs === NEVER_MS || this.#pool.spec.proxyProtocol !== undefined) return undefined;
     for (let at = this.idle.length - 1; at >= 0; at--) {
-      const { pinnedTo, serverName: name } = this.idle[at]!;
-      if (pinnedTo === undefined && name === serverName) return this.#takeAt(at);
+      const { pinnedTo, serverName: name, idleSinceMs } = this.idle[at]!;
+      if (pinnedTo === undefined && name === serverName && idleSinceMs >= sinceMs) return this.#takeAt(at);
     }
     return undefined;
   }

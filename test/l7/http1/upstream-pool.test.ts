@@ -27,6 +27,25 @@ test("isFresh: a connection that has served is not used", () => {
   assert.equal(log.text, "ready");
 });
 
+for (const [method, idleMs, atMs, isUsed] of [
+  ["GET", 5_000, 4_900, true],
+  ["PUT", 5_000, 4_900, true],
+  ["POST", 5_000, 1_000, true],
+  ["POST", 5_000, 1_050, false],
+  ["PATCH", 5_000, 1_050, false],
+  ["POST", 600, 300, true],
+  ["POST", 600, 350, false],
+] as const) {
+  const says = isUsed ? "goes by" : "does not go by";
+  test(`R36: ${method} ${says} a connection that has been idle for ${atMs} of ${idleMs} ms`, () => {
+    const bed = createMemoryPool({ pool: poolWith({ idleMs }) });
+    answered(bed);
+    bed.passTo(atMs);
+    assert.equal(bed.open({ method }).text, isUsed ? "ready-again" : "");
+    assert.equal(bed.connecting(), isUsed ? 0 : 1);
+  });
+}
+
 test("R33: an octet on an idle connection ends it, and none is served by it", () => {
   const bed = createMemoryPool();
   answered(bed);
