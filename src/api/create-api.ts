@@ -27,6 +27,7 @@ import { commandRoutes } from "#api/routes/command.ts";
 import { dashboardRoutes } from "#api/routes/dashboard.ts";
 import { drainRoutes } from "#api/routes/drain.ts";
 import { eventRoutes } from "#api/routes/events.ts";
+import { httpRoutes } from "#api/routes/http.ts";
 import { queryRoutes } from "#api/routes/queries.ts";
 import { readRoutes } from "#api/routes/read.ts";
 import { sessionRoutes } from "#api/routes/session.ts";
@@ -112,6 +113,7 @@ export function createApi(options: ApiOptions): Api {
     ...commandRoutes(context),
     ...drainRoutes(context),
     ...balancerRoutes(context),
+    ...httpRoutes(context),
     ...eventRoutes(context),
     ...queryRoutes(context),
     ...sessionRoutes(context),

@@ -11,6 +11,7 @@
 import type { z } from "zod";
 import type * as schemas from "#api/schemas.ts";
 import type * as balancer from "#api/schemas-balancer.ts";
+import type * as http from "#api/schemas-http.ts";
 import type { TokenRole } from "#state/snapshot.ts";
 
 type Frozen<T> = T extends readonly (infer Item)[]
@@ -45,6 +46,10 @@ export type BackendHealthView = Shape<typeof balancer.backendHealthSchema>;
 export type PoolView = Shape<typeof balancer.poolSchema>;
 export type ListenerView = Shape<typeof balancer.listenerSchema>;
 export type BalancerStatsView = Shape<typeof balancer.balancerStatsSchema>;
+export type CacheView = Shape<typeof http.cacheSchema>;
+export type RuleView = Shape<typeof http.ruleSchema>;
+export type CertificatesView = Shape<typeof http.certificatesSchema>;
+export type PurgeRequest = Omit<Shape<typeof http.purgeSchema>, "all">;
 export type NewBackend = Shape<typeof balancer.newBackendSchema> & { readonly pool: string };
 export type BackendPatch = Shape<typeof balancer.backendPatchSchema>;
 export type BackendStateRequest = Shape<typeof balancer.backendStateSchema>;
@@ -89,6 +94,9 @@ export type BalancerViews = {
   pools(): readonly PoolView[];
   listeners(): readonly ListenerView[];
   stats(): BalancerStatsView;
+  cache(): Promise<readonly CacheView[]>;
+  rules(): readonly RuleView[];
+  certificates(): CertificatesView;
 };
 
 /**
@@ -117,6 +125,8 @@ export type BalancerCommands = {
     version: string | undefined,
     actor: Actor,
   ): Promise<{ readonly name: string; readonly says: string }>;
+  /** All that are given must hold; none: everything. @returns how many responses were dropped */
+  purgeCache(what: PurgeRequest, actor: Actor): Promise<number>;
 };
 
 export type Views = {

@@ -19,7 +19,13 @@ export function createCommands(parts: NodeParts): Commands {
   return {
     balancer:
       parts.balancerViews &&
-      createBalancerCommands({ door, health, views: parts.balancerViews, learnName: parts.learnName }),
+      createBalancerCommands({
+        door,
+        health,
+        engine: parts.balancer,
+        views: parts.balancerViews,
+        learnName: parts.learnName,
+      }),
     setOverride: ({ force, ...request }) => health.setOverride(request, { force }),
     clearOverride(id) {
       const before = health.listOverrides();
@@ -32,7 +38,10 @@ export function createCommands(parts: NodeParts): Commands {
     },
     proposeConfig: async ({ overlay, isDryRun }) =>
       changeView(await door.propose({ source: "api", overlay, isDryRun })),
-    reloadConfig: async () => changeView(await door.propose({ source: "api" })),
+    async reloadConfig() {
+      parts.balancer.reopenLogs();
+      return changeView(await door.propose({ source: "api" }));
+    },
     async setLatency({ entries, replace }) {
       await latency.put(entries, replace);
       const { generation, networks } = geo.info().latency;

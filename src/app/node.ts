@@ -293,7 +293,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       dns,
       balancer,
       learnName: names.learn,
-      balancerViews: snapshotOf()?.balancer && createBalancerViews({ door, health, engine: balancer, times }),
+      balancerViews:
+        snapshotOf()?.balancer && createBalancerViews({ door, health, engine: balancer, tls: tlsKeeper, times }),
       notifier,
       metrics,
       events,
@@ -391,7 +392,10 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     return {
       parts,
       apiUrl,
-      reload: () => propose("sighup"),
+      reload() {
+        balancer.reopenLogs();
+        return propose("sighup");
+      },
       handOver,
       async close() {
         isReady = false;

@@ -5,8 +5,11 @@ import type {
   BackendView,
   BalancerCommands,
   BalancerViews,
+  CacheView,
+  CertificatesView,
   ListenerView,
   PoolView,
+  RuleView,
 } from "#api/views.ts";
 import { RhumbError } from "#base/errors.ts";
 
@@ -80,6 +83,56 @@ const listener: ListenerView = {
   counters: { active: 3, accepted: 10 },
 };
 
+const cache: CacheView = {
+  store: "pages",
+  objects: 12,
+  octets: 3_145_728,
+  max_octets: 67_108_864,
+  hits: 90,
+  stale: 1,
+  misses: 10,
+  revalidated: 2,
+  passed: 3,
+  stored: 9,
+  evicted: 0,
+  purged: 0,
+  waited: 4,
+};
+const rule: RuleView = {
+  listener: "web",
+  order: 1,
+  name: "api",
+  match: ["host www.example.net", "path /api"],
+  action: { kind: "pool", pools: [{ pool: "web", weight: 1 }], status: null, says: "pool web" },
+  guards: ["rate-limit"],
+  mirror: null,
+  cache: "pages",
+  compression: ["br", "gzip"],
+};
+const certificates: CertificatesView = {
+  certificates: [
+    {
+      listener: "web",
+      certificate: "/etc/rhumb/www.pem",
+      names: ["www.example.net"],
+      issuer: "Example CA",
+      not_after: "2027-03-01T00:00:00.000Z",
+      staple: "good",
+    },
+  ],
+  acme: [
+    {
+      certificate: "api.example.net-1f2e3d4c5b6a",
+      domains: ["api.example.net"],
+      not_after: null,
+      issued: 0,
+      failures: 2,
+      fault: "the authority refused it",
+      next_at: "2027-01-15T08:10:00.000Z",
+    },
+  ],
+};
+
 export type Call = { command: string; input: unknown; version?: string | undefined; actor?: Actor };
 
 /** @param pools names; several make `pool` a must */
@@ -98,6 +151,9 @@ export function createFakeBalancer(calls: Call[], pools: readonly string[] = ["w
       pools: pools.map(poolOf),
       backends: [backend],
     }),
+    cache: async () => [cache],
+    rules: () => [rule],
+    certificates: () => certificates,
   };
   const refuseOld = (version: string | undefined): void => {
     if (version !== undefined && version !== views.version()) throw new RhumbError("RHUMB_API_CHANGED", "1.3");
@@ -136,6 +192,10 @@ export function createFakeBalancer(calls: Call[], pools: readonly string[] = ["w
     async removePool(name, version, actor) {
       calls.push({ command: "removePool", input: name, version, actor });
       return { name, says: `${name} is as the file says again` };
+    },
+    async purgeCache(input, actor) {
+      calls.push({ command: "purgeCache", input, actor });
+      return 7;
     },
   };
   return { views, commands };

@@ -37,6 +37,7 @@ const SAMPLES: Record<string, { url?: string; body?: object }> = {
   "GET /pools/:name": { url: "/pools/web" },
   "PUT /pools/:name": { url: "/pools/web", body: { algorithm: "maglev" } },
   "DELETE /pools/:name": { url: "/pools/web" },
+  "POST /cache/purge": { body: { tag: "news" } },
   "POST /session": { body: { token: TOKENS.read } },
 };
 

@@ -7,10 +7,10 @@
  * @module
  */
 import { z } from "zod";
+import { changesOf, viewsOf } from "#api/balancer-parts.ts";
 import { ApiError } from "#api/problem-details.ts";
 import { defineRoute, type Route, type RouteContext } from "#api/route.ts";
 import * as schemas from "#api/schemas-balancer.ts";
-import type { BalancerCommands, BalancerViews } from "#api/views.ts";
 
 const byId = z.object({ id: z.string().max(64) });
 const byName = z.object({ name: z.string().max(63) });
@@ -27,9 +27,9 @@ function expected(request: Headers): string | undefined {
   return tag;
 }
 
-export function balancerRoutes({ views, commands }: RouteContext): Route[] {
-  const look = (): BalancerViews => views.balancer ?? absent();
-  const change = (): BalancerCommands => commands.balancer ?? absent();
+export function balancerRoutes(context: RouteContext): Route[] {
+  const look = () => viewsOf(context);
+  const change = () => changesOf(context);
   const tagged = <Body>(reply: Reply, body: Body): Body => {
     reply.header("etag", `"${look().version()}"`);
     return body;
@@ -238,8 +238,4 @@ export function balancerRoutes({ views, commands }: RouteContext): Route[] {
       handle: () => look().stats(),
     }),
   ];
-}
-
-function absent(): never {
-  throw new ApiError("RHUMB_API_NOT_FOUND", "balancer here: this node's configuration has no `balancer:`");
 }

@@ -5,6 +5,7 @@
  */
 import { ApiError } from "#api/problem-details.ts";
 import type { BackendView, BalancerCommands, BalancerViews, PoolView } from "#api/views.ts";
+import type { BalancerEngine } from "#app/balancer/engine.ts";
 import { systemClock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import { endpointText } from "#base/ip.ts";
@@ -18,6 +19,7 @@ import type { BackendSpec, BalancerSnapshot } from "#state/balancer.ts";
 export type BalancerCommandParts = {
   readonly door: ConfigDoor;
   readonly health: Health;
+  readonly engine: Pick<BalancerEngine, "purge">;
   readonly views: BalancerViews;
   /** Whether the DNS has an address for a host name that is about to be configured. */
   readonly learnName: (name: string) => Promise<boolean>;
@@ -28,7 +30,13 @@ type Found = { readonly pool: string; readonly backend: BackendSpec; readonly ke
 /** How the configuration names the entry that a backend comes from: `host:port`, or the name of SRV records. */
 const configuredKey = ({ host, port }: BackendSpec): string => (host.startsWith("_") ? host : endpointText(host, port));
 
-export function createBalancerCommands({ door, health, views, learnName }: BalancerCommandParts): BalancerCommands {
+export function createBalancerCommands({
+  door,
+  health,
+  engine,
+  views,
+  learnName,
+}: BalancerCommandParts): BalancerCommands {
   const balancer = (): BalancerSnapshot => door.current()!.snapshot.balancer!;
   const find = (id: string): Found => {
     for (const { name, backends } of balancer().pools) {
@@ -135,6 +143,7 @@ export function createBalancerCommands({ door, health, views, learnName }: Balan
       await propose(version, (stored) => withPool(stored, name, null));
       return { name, says: isOfFile ? `${name} is as the file says again` : `${name} is gone` };
     },
+    purgeCache: (what) => engine.purge(what),
   };
 }
 

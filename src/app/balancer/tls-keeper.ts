@@ -16,9 +16,17 @@ import type { BalancerSnapshot } from "#state/balancer.ts";
 import type { Emit } from "#state/events.ts";
 import type { AcmeSpec } from "#state/http.ts";
 import type { CertificatePem, ChallengeCertificate } from "#tls/contexts.ts";
-import { expiryStep, notAfterMs } from "#tls/expiry.ts";
+import { type CertificateFacts, certificateFacts, expiryStep } from "#tls/expiry.ts";
 
-export type CertificateView = { readonly listener: string; readonly certificate: string; readonly notAfterMs: number };
+export type CertificateView = {
+  readonly listener: string;
+  readonly certificate: string;
+  readonly names: readonly string[];
+  readonly issuer: string;
+  readonly notAfterMs: number;
+  /** `none`: not wanted, or it names no responder. */
+  readonly staple: "none" | "missing" | "good";
+};
 
 export type TlsKeeper = {
   /** Before the engine takes the snapshot: each listener has a certificate then. */
@@ -30,6 +38,8 @@ export type TlsKeeper = {
   acme(): AcmeStatus[];
   close(): void;
 };
+
+type ShownCertificate = Omit<CertificateView, "staple"> & CertificateFacts & { readonly wantsStaple: boolean };
 
 const LOOK_MS = 3_600_000;
 const STAPLE_MS = 250;
@@ -46,7 +56,7 @@ export function createTlsKeeper(options: {
   /** Whose certificates the keys of ACME are. */
   let specs = new Map<string, AcmeSpec>();
   let timer: Timer | undefined;
-  let views: readonly CertificateView[] = [];
+  let shown: readonly ShownCertificate[] = [];
   /** The step that was told, by certificate. */
   const steps = new Map<string, number>();
 
@@ -106,13 +116,14 @@ export function createTlsKeeper(options: {
         .map((pem) => ({ listener, pem })),
     );
     stapler.follow(served.flatMap(({ listener, pem }) => (listener.tls!.staples ? [pem] : [])));
-    views = served.map(({ listener, pem }) => ({
+    shown = served.map(({ listener, pem }) => ({
       listener: listener.name,
       certificate: pem.name,
-      notAfterMs: notAfterMs(pem.cert),
+      wantsStaple: listener.tls!.staples,
+      ...certificateFacts(pem.cert),
     }));
-    for (const { listener, certificate, notAfterMs: endMs } of views)
-      tellEnd(`${listener}/${certificate}`, certificate, endMs);
+    for (const { listener, certificate, notAfterMs } of shown)
+      tellEnd(`${listener}/${certificate}`, certificate, notAfterMs);
   }
   function tellEnd(subject: string, certificate: string, endMs: number): void {
     const nowMs = clock.nowMs();
@@ -147,7 +158,13 @@ export function createTlsKeeper(options: {
       timer?.cancel();
       lookAgain();
     },
-    certificates: () => views,
+    certificates() {
+      const staples = stapler.staples();
+      return shown.map(({ wantsStaple, sha256, hasResponder, ...view }) => ({
+        ...view,
+        staple: !wantsStaple || !hasResponder ? "none" : staples.has(sha256) ? "good" : "missing",
+      }));
+    },
     acme: () => acme.status(),
     close() {
       timer?.cancel();

@@ -2,14 +2,18 @@
  * What the API may read of the balancer, made from its engine and from health. Translates; decides nothing.
  * @module
  */
-import type { BackendHealthView, BackendView, BalancerViews, ListenerView, PoolView } from "#api/views.ts";
+import type { BackendHealthView, BackendView, BalancerViews, CacheView, ListenerView, PoolView } from "#api/views.ts";
 import type { BackendTimes } from "#app/balancer/backend-times.ts";
 import { checkCode } from "#app/balancer/check-code.ts";
 import type { BalancerEngine, ListenerStats } from "#app/balancer/engine.ts";
+import { ruleViews } from "#app/balancer/rule-view.ts";
+import { sumCaches } from "#app/balancer/sum-caches.ts";
+import type { TlsKeeper } from "#app/balancer/tls-keeper.ts";
 import { generationText } from "#app/generation-text.ts";
 import type { ConfigDoor } from "#config/propose.ts";
 import type { Health } from "#health/engine.ts";
 import type { TargetView } from "#health/view.ts";
+import type { CacheStats } from "#l7/cache/cache.ts";
 import type { BackendView as KeptBackend, PoolView as KeptPool } from "#pool/pool-view.ts";
 import type { BalancerSnapshot } from "#state/balancer.ts";
 
@@ -31,9 +35,10 @@ export function createBalancerViews(parts: {
   readonly door: ConfigDoor;
   readonly health: Health;
   readonly engine: BalancerEngine;
+  readonly tls: Pick<TlsKeeper, "certificates" | "acme">;
   readonly times: BackendTimes;
 }): BalancerViews {
-  const { door, health, engine, times } = parts;
+  const { door, health, engine, tls, times } = parts;
   const balancer = (): BalancerSnapshot => door.current()!.snapshot.balancer!;
 
   function backendView(pool: KeptPool, kept: KeptBackend): BackendView {
@@ -172,5 +177,28 @@ export function createBalancerViews(parts: {
         backends: backendViews(),
       };
     },
+    cache: async () => sumCaches(await engine.cacheStats()).map(cacheView),
+    rules: () => balancer().listeners.flatMap((listener) => ruleViews(listener, balancer().pools)),
+    certificates: () => ({
+      certificates: tls.certificates().map(({ listener, certificate, names, issuer, notAfterMs, staple }) => ({
+        listener,
+        certificate,
+        names: [...names],
+        issuer,
+        not_after: timeText(notAfterMs),
+        staple,
+      })),
+      acme: tls.acme().map(({ key, domains, notAfterMs, issued, failures, fault, nextAtMs }) => ({
+        certificate: key,
+        domains: [...domains],
+        not_after: notAfterMs === undefined ? null : timeText(notAfterMs),
+        issued,
+        failures,
+        fault: fault ?? null,
+        next_at: timeText(nextAtMs),
+      })),
+    }),
   };
 }
+
+const cacheView = ({ maxOctets, ...rest }: CacheStats): CacheView => ({ ...rest, max_octets: maxOctets });
