@@ -14,6 +14,7 @@ import { curlCommand } from "#cli/commands/curl.ts";
 import { digCommand } from "#cli/commands/dig.ts";
 import { drainCommand } from "#cli/commands/drain.ts";
 import { geoCommand } from "#cli/commands/geo.ts";
+import { cacheCommand, certificateCommand, ruleCommand } from "#cli/commands/http.ts";
 import { importCommand } from "#cli/commands/import.ts";
 import { lookCommands } from "#cli/commands/look.ts";
 import { failbackCommand, notifyCommand, overrideCommand } from "#cli/commands/override.ts";
@@ -47,6 +48,9 @@ export function buildProgram(exit: Exit): Command {
     backendCommand(),
     poolCommand(),
     listenerCommand(),
+    ruleCommand(),
+    cacheCommand(),
+    certificateCommand(),
     topCommand(),
     overrideCommand(),
     failbackCommand(),

@@ -197,3 +197,42 @@ export type Listener = {
   readonly pool: string | null;
   readonly counters: Readonly<Record<string, number>>;
 };
+export type Cache = {
+  readonly store: string;
+  readonly objects: number;
+  readonly octets: number;
+  readonly max_octets: number;
+  readonly hits: number;
+  readonly stale: number;
+  readonly misses: number;
+  readonly evicted: number;
+};
+export type Rule = {
+  readonly listener: string;
+  readonly order: number;
+  readonly name: string;
+  readonly match: readonly string[];
+  readonly action: { readonly says: string };
+  readonly guards: readonly string[];
+  readonly mirror: { readonly pool: string; readonly percent: number } | null;
+  readonly cache: string | null;
+  readonly compression: readonly string[];
+};
+export type Certificates = {
+  readonly certificates: readonly {
+    readonly listener: string;
+    readonly certificate: string;
+    readonly names: readonly string[];
+    readonly issuer: string;
+    readonly not_after: string;
+    readonly staple: string;
+  }[];
+  readonly acme: readonly {
+    readonly domains: readonly string[];
+    readonly not_after: string | null;
+    readonly issued: number;
+    readonly failures: number;
+    readonly fault: string | null;
+    readonly next_at: string;
+  }[];
+};
