@@ -175,6 +175,25 @@ for (const [name, createDriver] of Object.entries(DRIVERS)) {
   });
 }
 
+for (const [interim, status] of [
+  [32, 200],
+  [33, 502],
+] as const) {
+  test(`a backend that sends ${interim} interim responses before its own: ${status}`, async (t) => {
+    const bed = await openHttp(t, {
+      handlers: [
+        (_request, response) => {
+          for (let count = 0; count < interim; count++) response.writeProcessing();
+          response.end("hello");
+        },
+      ],
+    });
+    assert.equal((await bed.ask("/")).status, status);
+    assert.equal(bed.log[0]!.flags, status === 200 ? "" : "UPE");
+    assert.equal(bed.active(0), 0);
+  });
+}
+
 test("a response whose end does not come in time is cut, so that the client sees it", async (t) => {
   const bed = await openHttp(t, {
     handlers: [(_request, response) => void response.writeHead(200, { "content-length": 100 }).write("begun")],

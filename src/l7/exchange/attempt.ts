@@ -15,6 +15,9 @@ import type { PlaceFault, Places } from "#pool/place.ts";
 import { BACKEND_COUNTER, type BackendCounter, backendCounter } from "#state/backend-table.ts";
 import { noteLatency } from "#state/latency.ts";
 
+/** Interim responses (1xx) of one request: who sends more means to send them for ever. */
+const MAX_INTERIM = 32;
+
 /** Whom a try tells; nothing comes after its end or its fault, nor after it was dropped. */
 export type AttemptOwner = {
   onAttemptReady(attempt: Attempt): void;
@@ -58,6 +61,7 @@ export class Attempt implements UpstreamEvents {
   readonly #world: AttemptWorld;
   #owner: AttemptOwner | undefined;
   #holdsPlace = true;
+  #interim = 0;
 
   /** @param row a place there was taken for it, just now */
   constructor(owner: AttemptOwner, world: AttemptWorld, places: Places, row: number, nowMs: number) {
@@ -90,10 +94,17 @@ export class Attempt implements UpstreamEvents {
     this.#owner.onAttemptReady(this);
   }
   onUpstreamContinue(): void {
-    this.#owner?.onAttemptContinue(this);
+    if (this.#isInterim()) this.#owner?.onAttemptContinue(this);
   }
   onInformational(status: number, fields: Fields): void {
-    this.#owner?.onAttemptInformational(this, status, fields);
+    if (this.#isInterim()) this.#owner?.onAttemptInformational(this, status, fields);
+  }
+  #isInterim(): boolean {
+    if (++this.#interim <= MAX_INTERIM) return true;
+    const { stream } = this;
+    this.onUpstreamFault(BABBLE);
+    stream?.cancel();
+    return false;
   }
   onHead(head: ResponseHead): void {
     if (this.#owner === undefined) return;
@@ -158,3 +169,11 @@ export class Attempt implements UpstreamEvents {
     return owner;
   }
 }
+
+const BABBLE: UpstreamFault = {
+  kind: "bad-response",
+  isReused: false,
+  hasAnswered: true,
+  hasSent: true,
+  says: `The backend sent more than ${MAX_INTERIM} interim responses`,
+};

@@ -385,7 +385,6 @@ export class UpstreamConnection implements StreamOwner, BodySink, DeadlineOwner 
     switch (this.#state) {
       case STATE.tunnel: {
         const events = this.#events;
-        this.#events = undefined;
         this.#hasEnded = true;
         if (this.#isFinished) this.#end();
         events?.onUpstreamEnd(undefined);
