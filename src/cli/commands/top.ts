@@ -10,6 +10,8 @@ const LEAVE_SCREEN = "\x1b[?25h\x1b[?1049l";
 const HOME_AND_CLEAR = "\x1b[H\x1b[2J";
 /** Of the page, beside backends. */
 const OTHER_LINES = 10;
+/** Of terminals that do not say how many they have. */
+const ROWS = 40;
 const MIN_INTERVAL_MS = 200;
 
 type TopOptions = ApiOptions & { interval: string; sort: string; once?: boolean };
@@ -52,7 +54,7 @@ async function showLive(read: () => Promise<Reading>, intervalMs: number, first:
   const show = (): void => {
     const keys = "s: sort by the next column   q: end";
     stdout.write(
-      `${HOME_AND_CLEAR}${topPage(now, before, sort, (stdout.rows ?? 40) - OTHER_LINES - now.stats.listeners.length)}\n\n${keys}`,
+      `${HOME_AND_CLEAR}${topPage(now, before, sort, (stdout.rows || ROWS) - OTHER_LINES - now.stats.listeners.length)}\n\n${keys}`,
     );
   };
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
