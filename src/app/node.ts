@@ -202,7 +202,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         generation: () => snapshotOf()?.generation ?? { epoch: 0, sequence: 0 },
         maps: () => maps.maps(),
         engine: () => dns.stats().engine,
-        balancer: () => balancerMetrics(balancer, tlsKeeper),
+        balancer: () => balancerMetrics(balancer, tlsKeeper, clock),
         build: () => ({ version: options.version }),
       },
     });

@@ -35,7 +35,7 @@ export const BALANCER_METRICS = {
   ]),
   rhumb_http_refused_total: counter(
     "requests",
-    "Requests that went no further, by reason: bad (could not be read), rate (over a rate limit), shed (too many under way), timeout (no response in time)",
+    "Requests that went no further, by reason: bad (could not be read), access (by address), waf, rate (over a rate limit), auth (password, token, or what another service said), shed (too many under way), timeout (no response in time)",
     ["listener", "reason"],
   ),
   rhumb_http_tries_total: counter(
@@ -49,7 +49,7 @@ export const BALANCER_METRICS = {
   ]),
   rhumb_http_waf_found_total: counter(
     "requests",
-    "Requests in which the WAF of a rule found something; of rules that do not enforce it they went on",
+    'Requests in which the WAF of a rule found something; those beyond `rhumb_http_refused_total{reason="waf"}` went on, because their rule does not enforce it',
     ["listener"],
   ),
   rhumb_http_tunnels_total: counter("tunnels", "Upgrades that a backend agreed to, such as WebSocket", ["listener"]),
@@ -57,6 +57,19 @@ export const BALANCER_METRICS = {
     "listener",
     "result",
   ]),
+  rhumb_cache_objects: gauge("objects", "Responses in the HTTP cache, over all workers", ["store"]),
+  rhumb_cache_octets: gauge("octets", "Memory of the HTTP cache, over all workers: used, limit", ["store", "what"]),
+  rhumb_cache_requests_total: counter(
+    "requests",
+    "Requests that the HTTP cache was asked about, by result: hit (fresh), stale, miss, pass (went by it); and of these wait: they waited for another one that fetched the same",
+    ["store", "result"],
+  ),
+  rhumb_cache_responses_total: counter(
+    "responses",
+    "What became of responses in the HTTP cache: stored, revalidated (confirmed by a 304), evicted (for want of memory), purged",
+    ["store", "what"],
+  ),
+  rhumb_access_log_dropped_lines_total: counter("lines", "Lines of the access log that could not be written", ["file"]),
   rhumb_tls_certificate_not_after_seconds: gauge("seconds", "When a served certificate ends, Unix time", [
     "listener",
     "certificate",
@@ -179,6 +192,9 @@ export const LISTENER_SLOTS: Readonly<Record<ListenerCounter, Slot | null>> = {
   http_timeouts: refusedRequest("timeout"),
   http_shed: refusedRequest("shed"),
   http_limited: refusedRequest("rate"),
+  http_denied_access: refusedRequest("access"),
+  http_denied_waf: refusedRequest("waf"),
+  http_denied_auth: refusedRequest("auth"),
   http_waf_found: { metric: "rhumb_http_waf_found_total" },
   http_retries: tries("retry"),
   http_hedges: tries("hedge"),

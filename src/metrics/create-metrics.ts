@@ -53,7 +53,7 @@ export type MetricSources = {
   readonly engine?: () => { readonly name: string; readonly why: string } | undefined;
   readonly build?: () => { readonly version: string };
   /** Undefined without the role. */
-  readonly balancer?: () => BalancerSource | undefined;
+  readonly balancer?: () => Promise<BalancerSource | undefined>;
 };
 
 /** Rarely enough to cost nothing beside answering: no query waits for the main thread. */
@@ -220,6 +220,7 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
 
   return {
     async expose() {
+      const balancer = await sources.balancer?.();
       // A target, override or map that is gone must not leave its last value behind.
       for (const metric of gauges.values()) metric.reset();
       for (const metric of totals.values()) metric.clear();
@@ -227,7 +228,6 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
       readSteering();
       readHealth();
       readHealthStats();
-      const balancer = sources.balancer?.();
       if (balancer)
         readBalancer(
           balancer,

@@ -17,6 +17,24 @@ import { LATENCY_BUCKETS } from "#state/latency.ts";
 
 type StateName = (typeof BACKEND_STATE_NAMES)[number];
 
+export type CacheTotals = Readonly<Record<"store", string>> &
+  Readonly<
+    Record<
+      | "objects"
+      | "octets"
+      | "maxOctets"
+      | "hits"
+      | "stale"
+      | "misses"
+      | "passed"
+      | "waited"
+      | "stored"
+      | "revalidated"
+      | "evicted"
+      | "purged",
+      number
+    >
+  >;
 export type BalancerSource = {
   readonly engine: { readonly name: string; readonly why: string } | undefined;
   readonly workers: Readonly<Record<string, number>>;
@@ -30,6 +48,10 @@ export type BalancerSource = {
     readonly notAfterMs: number;
   }[];
   readonly acme: readonly { readonly key: string; readonly issued: number; readonly failures: number }[];
+  /** One a store. */
+  readonly caches: readonly CacheTotals[];
+  /** Of the access log, by file. */
+  readonly droppedLines: Readonly<Record<string, number>>;
   readonly pools: readonly {
     readonly name: string;
     readonly isPanic: boolean;
@@ -53,7 +75,7 @@ export type SetSample = (name: BalancerMetricName, value: number, labels: Labels
 export type SetHistogram = (name: BalancerMetricName, totals: HistogramTotals, labels: Labels) => void;
 
 export function readBalancer(
-  { engine, workers, listeners, certificates, acme, pools }: BalancerSource,
+  { engine, workers, listeners, certificates, acme, caches, droppedLines, pools }: BalancerSource,
   set: SetSample,
   setHistogram: SetHistogram,
 ): void {
@@ -71,6 +93,9 @@ export function readBalancer(
     set("rhumb_acme_orders_total", issued, { certificate, result: "issued" });
     set("rhumb_acme_orders_total", failures, { certificate, result: "failed" });
   }
+  for (const cache of caches) readCache(cache, set);
+  for (const [file, lines] of Object.entries(droppedLines))
+    set("rhumb_access_log_dropped_lines_total", lines, { file });
   for (const { name: pool, isPanic, queued, backends } of pools) {
     set("rhumb_pool_panic", isPanic ? 1 : 0, { pool });
     set("rhumb_pool_queue_depth", queued, { pool });
@@ -96,6 +121,18 @@ export function readBalancer(
         if (micros !== undefined) set("rhumb_backend_request_quantile_seconds", micros / 1e6, { ...labels, quantile });
     }
   }
+}
+
+function readCache(cache: CacheTotals, set: SetSample): void {
+  const { store, objects, octets, maxOctets, hits, stale, misses, passed, waited } = cache;
+  const { stored, revalidated, evicted, purged } = cache;
+  set("rhumb_cache_objects", objects, { store });
+  for (const [what, value] of Object.entries({ used: octets, limit: maxOctets }))
+    set("rhumb_cache_octets", value, { store, what });
+  for (const [result, value] of Object.entries({ hit: hits - stale, stale, miss: misses, pass: passed, wait: waited }))
+    set("rhumb_cache_requests_total", value, { store, result });
+  for (const [what, value] of Object.entries({ stored, revalidated, evicted, purged }))
+    set("rhumb_cache_responses_total", value, { store, what });
 }
 
 function totalsOf({ totals }: Latency): HistogramTotals {

@@ -110,6 +110,11 @@ export const LISTENER_COUNTERS = [
   "http_shed",
   /** Over a rate limit: 429. */
   "http_limited",
+  /** By the access list of a rule. */
+  "http_denied_access",
+  "http_denied_waf",
+  /** By a password, a token, or another service. */
+  "http_denied_auth",
   /** A WAF found something in them, whether it is enforced or not. */
   "http_waf_found",
   "http_retries",

@@ -20,11 +20,29 @@ const latency = (): Latency => {
   for (const micros of [1_000, 1_000, 100e6]) noteLatency(block, 0, micros);
   return { p50: 1_000, p95: undefined, p99: 2_500, totals: latencyRow(block, 0) };
 };
-const source = (): BalancerSource => ({
+const source = async (): Promise<BalancerSource> => ({
   engine: { name: "epoll", why: "this machine has it" },
   workers: { epoll: 2 },
   certificates: [{ listener: "web", certificate: "web.pem", notAfterMs: 1_800_000_000_000 }],
   acme: [{ key: "www.example-1", issued: 2, failures: 1 }],
+  caches: [
+    {
+      store: "pages",
+      objects: 1,
+      octets: 2,
+      maxOctets: 3,
+      hits: 14,
+      stale: 4,
+      misses: 5,
+      passed: 6,
+      waited: 7,
+      stored: 8,
+      revalidated: 9,
+      evicted: 10,
+      purged: 11,
+    },
+  ],
+  droppedLines: { "/var/log/access.log": 12 },
   listeners: [{ name: "web", counters: numbered<ListenerCounter>(LISTENER_COUNTERS) }],
   pools: [
     {
@@ -75,6 +93,17 @@ test("each counter of listeners and backends is a sample with its value", async 
   assert.equal(value("rhumb_tls_certificate_not_after_seconds", { listener: "web" }), 1_800_000_000);
   assert.equal(value("rhumb_acme_orders_total", { certificate: "www.example-1", result: "issued" }), 2);
   assert.equal(value("rhumb_acme_orders_total", { certificate: "www.example-1", result: "failed" }), 1);
+  for (const [metric, samples] of Object.entries({
+    rhumb_cache_objects: { "": 1 },
+    rhumb_cache_octets: { used: 2, limit: 3 },
+    rhumb_cache_requests_total: { hit: 10, stale: 4, miss: 5, pass: 6, wait: 7 },
+    rhumb_cache_responses_total: { stored: 8, revalidated: 9, evicted: 10, purged: 11 },
+  }))
+    for (const [of, total] of Object.entries(samples)) {
+      const label = metric.endsWith("requests_total") ? "result" : "what";
+      assert.equal(value(metric, { store: "pages", ...(of === "" ? {} : { [label]: of }) }), total, `${metric} ${of}`);
+    }
+  assert.equal(value("rhumb_access_log_dropped_lines_total", { file: "/var/log/access.log" }), 12);
   assert.equal(value("rhumb_pool_panic", { pool: "web" }), 1);
   assert.equal(value("rhumb_pool_queue_depth", { pool: "web" }), 4);
   assert.equal(value("rhumb_pool_backends", { pool: "web", state: "ejected" }), 1);

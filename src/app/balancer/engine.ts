@@ -76,6 +76,8 @@ export type BalancerEngine = {
   cacheStats(): Promise<readonly CacheStats[]>;
   /** Opens the files of the access log anew: they were moved. */
   reopenLogs(): void;
+  /** Lines of the access log that were dropped, by file. */
+  droppedLogLines(): Readonly<Record<string, number>>;
   /** Listening sockets by address, for the process that follows. */
   handOver(): InheritedSockets;
   /** Takes no new connections and lets those that live finish. `leaveKernel`: another process goes on with the ruleset. */
@@ -459,6 +461,7 @@ export function createBalancerEngine(options: {
     },
     cacheStats: async () => (await Promise.all(members.map((member) => member.cacheStats()))).flat(),
     reopenLogs: news.reopen,
+    droppedLogLines: news.dropped,
     handOver: () => bank.list(),
     close: ({ drainMs, leaveKernel }) =>
       inTurn(async () => {

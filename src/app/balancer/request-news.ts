@@ -18,6 +18,8 @@ export type RequestNewsDesk = {
   hear(news: RequestNews): void;
   /** Opens files of the access log anew: they were moved. */
   reopen(): void;
+  /** Lines of the access log that were dropped, by file. */
+  dropped(): Readonly<Record<string, number>>;
   /** Resolves when all that came before is written and sent. */
   close(): Promise<void>;
 };
@@ -45,6 +47,7 @@ export function createRequestNewsDesk(options: {
       else void record(news);
     },
     reopen: files.reopen,
+    dropped: files.dropped,
     async close() {
       await Promise.all([files.close(), tracing?.then((opened) => opened.close())]);
     },

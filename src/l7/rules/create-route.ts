@@ -99,13 +99,31 @@ const noEdits = (): void => undefined;
 /** In the order of `GuardsSpec`. */
 function compileGuards(guards: GuardsSpec, rule: string, env: RuleEnv, tokens: Tokens): readonly Guard[] {
   const list: Guard[] = [];
-  if (guards.access.length > 0) list.push(accessGuard(guards.access));
-  if (guards.waf) list.push(wafGuard(guards.waf, (what) => env.found?.(rule, what)));
+  const add = (by: "access" | "waf" | "auth", guard: Guard): void =>
+    void list.push(told(guard, () => env.denied?.(by)));
+  if (guards.access.length > 0) add("access", accessGuard(guards.access));
+  if (guards.waf)
+    add(
+      "waf",
+      wafGuard(guards.waf, (what) => env.found?.(rule, what)),
+    );
   for (const limit of guards.rateLimits) list.push(rateLimitGuard(limit, rule, env));
-  if (guards.basicAuth) list.push(basicAuthGuard(guards.basicAuth, env));
-  if (guards.jwt) list.push(jwtGuard(tokens(guards.jwt)));
-  if (guards.forwardAuth) list.push(forwardAuthGuard(guards.forwardAuth, env));
+  if (guards.basicAuth) add("auth", basicAuthGuard(guards.basicAuth, env));
+  if (guards.jwt) add("auth", jwtGuard(tokens(guards.jwt)));
+  if (guards.forwardAuth) add("auth", forwardAuthGuard(guards.forwardAuth, env));
   return list;
+}
+
+/** @param denied is told of each request that the guard answers by itself */
+function told(guard: Guard, denied: () => void): Guard {
+  const note = (reply: Reply | undefined): Reply | undefined => {
+    if (reply !== undefined) denied();
+    return reply;
+  };
+  return (request, nowMs) => {
+    const answer = guard(request, nowMs);
+    return answer instanceof Promise ? answer.then(note) : note(answer);
+  };
 }
 
 export function createRoute(spec: RuleSpec, env: RuleEnv, tokens: Tokens): Route {

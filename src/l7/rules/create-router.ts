@@ -32,6 +32,8 @@ export type RuleEnv = {
   unixMs(): number;
   /** A WAF found something; one that is not enforced lets it pass. */
   found?(rule: string, what: string): void;
+  /** A guard other than a rate limit has refused a request. */
+  denied?(by: "access" | "waf" | "auth"): void;
   /** A request was over a rate limit. */
   limited?(rule: string): void;
 };
