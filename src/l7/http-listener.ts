@@ -101,6 +101,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
         rng: context.rng,
         unixMs: host.unixMs,
         found: () => count("http_waf_found"),
+        denied: (by) => count(`http_denied_${by}`),
         limited: () => count("http_limited"),
       }),
       newRequestId: () => context.newRequestId(),
