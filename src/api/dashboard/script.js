@@ -5,6 +5,9 @@ let session;
 let stream;
 let refreshTimer;
 let regions = [];
+/** What a balancer counted when it was last asked: rates are what came since. */
+let counted;
+let hasBalancer = false;
 
 function el(tag, text, className) {
   const node = document.createElement(tag);
@@ -165,6 +168,89 @@ function showStatus(status) {
   );
 }
 
+/** Counts per second since `before`; the first reading has none. */
+function rate(now, before, seconds) {
+  if (before === undefined) return "–";
+  return (Math.max(0, now - before) / seconds).toFixed(1);
+}
+const millis = (value) => (typeof value === "number" ? `${value.toFixed(1)} ms` : "–");
+const DAY_MS = 86400000;
+
+function showTraffic(stats) {
+  const now = { atMs: performance.now(), listeners: new Map(), backends: new Map() };
+  const seconds = counted ? (now.atMs - counted.atMs) / 1000 : 1;
+  fill(
+    "listeners",
+    stats.listeners.map(({ name, protocol, address, port, counters }) => {
+      now.listeners.set(name, counters);
+      const before = counted?.listeners.get(name);
+      const isHttp = protocol === "http" || protocol === "https";
+      return row(`listener-${name}`, [
+        el("strong", name),
+        `${protocol} ${address} port ${port}`,
+        String(counters.active),
+        isHttp ? rate(counters.http_requests, before?.http_requests, seconds) : "–",
+        isHttp ? rate(counters.http_5xx, before?.http_5xx, seconds) : "–",
+      ]);
+    }),
+  );
+  fill(
+    "backends",
+    stats.backends.map((backend) => {
+      const { backend_id: id, traffic, status } = backend;
+      now.backends.set(id, traffic);
+      const before = counted?.backends.get(id);
+      return row(id, [
+        backend.pool,
+        `${backend.resolved_address} port ${backend.port}`,
+        el("span", status, { healthy: "good", unhealthy: "bad", ejected: "bad" }[status] ?? "warn"),
+        String(backend.active_connections),
+        rate(traffic.requests, before?.requests, seconds),
+        rate(traffic.responses["5xx"], before?.responses["5xx"], seconds),
+        millis(traffic.latency_ms?.p50),
+        millis(traffic.latency_ms?.p99),
+      ]);
+    }),
+  );
+  counted = now;
+}
+
+function showRules(rules) {
+  fill(
+    "rules",
+    rules.map(({ listener, order, name, match, action, guards }) =>
+      row(undefined, [listener, `${order}. ${name}`, match.join(", ") || "everything", action.says, guards.join(", ")]),
+    ),
+  );
+}
+
+function showCertificates({ certificates, acme }) {
+  const end = (at) => {
+    if (at === null) return el("span", "none yet", "bad");
+    const leftMs = Date.parse(at) - Date.now();
+    const text = `${at.slice(0, 10)}, ${leftMs > 0 ? `in ${span(leftMs)}` : "over"}`;
+    return el("span", text, leftMs <= 0 ? "bad" : leftMs < 21 * DAY_MS ? "warn" : "good");
+  };
+  const waiting = acme.filter(({ not_after: at }) => at === null);
+  fill("certificates", [
+    ...certificates.map(({ listener, names, issuer, not_after: at }) =>
+      row(undefined, [listener, names.join(", "), issuer, end(at)]),
+    ),
+    ...waiting.map(({ domains, fault }) => row(undefined, ["ACME", domains.join(", "), fault, end(null)])),
+  ]);
+}
+
+async function refreshBalancer() {
+  const [stats, rules, certificates] = await Promise.all([
+    call("GET", "/stats"),
+    call("GET", "/rules"),
+    call("GET", "/certificates"),
+  ]);
+  showTraffic(stats);
+  showRules(rules);
+  showCertificates(certificates);
+}
+
 async function refresh() {
   const [status, regionList, services, overrides] = await Promise.all(
     ["/status", "/regions", "/services", "/overrides"].map((path) => call("GET", path)),
@@ -174,6 +260,9 @@ async function refresh() {
   showRegions();
   showServices(services);
   showOverrides(overrides);
+  hasBalancer = status.balancer !== null;
+  $("balancer-section").hidden = !hasBalancer;
+  if (hasBalancer && counted === undefined) await refreshBalancer();
 }
 
 function refreshSoon() {
@@ -275,5 +364,12 @@ $("override-form").addEventListener("submit", (submit) => {
     $("override-reason").value = "";
   });
 });
+setInterval(() => {
+  if (!session || !hasBalancer) return;
+  refreshBalancer().catch((error) => {
+    if (error.status === 401) showLogin();
+    else $("connection").textContent = error.message;
+  });
+}, 2000);
 setInterval(() => session && regions.length > 0 && showRegions(), 1000); // the times in it move
 start();
