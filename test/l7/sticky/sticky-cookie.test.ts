@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { createSeededRng } from "#base/rng.ts";
-import { createStickyCookie } from "#l7/sticky/sticky-cookie.ts";
 import { stripCookie } from "#l7/sticky/own-cookie.ts";
+import { createStickyCookie } from "#l7/sticky/sticky-cookie.ts";
 import type { PoolSpec } from "#state/balancer.ts";
 import type { StickyCookieSpec } from "#state/http.ts";
 import { backendAt, poolOf, stickyBySource } from "../../pool/specs.ts";
