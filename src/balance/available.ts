@@ -37,38 +37,31 @@ export type Available = {
 };
 
 export function createAvailable(): Available {
-  let list = new Int32Array(0);
-  let places = new Int32Array(0);
-  let count = 0;
   const put = (index: number, place: number): void => {
-    list[place] = index;
-    places[index] = place;
+    available.list[place] = index;
+    available.places[index] = place;
   };
-  return {
-    get list() {
-      return list;
-    },
-    get places() {
-      return places;
-    },
-    get count() {
-      return count;
-    },
+  const available: { -readonly [Key in keyof Available]: Available[Key] } = {
+    list: new Int32Array(0),
+    places: new Int32Array(0),
+    count: 0,
     resize(size) {
-      list = new Int32Array(size);
-      places = new Int32Array(size).fill(-1);
-      count = 0;
+      available.list = new Int32Array(size);
+      available.places = new Int32Array(size).fill(-1);
+      available.count = 0;
     },
     refresh(members, order) {
-      count = 0;
-      places.fill(-1);
+      let count = 0;
+      available.places.fill(-1);
       for (let at = 0; at < members.size; at++) {
         const index = order === undefined ? at : order[at]!;
         if (isAvailable(members, index)) put(index, count++);
       }
+      available.count = count;
     },
     setAside(tried) {
-      let left = count;
+      const { list, places } = available;
+      let left = available.count;
       for (let at = 0; at < tried.length; at++) {
         const place = places[tried[at]!] ?? -1;
         if (place < 0 || place >= left) continue;
@@ -80,6 +73,7 @@ export function createAvailable(): Available {
       return left;
     },
   };
+  return available;
 }
 
 /** A set of members that is emptied at each pick, for which it counts the picks. */

@@ -50,7 +50,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
   const count = (counter: ListenerCounter): void => {
     slots[LISTENER_COUNTER[counter]]! += 1;
   };
-  const host: ExchangeHost = {
+  const host: ExchangeHost & { tunnelMs: number } = {
     clock,
     rng: context.rng,
     backendCounters: context.backendCounters,
@@ -64,9 +64,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
         ? undefined
         : { status: 200, fields: ["content-type", "application/octet-stream"], body };
     },
-    get tunnelMs() {
-      return plan.exchange.http.timeouts.tunnelMs;
-    },
+    tunnelMs: options.spec.http!.timeouts.tunnelMs,
     upstreams(pool) {
       let known = upstreamsOf.get(pool);
       if (known === undefined) {
@@ -185,6 +183,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
   return {
     apply(spec) {
       plan = planOf(spec);
+      host.tunnelMs = plan.exchange.http.timeouts.tunnelMs;
       upstreamsOf.clear();
     },
     async open(fd, at) {

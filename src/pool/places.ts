@@ -242,15 +242,15 @@ export function createPlaces(options: PlacesOptions): Places {
     return index;
   }
 
-  const places: Places = {
-    get spec() {
-      return spec;
-    },
+  /** Of plain properties alone: a getter in a literal makes V8 look each of them up by hash. */
+  const places: Places & { spec: PoolSpec } = {
+    spec,
     apply(next, stickyTable) {
       const isSameAlgorithm =
         next.algorithm === spec.algorithm && next.balanceFactorPercent === spec.balanceFactorPercent;
       for (const [index, backend] of spec.backends.entries()) gone.set(members.rows[index]!, backend);
       spec = next;
+      places.spec = next;
       members = createPoolMembers(spec, table);
       for (const row of gone.keys())
         if (members.indexOf(row) >= 0 || counters[backendCounter(row, BACKEND_COUNTER.active)] === 0) gone.delete(row);

@@ -20,7 +20,7 @@ import { createUpstreams } from "#l7/upstreams.ts";
 import type { TcpDriver } from "#net/driver.ts";
 import type { Listener, ListenerContext } from "#net/listener.ts";
 import type { Places } from "#pool/place.ts";
-import type { BalancerSnapshot, ListenerSpec } from "#state/balancer.ts";
+import type { BalancerSnapshot, ListenerSpec, PoolSpec } from "#state/balancer.ts";
 import type { SpanRecord } from "#state/spans.ts";
 
 /** Spans that go to the main thread at once, at the latest. */
@@ -38,6 +38,17 @@ export type WorkerHttp = {
   tick(nowMs: number): void;
   close(): void;
 };
+
+/** A class: literals with getters are slow to look into, and each request does. */
+class PoolOfPlaces implements PoolRef {
+  readonly places: Places;
+  constructor(places: Places) {
+    this.places = places;
+  }
+  get spec(): PoolSpec {
+    return this.places.spec;
+  }
+}
 
 export function createWorkerHttp(options: {
   readonly driver: TcpDriver;
@@ -67,12 +78,7 @@ export function createWorkerHttp(options: {
   function poolOf(places: Places): PoolRef {
     let pool = pools.get(places);
     if (pool === undefined) {
-      pool = {
-        places,
-        get spec() {
-          return places.spec;
-        },
-      };
+      pool = new PoolOfPlaces(places);
       pools.set(places, pool);
     }
     return pool;
