@@ -291,6 +291,36 @@ test("what the store says of a backend that this pool does not have is passed ov
   assert.equal(values.get("web:c"), backends[row]!.key);
 });
 
+test("what was chosen while the store was away, or what it has lost, is told to it when the client comes again", async () => {
+  const { store, values } = createTestStore();
+  const [one, other] = [1, 2].map((seed) => createPoolWorld(shared(), { sticky: store, seed })) as [
+    ReturnType<typeof createPoolWorld>,
+    ReturnType<typeof createPoolWorld>,
+  ];
+  for (const client of CLIENTS.slice(0, 20)) {
+    const had = one.take(client);
+    values.clear();
+    await remembered(one.places, client);
+    assert.equal(values.get(`web:${client}`), backends[had]!.key);
+    await remembered(other.places, client);
+    assert.equal(other.take(client), had);
+  }
+});
+
+test("the store learns what a field says of clients by a hash alone, the same on every node", async () => {
+  const { store, values } = createTestStore();
+  const spec = sticky({ store: "redis", by: { header: "x-session" } });
+  const nodes = [1, 2].map((seed) => createPoolWorld(spec, { sticky: store, seed }));
+  const rows: number[] = [];
+  for (const { places, take } of nodes) {
+    await remembered(places, "Bearer secret {tag}");
+    rows.push(take("Bearer secret {tag}"));
+  }
+  assert.equal(rows[0], rows[1]);
+  assert.equal(values.size, 1);
+  assert.match([...values.keys()][0]!, /^web:[A-Za-z0-9_-]{32}$/);
+});
+
 test("a store that is away costs nobody a connection: the process goes on by what it remembers", async () => {
   const { store, state } = createTestStore();
   const { places, take, clock, now } = createPoolWorld(shared(), { sticky: store });
