@@ -21,9 +21,9 @@ function bodyOf(octets: number): Buffer {
 }
 
 function stream(coding: Coding, body: Buffer): Promise<void> {
-  return new Promise((done) => {
+  return new Promise((done, fail) => {
     const options = { coding, level: undefined, octets: body.length, isPrompt: false, clock: systemClock };
-    const sink = { body: () => true, end: done, room: () => {} };
+    const sink = { body: () => true, end: done, room: () => {}, fail };
     const filter = new StreamFilter({ ...options, waiting: () => {}, freed: () => {} }, sink);
     filter.write(body);
     filter.end();

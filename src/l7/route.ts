@@ -64,5 +64,5 @@ export type FilterSink = {
   /** The filter takes more again. */
   room(): void;
   /** The filter cannot go on, and says nothing more: the response is to be aborted. */
-  fail?(): void;
+  fail(): void;
 };

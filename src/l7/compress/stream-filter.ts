@@ -108,7 +108,7 @@ export class StreamFilter implements BodyFilter {
   readonly #broke = (): void => {
     if (this.#isOver) return;
     this.#close();
-    this.#sink.fail?.();
+    this.#sink.fail();
   };
 
   readonly #flush = (): void => {

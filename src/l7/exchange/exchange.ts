@@ -9,16 +9,17 @@
  * Units:   steady ms, octets.
  * @module
  */
-import type { CacheFill, CacheHit, CacheLookup, CacheWaiter } from "#l7/cache/cache.ts";
+import type { CacheFill, CacheHit } from "#l7/cache/cache.ts";
 import { accessEntryOf, type ExchangeFacts, spanOf } from "#l7/exchange/access-entry.ts";
 import type { Attempt } from "#l7/exchange/attempt.ts";
+import { CacheTurn, type CacheTurnOwner, refresh } from "#l7/exchange/cache-turn.ts";
 import type { ExchangeHost } from "#l7/exchange/exchange-host.ts";
 import { createMirror, type Mirror } from "#l7/exchange/mirror.ts";
 import { keyOf, nameOf, outboundOf } from "#l7/exchange/outbound.ts";
 import { classCounter, ownReply, replyMessage } from "#l7/exchange/own-reply.ts";
 import type { ExchangePlan, RouteExtras } from "#l7/exchange/plan.ts";
 import { RequestBody } from "#l7/exchange/request-body.ts";
-import { ResponsePath } from "#l7/exchange/response-path.ts";
+import { ResponsePath, type ResponsePathOwner } from "#l7/exchange/response-path.ts";
 import { StickyClient } from "#l7/exchange/sticky-client.ts";
 import { Tries, type TriesOwner } from "#l7/exchange/tries.ts";
 import { Tunnel } from "#l7/exchange/tunnel.ts";
@@ -31,10 +32,8 @@ import type { ClientEvents, ClientStream, OutboundRequest } from "#l7/stream.ts"
 import { LISTENER_COUNTER } from "#state/counters.ts";
 
 const NOT_WAITING = -1;
-/** What is stored is fetched anew within so long, or later. */
-const REFRESH_MS = 60_000;
 
-export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
+export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, ResponsePathOwner {
   readonly #host: ExchangeHost;
   readonly #plan: ExchangePlan;
   readonly #stream: ClientStream;
@@ -47,23 +46,18 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
   #pool: PoolRef | undefined;
   #tries: Tries | undefined;
   #path: ResponsePath | undefined;
-  #fill: CacheFill | undefined;
+  #turn: CacheTurn | undefined;
   #mirror: Mirror | undefined;
   #trace: Trace | undefined;
-  /** Stops waiting for somebody else's fetch of the same. */
-  #leave: (() => void) | undefined;
   /** A rule wants so much of the body. */
   #collects = NOT_WAITING;
   #isBodyWanted = false;
-  /** The response of the backend is not for the client: what is served instead, when it is over. */
-  #instead: CacheHit | undefined;
   #cookies: string[] | undefined;
   #sticky: StickyClient | undefined;
   #tunnel: Tunnel | undefined;
   #isOver = false;
   #status = 0;
   #flags = "";
-  #cached: string | undefined;
   #firstOctetMs = 0;
 
   constructor(host: ExchangeHost, plan: ExchangePlan, stream: ClientStream, head: RequestHead) {
@@ -175,53 +169,29 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
     this.#pool = decision.pool;
     if (decision.setCookie !== undefined) this.#cookies = [decision.setCookie];
     this.#extras = this.#plan.extrasOf(route);
-    const lookup = this.#extras.cache?.lookup(this.#request!, decision.pool.spec.name, this);
-    if (lookup === undefined) this.#ask();
-    else this.onCached(lookup);
+    const { cache } = this.#extras;
+    if (cache === undefined) this.onAsk();
+    else {
+      this.#turn = new CacheTurn(this, this.#host);
+      this.#turn.look(cache, this.#request!, decision.pool.spec.name);
+    }
   }
 
   // ── the cache ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  onCached(lookup: CacheLookup): void {
-    this.#leave = undefined;
-    if (this.#isOver) return;
-    switch (lookup.kind) {
-      case "serve":
-        this.#serve(lookup.hit);
-        break;
-      case "reply":
-        this.#reply(lookup.reply, "LR");
-        break;
-      case "wait":
-        this.#leave = () => lookup.leave();
-        break;
-      case "fetch":
-        this.#host.count("cache_misses");
-        this.#cached = "miss";
-        this.#fill = lookup.fill;
-        this.#ask();
-        break;
-      case "pass":
-        this.#ask();
-        break;
-      default:
-        lookup satisfies never;
-    }
-  }
-  #serve(hit: CacheHit): void {
-    this.#cached = hit.outcome;
-    this.#host.count(hit.outcome === "stale" ? "cache_stale" : "cache_hits");
+  onServe(hit: CacheHit): void {
     if (hit.refresh !== undefined) this.#refresh(hit.refresh, this.#outbound(hit.refresh));
     this.#openPath();
     const isBodied = this.#sendHead(hit.head);
     this.#path!.sendAll(isBodied ? hit.body : []);
   }
+  onCacheReply(reply: Reply): void {
+    this.#reply(reply, "LR");
+  }
   /** What is stored is fetched anew, beside this request. */
-  #refresh(fill: CacheFill, { target, authority, scheme, fields }: OutboundRequest): void {
-    const request = { method: "GET", target, authority, scheme, fields, body: undefined };
-    const maxBodyOctets = this.#route!.spec.cache!.maxObjectOctets;
-    const terms = { timeoutMs: REFRESH_MS, maxBodyOctets, arrived: this.#stream.arrived };
-    void this.#host.subrequest(this.#pool!, request, terms).then((result) => fill.settle(result));
+  #refresh(fill: CacheFill, outbound: OutboundRequest): void {
+    const { maxObjectOctets } = this.#route!.spec.cache!;
+    refresh(this.#host, this.#pool!, fill, outbound, maxObjectOctets, this.#stream.arrived);
   }
 
   // ── backends ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -239,13 +209,13 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
     if (this.#trace !== undefined) writeTrace(outbound.fields, this.#trace);
     return outbound;
   }
-  #ask(): void {
+  onAsk(): void {
     const request = this.#request!;
     const pool = this.#pool!;
     const route = this.#route!;
     const cookie = this.#plan.stickyCookieOf(pool);
     if (cookie !== undefined) this.#sticky = new StickyClient(cookie, request, this.#host.unixMs());
-    const outbound = this.#outbound(this.#fill);
+    const outbound = this.#outbound(this.#turn?.fill);
     if (route.mirror !== undefined && route.spec.mirror !== undefined)
       this.#mirror = createMirror(route.mirror, route.spec.mirror, outbound, this.#body, this.#host);
     this.#tries = new Tries(this, this.#host, {
@@ -266,13 +236,9 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
     this.#stream.sendInformational(status, fields);
   }
   onNoResponse(status: number, flag: string): void {
-    const fill = this.#fill;
-    this.#fill = undefined;
     if (status === 504) this.#host.count("http_timeouts");
-    const stale = fill?.failed();
     this.#flags = flag;
-    if (stale === undefined) this.#refuse(status, flag);
-    else this.#serve(stale);
+    if (this.#turn?.failed() !== true) this.#refuse(status, flag);
   }
   onResponse(attempt: Attempt, head: ResponseHead): void {
     this.#firstOctetMs = attempt.headMs - this.#startedMs;
@@ -282,48 +248,35 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
     if (this.#head.method !== "GET" && this.#head.method !== "HEAD") this.#host.cache.invalidate(this.#head, head);
     this.#openPath();
     const path = this.#path!;
-    let sent = head;
-    const fill = this.#fill;
-    this.#fill = undefined;
-    if (fill !== undefined) {
-      const answer = fill.answered(head);
-      if (answer.kind === "serve") return void this.#serveInstead(answer.hit, head);
-      sent = answer.head;
-      path.copy = answer.writer;
-    }
+    const answer = this.#turn?.answered(head);
+    if (answer?.kind === "serve") return void this.#serveInstead(answer.hit, head);
+    path.copy = answer?.writer;
     path.source = attempt;
-    this.#sendHead(sent);
+    this.#sendHead(answer?.head ?? head);
   }
   /** What is stored goes to the client, once the backend's response, if it has no body, has ended in order. */
   #serveInstead(hit: CacheHit, head: ResponseHead): void {
-    if (head.bodyOctets === 0) this.#instead = hit;
+    if (head.bodyOctets === 0) this.#turn!.instead = hit;
     else {
       this.#tries!.stop();
-      this.#serve(hit);
+      this.#turn!.serve(hit);
     }
   }
   onResponseBody(octets: Buffer): void {
     if (this.#tunnel !== undefined) this.#tunnel.fromBackend(octets);
-    else if (this.#instead === undefined) this.#path!.write(octets);
+    else if (this.#turn?.instead === undefined) this.#path!.write(octets);
   }
   onResponseEnd(trailers: Fields | undefined): void {
-    const instead = this.#instead;
     if (this.#tunnel !== undefined) {
       if (this.#tunnel.endBackend()) this.#finish("");
       this.#stream.sendEnd(undefined);
-    } else if (instead === undefined) this.#path!.finish(trailers);
-    else {
-      this.#instead = undefined;
-      this.#serve(instead);
-    }
+    } else if (this.#turn?.serveInstead() !== true) this.#path!.finish(trailers);
   }
   onResponseCut(flag: string): void {
     this.#host.count("http_upstream_aborts");
-    const instead = this.#instead;
-    if (instead !== undefined) {
-      this.#instead = undefined;
+    if (this.#turn?.instead !== undefined) {
       this.#tries!.stop();
-      this.#serve(instead);
+      this.#turn.serveInstead();
       return;
     }
     this.#finish(flag);
@@ -339,10 +292,15 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
   // ── the response ───────────────────────────────────────────────────────────────────────────────────────────────
 
   #openPath(): void {
-    this.#path ??= new ResponsePath(this.#stream, (trailers) => {
-      this.#finish("");
-      this.#stream.sendEnd(trailers);
-    });
+    this.#path ??= new ResponsePath(this.#stream, this);
+  }
+  onSent(trailers: Fields | undefined): void {
+    this.#finish("");
+    this.#stream.sendEnd(trailers);
+  }
+  onBroken(): void {
+    this.#finish("LR");
+    this.#stream.abort();
   }
   /** Edits and sends a head. @returns whether a body goes with it */
   #sendHead(head: ResponseHead): boolean {
@@ -435,9 +393,8 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
     if (this.#isOver) return;
     this.#isOver = true;
     if (this.#flags === "") this.#flags = flag;
-    this.#leave?.();
     this.#tries?.stop();
-    this.#fill?.abandon();
+    this.#turn?.end();
     this.#path?.cancel();
     this.#mirror?.cancel();
     const { slots, count } = this.#host;
@@ -467,7 +424,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheWaiter {
       trace: this.#trace,
       status: this.#status,
       flags: this.#flags,
-      cache: this.#cached,
+      cache: this.#turn?.outcome,
       requestOctets: this.#requestOctets(),
       responseOctets: this.#responseOctets(),
       atMs: this.#host.unixMs() - totalMs,

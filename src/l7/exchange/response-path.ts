@@ -10,6 +10,13 @@ import type { Fields } from "#l7/message.ts";
 import type { BodyFilter, FilterSink } from "#l7/route.ts";
 import type { ClientStream } from "#l7/stream.ts";
 
+export type ResponsePathOwner = {
+  /** All of the body was handed to the client: the end may follow. */
+  onSent(trailers: Fields | undefined): void;
+  /** The body cannot be completed. */
+  onBroken(): void;
+};
+
 export class ResponsePath implements FilterSink {
   /** That went to the client. */
   octets = 0;
@@ -21,14 +28,13 @@ export class ResponsePath implements FilterSink {
   /** Where it comes from; undefined: from here. */
   source: Attempt | undefined;
   readonly #client: ClientStream;
-  readonly #sent: (trailers: Fields | undefined) => void;
+  readonly #owner: ResponsePathOwner;
   #pieces: readonly Uint8Array[] | undefined;
   #next = 0;
 
-  /** @param sent all of the body was handed to the client: the end may follow */
-  constructor(client: ClientStream, sent: (trailers: Fields | undefined) => void) {
+  constructor(client: ClientStream, owner: ResponsePathOwner) {
     this.#client = client;
-    this.#sent = sent;
+    this.#owner = owner;
   }
 
   /** Of the backend. */
@@ -43,7 +49,7 @@ export class ResponsePath implements FilterSink {
   finish(trailers: Fields | undefined): void {
     this.copy?.end();
     this.copy = undefined;
-    if (this.filter === undefined) this.#sent(trailers);
+    if (this.filter === undefined) this.#owner.onSent(trailers);
     else this.filter.end();
   }
   /** A body that is there as a whole, in pieces that stay as they are. */
@@ -82,7 +88,11 @@ export class ResponsePath implements FilterSink {
   }
   end(): void {
     this.filter = undefined;
-    this.#sent(undefined);
+    this.#owner.onSent(undefined);
+  }
+  fail(): void {
+    this.filter = undefined;
+    this.#owner.onBroken();
   }
   room(): void {
     if (!this.isHeldUp) return;

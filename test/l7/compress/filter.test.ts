@@ -219,6 +219,7 @@ test("curl reads what we send, in every coding that it knows", async () => {
       },
       end: () => outgoing.end(),
       room: () => {},
+      fail: () => outgoing.destroy(),
     });
     filter.write(Buffer.from(body));
     filter.end();

@@ -21,7 +21,7 @@ import { createCounterSlots, LISTENER_COUNTER, LISTENER_COUNTERS } from "#state/
 import { backendAt, listenerOf, poolOf } from "../../pool/specs.ts";
 import { HTTP_DEFAULTS } from "../http-bed.ts";
 import { specsOf } from "../rules/bed.ts";
-import { createFakePlaces, createFakePool, FakeClient, type FakeUpstream, requestHead } from "./fakes.ts";
+import { createFakePlaces, createFakePool, FakeClient, FakeFilter, type FakeUpstream, requestHead } from "./fakes.ts";
 
 const ROWS = 4;
 const KINDS: readonly UpstreamFault["kind"][] = [
@@ -44,6 +44,7 @@ function run(seed: number): { readonly steps: string[] } {
   const steps: string[] = [];
   const log: AccessEntry[] = [];
   let waiting = 0;
+  let filter: FakeFilter | undefined;
 
   const spec = poolOf(Array.from({ length: ROWS }, (_, row) => backendAt(row)));
   const places = createFakePlaces(spec, clock, ({ tried }) =>
@@ -121,7 +122,13 @@ function run(seed: number): { readonly steps: string[] } {
     contexts: undefined,
     newRequestId: () => "id",
     cacheOf: () => undefined,
-    compressionOf: () => undefined,
+    compressionOf: () =>
+      chance(0.7)
+        ? undefined
+        : {
+            choose: (_request, head) => ({ head, coding: "gzip" }),
+            filter: (_coding, _head, sink) => (filter = new FakeFilter(sink)),
+          },
   });
 
   const client = new FakeClient();
@@ -208,9 +215,20 @@ function run(seed: number): { readonly steps: string[] } {
     }
   }
 
+  function stepOfFilter({ sink, isEnding }: FakeFilter): void {
+    filter!.isLive = false;
+    if (isEnding && chance(0.7)) sink.end();
+    else {
+      steps.push("the encoder breaks");
+      sink.fail();
+      assert.equal(client.state, "aborted");
+    }
+  }
+
   for (let step = 0; step < 400 && log.length === 0; step++) {
     const live = upstreams.opened.filter(({ isLive }) => isLive);
     if (live.length > 0 && chance(0.5)) stepOfUpstream(oneOf(live));
+    else if (filter?.isLive && chance(filter.isEnding ? 0.5 : 0.05)) stepOfFilter(filter);
     else if (places.waiting.size > 0 && chance(0.5))
       oneOf([...places.waiting])(chance(0.8) ? 0 : NO_PLACE.queueTimeout);
     else if (chance(0.2)) {

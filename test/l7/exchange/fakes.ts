@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import type { ManualClock } from "#base/clock.ts";
 import type { Fields, RequestHead, ResponseHead } from "#l7/message.ts";
+import type { BodyFilter, FilterSink } from "#l7/route.ts";
 import type {
   ClientEvents,
   ClientStream,
@@ -119,6 +120,31 @@ export class FakeUpstream implements UpstreamStream {
   cancel(): void {
     assert.notEqual(this.state, "cancelled", "cancel() twice");
     this.state = "cancelled";
+  }
+}
+
+/** Hands on what comes; ends, or breaks, when it is told to. */
+export class FakeFilter implements BodyFilter {
+  readonly sink: FilterSink;
+  isLive = true;
+  isEnding = false;
+
+  constructor(sink: FilterSink) {
+    this.sink = sink;
+  }
+  write(octets: Uint8Array): boolean {
+    assert.ok(this.isLive && !this.isEnding, "a body to a filter that is over");
+    return this.sink.body(octets);
+  }
+  end(): void {
+    this.isEnding = true;
+  }
+  room(): void {
+    this.sink.room();
+  }
+  cancel(): void {
+    assert.ok(this.isLive, "cancel() of a filter that is over");
+    this.isLive = false;
   }
 }
 
