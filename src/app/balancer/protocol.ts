@@ -70,4 +70,9 @@ export type FromBalancerWorker =
   | { readonly type: "invalidated"; readonly url: string }
   | { readonly type: "purged"; readonly id: number; readonly count: number }
   | { readonly type: "cache-stats"; readonly id: number; readonly stats: readonly CacheStats[] }
-  | { readonly type: "log"; readonly level: "warn" | "error"; readonly fields: LogFields; readonly says: string };
+  | {
+      readonly type: "log";
+      readonly level: "info" | "warn" | "error";
+      readonly fields: LogFields;
+      readonly says: string;
+    };

@@ -50,10 +50,10 @@ const ASKING_WAIT_MS = 1;
 const data = workerData as BalancerWorkerData;
 const port = parentPort!;
 const tell = (message: FromBalancerWorker) => port.postMessage(message);
-/** Workers say nothing by themselves: what matters is counted, and what ends a thread reaches the main thread. */
+/** Workers say little: what matters is counted, and what ends a thread reaches the main thread. */
 const log: Log = {
   debug() {},
-  info() {},
+  info: (fields, says) => tell({ type: "log", level: "info", fields, says }),
   warn: (fields, says) => tell({ type: "log", level: "warn", fields, says }),
   error: (fields, says) => tell({ type: "log", level: "error", fields, says }),
 };
