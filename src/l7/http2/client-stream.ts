@@ -247,7 +247,8 @@ export class Http2ClientStream implements ClientStream {
     this.#events = undefined;
     if (this.#isBodyOver) return;
     if (this.#isReading) this.#stream.resume();
-    if (!this.#takesTrailers) closeInOrder(this.#stream);
+    // A head without a body leaves in the next turn, before this.
+    if (!this.#takesTrailers) setImmediate(closeInOrder, this.#stream);
   }
 
   abort(): void {

@@ -425,3 +425,16 @@ test("stop tells all exchanges, and the host once", async (t) => {
   front.connections[0]!.stop();
   assert.equal(front.ended, 1);
 });
+
+for (const [status, body] of [
+  [204, ""],
+  [403, ""],
+  [403, "no"],
+] as const) {
+  test(`an answer (${status}, ${body.length} octets) to a request whose body is still to come arrives before its end`, async (t) => {
+    const front = openFront(t, {}, (seen) => seen.answer(status, body));
+    const client = await openClient(t, front.port);
+    const answer = answerOf(client.request({ ":method": "POST" }, { endStream: false }));
+    assert.deepEqual([(await answer).status, (await answer).body], [status, body]);
+  });
+}
