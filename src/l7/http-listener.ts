@@ -20,9 +20,8 @@ import { createRandomHex } from "#l7/exchange/random-hex.ts";
 import { createSubrequest } from "#l7/exchange/subrequest.ts";
 import { serveHttp1 } from "#l7/http1/client-connection.ts";
 import { createHttp2Connection } from "#l7/http2/connection.ts";
-import type { PoolRef } from "#l7/route.ts";
 import { createRouter } from "#l7/rules/create-router.ts";
-import type { ClientConnection, ConnectionHost, UpstreamPool } from "#l7/stream.ts";
+import type { ClientConnection, ConnectionHost } from "#l7/stream.ts";
 import { type ArrivalPlan, type Arrived, createArrivalPlan, createArrivals } from "#net/arrival.ts";
 import type { DriverListener } from "#net/driver.ts";
 import type { Listener } from "#net/listener.ts";
@@ -44,7 +43,6 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
   const connections = new Map<ClientConnection, Arrived>();
   /** Have arrived, and have not said yet which version they speak. */
   const undecided = new Set<Arrived>();
-  const upstreamsOf = new Map<PoolRef, UpstreamPool>();
   let drain: Drain | undefined;
 
   const count = (counter: ListenerCounter): void => {
@@ -65,14 +63,8 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
         : { status: 200, fields: ["content-type", "application/octet-stream"], body };
     },
     tunnelMs: options.spec.http!.timeouts.tunnelMs,
-    upstreams(pool) {
-      let known = upstreamsOf.get(pool);
-      if (known === undefined) {
-        known = context.upstreams(pool);
-        upstreamsOf.set(pool, known);
-      }
-      return known;
-    },
+    // Asked anew for each try: another configuration may speak to the same pool in another way.
+    upstreams: context.upstreams,
     waiting: (change) => context.waiting(change),
     count,
     subrequest: (pool, asked, terms) => subrequest(pool, asked, terms),
@@ -184,14 +176,13 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
     apply(spec) {
       plan = planOf(spec);
       host.tunnelMs = plan.exchange.http.timeouts.tunnelMs;
-      upstreamsOf.clear();
     },
     async open(fd, at) {
       sockets.add(driver.listen(fd!, plan.spec.backlog, (conn) => arrivals.start(conn, plan)));
       return at.port;
     },
-    stopBackend(row) {
-      for (const pool of upstreamsOf.values()) pool.stop(row);
+    stopBackend() {
+      // Connections to backends are the worker's (`upstreams.ts`), shared by its listeners.
     },
     async drain(drainMs) {
       const nowMs = clock.monotonicMs();

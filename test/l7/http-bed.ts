@@ -290,6 +290,7 @@ export async function openHttp(t: TestContext, options: HttpBedOptions = {}): Pr
       pools,
     });
     set.apply(snapshot);
+    upstreams.apply(new Map(pools.map(({ name }, index) => [name, refOf(set.places(index))])));
   }
   apply({});
   await set.open("front", fd, listen);

@@ -16,7 +16,7 @@ import { CacheTurn, type CacheTurnOwner, refresh } from "#l7/exchange/cache-turn
 import type { ExchangeHost } from "#l7/exchange/exchange-host.ts";
 import { createMirror, type Mirror } from "#l7/exchange/mirror.ts";
 import { keyOf, nameOf, outboundOf } from "#l7/exchange/outbound.ts";
-import { classCounter, ownReply, replyMessage } from "#l7/exchange/own-reply.ts";
+import { classCounter, GRPC_REFUSAL, losesGrpcStatus, ownReply, replyMessage } from "#l7/exchange/own-reply.ts";
 import type { ExchangePlan, RouteExtras } from "#l7/exchange/plan.ts";
 import { RequestBody } from "#l7/exchange/request-body.ts";
 import { ResponsePath, type ResponsePathOwner } from "#l7/exchange/response-path.ts";
@@ -167,6 +167,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
       return;
     }
     this.#pool = decision.pool;
+    if (losesGrpcStatus(this.#head, decision.pool.spec.upstream)) return void this.#reply(GRPC_REFUSAL, "LR");
     if (decision.setCookie !== undefined) this.#cookies = [decision.setCookie];
     this.#extras = this.#plan.extrasOf(route);
     const { cache } = this.#extras;

@@ -5,8 +5,9 @@
  * @module
  */
 import { STATUS_CODES } from "node:http";
-import type { Reply, ResponseHead } from "#l7/message.ts";
+import { fieldOf, type Reply, type RequestHead, type ResponseHead } from "#l7/message.ts";
 import type { ListenerCounter } from "#state/counters.ts";
+import type { UpstreamSpec } from "#state/http.ts";
 
 /** After so long it may go better (RFC 9110 §10.2.3). */
 const RETRY_AFTER_SECONDS = "1";
@@ -19,6 +20,27 @@ export function ownReply(status: number, requestId: string | undefined): Reply {
   if (status === 429 || status === 503) fields.push("retry-after", RETRY_AFTER_SECONDS);
   return { status, fields, body: `${JSON.stringify({ title, status, requestId })}\n` };
 }
+
+/**
+ * Whether a request of gRPC would lose its status on the way: that stands in trailers, which backends over HTTP/1.1 do not
+ * send, or which do not pass. gRPC-Web is made for HTTP/1.1.
+ */
+export const losesGrpcStatus = ({ method, version, fields }: RequestHead, upstream: UpstreamSpec): boolean =>
+  upstream.protocol === "http1" &&
+  !upstream.passesTrailers &&
+  version === "2" &&
+  method === "POST" &&
+  /^application\/grpc(?:$|[+;\s])/i.test(fieldOf(fields, "content-type") ?? "");
+
+/** UNIMPLEMENTED, as a response of trailers alone: whoever speaks gRPC reads no other body. */
+export const GRPC_REFUSAL: Reply = {
+  status: 200,
+  fields: [
+    ...["content-type", "application/grpc", "grpc-status", "12"],
+    ...["grpc-message", "The backends are asked over HTTP/1.1, which has no room for gRPC"],
+  ],
+  body: "",
+};
 
 /** What is sent of a reply: its head, and its body, empty where the request or the status has no room for one. */
 export function replyMessage(
