@@ -4,7 +4,7 @@
  */
 import { compact } from "#config/import/draft.ts";
 import type { Bind } from "#config/import/haproxy-bind.ts";
-import { lastOf, modeOf, type ProxySection, timeoutsOf } from "#config/import/haproxy-proxy.ts";
+import { lastOf, type ProxySection, timeoutsOf } from "#config/import/haproxy-proxy.ts";
 import { HAPROXY_TIME, type Line } from "#config/import/haproxy-read.ts";
 import { type Acls, aclsOf, conditionOf, MAX_TESTS, type Test } from "#config/import/haproxy-rules.ts";
 import { type Notes, quoted } from "#config/import/notes.ts";
@@ -27,11 +27,11 @@ export type Rules = {
   readonly pool: string | undefined;
 };
 
-const REFUSALS = new Set(["reject", "deny", "silent-drop", "tarpit"]);
-const GRANTS = new Set(["accept", "allow"]);
+export const REFUSALS = new Set(["reject", "deny", "silent-drop", "tarpit"]);
+export const GRANTS = new Set(["accept", "allow"]);
 
 /** Rules that let in or turn away by address, in their order. */
-function createAccess(notes: Notes) {
+export function createAccess(notes: Notes) {
   const access: Access[] = [];
   /** Of the rule "all but these are turned away": it comes last, those it leaves are still subject to the others. */
   let only: readonly string[] | undefined;
@@ -64,8 +64,6 @@ function createAccess(notes: Notes) {
         else if (REFUSALS.has(action) && only === undefined) only = test.networks;
         else left();
       }
-      if (words[0] === "http-request")
-        notes.changed({ ...at, directive }, "The connection is closed, and no HTTP status is sent", "Nothing to do");
     },
     list: (): Access[] => {
       if (only !== undefined) {
@@ -158,14 +156,7 @@ export function rulesOf(proxy: ProxySection, poolName: (backend: string) => stri
           "Use `limits: { client: … }` for rates and numbers of connections",
         );
       }
-    } else if (
-      first === "http-request" &&
-      (REFUSALS.has(second ?? "") || GRANTS.has(second ?? "")) &&
-      conditionOf(words, acls)
-        ?.flat()
-        .every(({ kind }) => kind === "source")
-    )
-      access.rule(line, second!, acls);
+    }
   }
   return { access: access.list(), routes, proxies, inspectMs, pool };
 }
@@ -174,16 +165,14 @@ function timeoutsFor(proxy: ProxySection, inspectMs: number | undefined, notes: 
   const timeouts = timeoutsOf(proxy, notes);
   const ms = (name: string): number | undefined => timeouts.get(name)?.ms;
   const sides = [ms("client"), ms("server")].filter((one) => one !== undefined);
-  const isHttp = modeOf(proxy) === "http";
-  // In `mode http` a client may be silent while its server works, so that only the longer of the two ends nothing early.
-  // `timeout tunnel` takes the place of both (over HTTP: once a WebSocket is open, which is not seen here).
+  // `timeout tunnel` takes the place of both.
   const tunnel = ms("tunnel");
-  const idle = sides.length === 0 ? tunnel : isHttp ? Math.max(...sides, tunnel ?? 0) : (tunnel ?? Math.min(...sides));
+  const idle = sides.length === 0 ? tunnel : (tunnel ?? Math.min(...sides));
   const [client, server] = [timeouts.get("client"), timeouts.get("server")];
   if (client && server && client.ms !== server.ms && tunnel === undefined)
     notes.changed(
       { ...server.at, directive: "timeout server" },
-      `One idle time counts for both sides: the ${isHttp ? "longer" : "shorter"} of client and server is taken`,
+      "One idle time counts for both sides: the shorter of client and server is taken",
       "Choose `timeouts: { idle: … }`",
     );
   const half = ms("client-fin") ?? ms("server-fin");
@@ -194,7 +183,7 @@ function timeoutsFor(proxy: ProxySection, inspectMs: number | undefined, notes: 
   });
 }
 
-function limitsFor(
+export function limitsFor(
   proxy: ProxySection,
   globalMax: number | undefined,
   bind: Bind,

@@ -23,8 +23,8 @@ const READ_OPTIONS = new Set(
 
 type Reason = readonly [says: string, fix: string];
 const HTTP: Reason = [
-  "HTTP is relayed as it is: layer 4 reads and changes none of it",
-  "Write it as a rule of `protocol: http` (docs/rules.md), or do it in the backend",
+  "It is not taken over",
+  "Look for a rule that does the same (docs/rules.md), or do it in the backend",
 ];
 const LOG: Reason = ["rhumb writes a log of its own", "Read it from standard output, and `/metrics`"];
 const STATS: Reason = ["rhumb shows its state by the control API", "Use the dashboard, `rhumb status` and `/metrics`"];
@@ -55,7 +55,7 @@ const REASONS: Readonly<Record<string, Reason>> = {
   "use-fcgi-app": HTTP,
   "max-keep-alive-queue": HTTP,
   "max-session-srv-conns": HTTP,
-  redirect: ["HTTP is relayed as it is: nobody is redirected", "Redirect in the backend"],
+  redirect: HTTP,
   stats: STATS,
   "monitor-uri": STATS,
   "monitor-net": STATS,
@@ -73,11 +73,8 @@ const REASONS: Readonly<Record<string, Reason>> = {
   "email-alert": ["Alarms are sent by `notify:`", "Write `notify:` into rhumb.yaml (docs/alarms.md)"],
 };
 const OPTIONS: Readonly<Record<string, Reason>> = {
-  forwardfor: [
-    "No header is added: layer 4 does not touch HTTP, and backends see this machine's address",
-    "Write `proxyProtocol: v2` into the pool, if backends read it",
-  ],
-  forwarded: ["No header is added: layer 4 does not touch HTTP", "Write `proxyProtocol: v2` into the pool"],
+  forwardfor: ["In `mode tcp` no header is added", "Write `proxyProtocol: v2` into the pool, if backends read it"],
+  forwarded: ["The header Forwarded is not sent", "Write `http: { forwarded: { forwarded: true } }` into the listener"],
   originalto: HTTP,
   transparent: ["Backends see this machine's address", "Write `proxyProtocol: v2` into the pool"],
   persist: ["A backend that is down gets no clients", "Nothing to do"],

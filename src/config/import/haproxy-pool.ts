@@ -4,6 +4,7 @@
  */
 import { compact } from "#config/import/draft.ts";
 import { checkOf } from "#config/import/haproxy-check.ts";
+import { cookieOf, hashOf, upstreamOf } from "#config/import/haproxy-http-pool.ts";
 import { lastOf, modeOf, type ProxySection, type Timeouts, timeoutsOf } from "#config/import/haproxy-proxy.ts";
 import { HAPROXY_TIME } from "#config/import/haproxy-read.ts";
 import { backendOf, countOption, type Server, serversOf, timeOption } from "#config/import/haproxy-server.ts";
@@ -46,8 +47,10 @@ function algorithmOf(proxy: ProxySection, notes: Notes): Record<string, unknown>
       notes.changed(line.at, "The less loaded of two is chosen, however many draws are asked for", "Nothing to do");
     return { algorithm: draws === "1" ? "weighted_random" : "p2c" };
   }
+  const on = modeOf(proxy) === "http" ? hashOf(line) : undefined;
+  if (on !== undefined) return { ...hashed, hash: { on, ...boundOf(proxy, isConsistent, notes) } };
   if (L7_KEYS.test(word)) {
-    const says = `${quoted(word)} is not seen at layer 4; clients are told apart by their address`;
+    const says = `${quoted(word)} is not looked at; clients are told apart by their address`;
     notes.changed(line.at, says, "Use another `algorithm:` if clients share few addresses");
     return hashed;
   }
@@ -69,7 +72,8 @@ function boundOf(proxy: ProxySection, isConsistent: boolean, notes: Notes): Reco
 function stickyOf(proxy: ProxySection, notes: Notes): Record<string, unknown> | undefined {
   const table = lastOf(proxy, "stick-table");
   const rule = proxy.all.find(({ words }) => words[0] === "stick" && words[2] === "src");
-  const cookie = lastOf(proxy, "cookie");
+  const isHttp = modeOf(proxy) === "http";
+  const cookie = isHttp ? undefined : lastOf(proxy, "cookie");
   for (const { words, at } of proxy.all) {
     if (words[0] === "stick" && words[2] !== "src")
       notes.leftOut(
@@ -85,6 +89,8 @@ function stickyOf(proxy: ProxySection, notes: Notes): Record<string, unknown> | 
       "Remove `sticky:` if sessions do not need it",
     );
   if (!rule) {
+    const byCookie = isHttp ? cookieOf(proxy, notes) : undefined;
+    if (byCookie) return byCookie;
     if (table)
       notes.leftOut(
         table.at,
@@ -240,13 +246,8 @@ export function poolOf(proxy: ProxySection, ports: readonly number[], notes: Not
       "Connections of a backend that goes down get the pool's `drain` (30s) to finish before they are reset",
       "Write a shorter `drain:`",
     );
-  tellTls(servers, notes);
-  if (modeOf(proxy) === "http" && servers.some(({ options }) => options.has("cookie")) && !lastOf(proxy, "cookie"))
-    notes.leftOut(
-      { ...servers[0]!.at, directive: "cookie" },
-      "Cookies are HTTP, which layer 4 does not see",
-      "Use `sticky: { by: source }`",
-    );
+  const isHttp = modeOf(proxy) === "http";
+  if (!isHttp) tellTls(servers, notes);
   const connect = timeouts.get("connect");
   return compact({
     ...algorithmOf(proxy, notes),
@@ -260,6 +261,7 @@ export function poolOf(proxy: ProxySection, ports: readonly number[], notes: Not
     sticky: stickyOf(proxy, notes),
     closeOnDown: closes ? true : undefined,
     proxyProtocol: proxyHeader(servers, notes),
+    upstream: isHttp ? upstreamOf(servers, notes) : undefined,
   });
 }
 

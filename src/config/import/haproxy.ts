@@ -1,12 +1,13 @@
 /**
  * HAProxy's configuration → listeners and pools.
  *
- * What is read: `defaults`, `frontend`, `backend`, `listen`, and of `global` what concerns them. HTTP is relayed as TCP.
+ * What is read: `defaults`, `frontend`, `backend`, `listen`, and of `global` what concerns them.
  * @module
  */
 import { createDraft } from "#config/import/draft.ts";
 import { bindsOf } from "#config/import/haproxy-bind.ts";
 import { listenerOf, rulesOf } from "#config/import/haproxy-frontend.ts";
+import { type HttpParts, httpListenerOf, poolsOf } from "#config/import/haproxy-http.ts";
 import { tellLeftOut } from "#config/import/haproxy-left-out.ts";
 import { poolOf } from "#config/import/haproxy-pool.ts";
 import { lastOf, modeOf, type ProxySection, proxiesOf } from "#config/import/haproxy-proxy.ts";
@@ -40,16 +41,6 @@ function readGlobals(sections: readonly Section[], notes: Notes): Globals {
       );
   }
   return { crtBase, maxConnections };
-}
-
-function tellMode(proxy: ProxySection, notes: Notes): void {
-  const line = lastOf(proxy, "mode");
-  if (line && modeOf(proxy) === "http")
-    notes.changed(
-      line.at,
-      "HTTP is relayed as TCP: a connection stays at one backend, requests are not looked at, and no headers are added",
-      "Nothing to do for plain balancing; rules by path, header or cookie stay with the backends",
-    );
 }
 
 export function importHaproxy({ file, text }: Sources): Imported {
@@ -87,20 +78,29 @@ export function importHaproxy({ file, text }: Sources): Imported {
   /** Ports that clients of each pool come to. */
   const ports = new Map<string, Set<number>>();
   const listenerNames = createNames();
+  const understood = new Set<number>();
+  const parts: HttpParts = {
+    globalMax: globals.maxConnections,
+    backendOf: (name) => backends.get(name),
+    notes,
+    read: ({ at }) => understood.add(at.line),
+  };
   for (const proxy of proxies) {
-    tellMode(proxy, notes);
     if (proxy.kind === "backend") continue;
-    const rules = rulesOf(proxy, (name) => backends.get(name)?.pool, notes);
+    const isHttp = modeOf(proxy) === "http";
+    const rules = isHttp ? undefined : rulesOf(proxy, (name) => backends.get(name)?.pool, notes);
     const binds = proxy.own
       .filter(({ words }) => words[0] === "bind")
       .flatMap((line) => bindsOf(line, globals.crtBase, notes));
     if (binds.length === 0)
       notes.leftOut(proxy.at, "It listens nowhere", "Add a `bind` line, or a `listen:` address to the listener");
     for (const bind of binds) {
-      const listener = listenerOf(proxy, bind, rules, globals.maxConnections, notes);
+      const listener = rules
+        ? listenerOf(proxy, bind, rules, globals.maxConnections, notes)
+        : httpListenerOf(proxy, bind, parts);
       if (!listener) continue;
       draft.balancer.listeners.set(listenerNames.fresh(proxy.name), { value: listener, at: bind.line.at });
-      for (const pool of [rules.pool, ...rules.routes.map((route) => route.pool)]) {
+      for (const pool of rules ? [rules.pool, ...rules.routes.map((route) => route.pool)] : poolsOf(listener)) {
         if (pool !== undefined) ports.set(pool, (ports.get(pool) ?? new Set()).add(bind.port));
       }
     }
@@ -109,7 +109,7 @@ export function importHaproxy({ file, text }: Sources): Imported {
     draft.balancer.pools.set(pool, { value: poolOf(proxy, [...(ports.get(pool) ?? [])], notes), at: proxy.at });
   const told = new Set(notes.list().map(({ line }) => line));
   for (const proxy of proxies) {
-    tellLeftOut(proxy, ({ line }) => told.has(line), notes);
+    tellLeftOut(proxy, ({ line }) => told.has(line) || understood.has(line), notes);
   }
   return settle(draft, notes);
 }

@@ -63,6 +63,15 @@ export function filesOf(files: readonly ImportedFile[]): ConfigFiles {
   };
 }
 
+/** One rule of a listener with others: the listener need not go as a whole. */
+function takeOutRule(listener: Entry | undefined, steps: readonly string[]): Entry | undefined {
+  const rules = listener?.value["rules"];
+  if (!listener || !Array.isArray(rules) || rules.length < 2 || steps[3] !== "rules" || !/^\d+$/.test(steps[4] ?? ""))
+    return undefined;
+  listener.value = { ...listener.value, rules: rules.toSpliced(Number(steps[4]), 1) };
+  return { value: {}, at: { ...listener.at, directive: `rule ${Number(steps[4]) + 1} of ${steps[2]}` } };
+}
+
 /** Removes what a problem is about. @returns the entry that is gone, or undefined where it is about none */
 function takeOut(draft: Draft, { file, path, line }: Problem): Entry<unknown> | undefined {
   const steps = path.split(/[.[\]]+/);
@@ -73,7 +82,8 @@ function takeOut(draft: Draft, { file, path, line }: Problem): Entry<unknown> | 
   };
   const { balancer, dns, checks } = draft;
   if (file === "rhumb.yaml") {
-    if (steps[0] === "balancer" && steps[1] === "listeners") return remove(balancer.listeners, steps[2]);
+    if (steps[0] === "balancer" && steps[1] === "listeners")
+      return takeOutRule(balancer.listeners.get(steps[2] ?? ""), steps) ?? remove(balancer.listeners, steps[2]);
     if (steps[0] === "balancer" && steps[1] === "pools") return remove(balancer.pools, steps[2]);
     if (steps[0] === "dns" && dns.listen.length > 0) dns.listen.length = 0;
     return undefined;
@@ -137,7 +147,8 @@ export function settle(draft: Draft, notes: Notes): Imported {
     const told = new Set<string>();
     for (const problem of errors.sort((a, b) => b.line - a.line)) {
       const isByKey = !problem.file.endsWith(".zone") && !problem.file.endsWith("overrides.yaml");
-      const place = `${problem.file}:${isByKey ? problem.path : (/^\[\d+\]/.exec(problem.path)?.[0] ?? problem.line)}`;
+      const rule = /^balancer\.listeners\.[^.]+\.rules\[\d+\]/.exec(problem.path)?.[0];
+      const place = `${problem.file}:${rule ?? (isByKey ? problem.path : (/^\[\d+\]/.exec(problem.path)?.[0] ?? problem.line))}`;
       if (told.has(place)) continue;
       told.add(place);
       const gone = takeOut(draft, problem);
