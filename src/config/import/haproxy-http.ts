@@ -163,7 +163,13 @@ export function httpListenerOf(proxy: ProxySection, bind: Bind, parts: HttpParts
     ) {
       const reply = replyOf(line, notes);
       if (reply !== undefined) each(line, first === "redirect" ? redirects : replies, reply);
-    } else if (first === "tcp-request" && (REFUSALS.has(third) || GRANTS.has(third))) access.rule(line, third, acls);
+    } else if (first === "http-request" && second === "auth")
+      notes.leftOut(
+        { ...line.at, directive: "http-request auth" },
+        "Nobody is asked for a password any more",
+        "Write `basicAuth` into the rules, with lines of `rhumb config hash-password`, before this serves",
+      );
+    else if (first === "tcp-request" && (REFUSALS.has(third) || GRANTS.has(third))) access.rule(line, third, acls);
     else if (first === "tcp-request" && second !== "inspect-delay")
       notes.leftOut(
         { ...line.at, directive: `tcp-request ${second}` },

@@ -191,6 +191,23 @@ test("compression, keys of hashes, cookies and TLS to servers are taken over", (
   });
 });
 
+test("a rule that the check refuses goes alone, and it is said which", () => {
+  const long = `/${"a".repeat(70_000)}`;
+  const imported = importOf(`  http-request return string ${"x".repeat(70_000)} if { path /a }
+  use_backend c if { path /b }
+  http-request redirect location ${long} if { path /c }
+  http-request return string ${"y".repeat(70_000)} if { path /d }`);
+  const rules = balancerOf(imported).listeners["f"]!["rules"] as Rule[];
+  assert.ok(rules.some(({ pool }) => pool === "c") && rules.some(({ name }) => name === "default"));
+  assert.ok(!JSON.stringify(rules).includes("xxxx") && !JSON.stringify(rules).includes("yyyy"));
+  assert.match(noteTexts(imported).join("\n"), /rule \d of f: /);
+});
+
+test("a password that is not asked for any more is said aloud", () => {
+  const imported = importOf("  http-request auth realm staff unless { http_auth(users) }");
+  assert.match(noteTexts(imported).join("\n"), /Nobody is asked for a password any more/);
+});
+
 test("without `option forwardfor` it is said that backends are told of clients all the same", () => {
   const text = config("").replace("  option forwardfor\n", "");
   assert.match(noteTexts(importText("haproxy", text)).join("\n"), /X-Forwarded-For, -Proto/);
