@@ -128,7 +128,14 @@ function startRhumb(name: string, backendPort: number): Proxy {
     onConnectionEnd() {},
   };
   driver.listen(bound.fd(), 511, (conn) => {
-    const arrived = { conn, source: conn.remote, destination: conn.local, tls: undefined, depart() {} };
+    const arrived = {
+      conn,
+      source: conn.remote,
+      destination: conn.local,
+      tls: undefined,
+      hasDeparted: false,
+      depart() {},
+    };
     serveHttp1({ arrived, spec, scheme: "http", host });
   });
   setInterval(() => {

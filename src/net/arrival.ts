@@ -27,6 +27,7 @@ export type Arrived = {
   readonly destination: TcpAddress;
   /** Undefined: plain. */
   readonly tls: TlsAgreement | undefined;
+  readonly hasDeparted: boolean;
   /** Gives back what was taken for it, and counts how it ended; it does not end the conn. Later calls do nothing. */
   depart(outcome: ListenerCounter): void;
 };
@@ -125,6 +126,10 @@ class Client<Plan extends ArrivalPlan> implements Arrived {
   /** Asked of the kernel only where somebody wants to know. */
   get destination(): TcpAddress {
     return this.#destination ?? this.conn.local;
+  }
+
+  get hasDeparted(): boolean {
+    return this.#isOver;
   }
 
   start(): void {

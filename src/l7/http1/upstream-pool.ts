@@ -89,7 +89,10 @@ export function createHttp1Upstreams(options: Http1UpstreamOptions): Http1Upstre
     leave: (row) => rows[row]?.leave(),
     stop: (row) => rows[row]?.stop(),
     idle: () => rows.reduce((sum, row) => sum + (row?.idle.length ?? 0), 0),
-    tick: (nowMs) => deadlines.advance(nowMs),
+    tick(nowMs) {
+      deadlines.advance(nowMs);
+      for (const row of rows) row?.letGo();
+    },
     close() {
       for (const row of rows) row?.stop();
     },
@@ -151,6 +154,13 @@ class Row implements UpstreamRow {
     if (connection.pinnedTo !== undefined) this.#pinned--;
   }
 
+  /** Of clients that have gone: nobody else may have their connections. */
+  letGo(): void {
+    for (let at = this.idle.length - 1; at >= 0 && this.#pinned > 0; at--) {
+      const connection = this.idle[at]!;
+      if (connection.pinnedTo?.hasDeparted) connection.stop();
+    }
+  }
   leave(): void {
     for (const connection of [...this.all]) {
       connection.isLeaving = true;

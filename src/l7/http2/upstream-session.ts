@@ -224,7 +224,7 @@ export class UpstreamSession implements StreamSession {
     }
     if (this.active === 0) {
       if (this.#closedMs === 0) {
-        if (nowMs - this.#idleMs >= this.#host.spec().idleMs) this.#close();
+        if (this.terms.pinnedTo?.hasDeparted || nowMs - this.#idleMs >= this.#host.spec().idleMs) this.#close();
       } else if (nowMs - this.#closedMs >= PONG_WITHIN_MS) this.drop("reset"); // the backend does not end its side
       return;
     }

@@ -40,6 +40,7 @@ export const arrivedFrom = (address: string, own = "198.51.100.1"): Arrived => (
   source: { address, port: 40_000 },
   destination: { address: own, port: 8443 },
   tls: undefined,
+  hasDeparted: false,
   depart: () => undefined,
 });
 export const termsOf = (spec = settings()): RequestTerms => ({

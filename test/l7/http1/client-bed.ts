@@ -51,12 +51,15 @@ export const httpSpec = ({ limits, timeouts }: SpecChanges = {}): HttpSpec => ({
   maxRequests: 0,
 });
 
-export const arrivedOn = (conn: TcpConn): Arrived => ({
+export const arrivedOn = (conn: TcpConn): Arrived & { hasDeparted: boolean } => ({
   conn,
   source: conn.remote,
   destination: conn.local,
   tls: undefined,
-  depart() {},
+  hasDeparted: false,
+  depart() {
+    this.hasDeparted = true;
+  },
 });
 
 // ── a conn in memory ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -191,6 +191,20 @@ for (const [name, request, answer] of [
   });
 }
 
+test("R35: when such a client has gone, its connections go, and those alone", () => {
+  const bed = createMemoryPool();
+  const stranger = createMemoryPool().client;
+  const logs = [bed.open({ fields: ["authorization", "NTLM x"] }), bed.open({}, { arrived: stranger })];
+  const [bound, plain] = [bed.connected(), bed.connected()];
+  for (const conn of [bound, plain]) conn.arrive(OK);
+  assert.ok(logs.every(({ text }) => text.endsWith("end")));
+  bed.passTo(100);
+  assert.equal(bed.pool.idle(), 2);
+  bed.client.depart("closed");
+  bed.passTo(200);
+  assert.deepEqual([bound.ending, plain.ending, bed.pool.idle()], ["reset", "open", 1]);
+});
+
 test("R35: a client that is known on one connection is not served by another that stands idle", () => {
   const bed = createMemoryPool();
   const stranger = createMemoryPool().client;

@@ -1,6 +1,7 @@
 /** Backends over HTTP/2: what they get, what exchanges hear, which failures may be tried again, and who holds what. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { createServer as createHttp2Server } from "node:http2";
 import { createServer } from "node:net";
 import test from "node:test";
 import { createSecureContext } from "node:tls";
@@ -279,6 +280,34 @@ test("R35: with a PROXY header each client has a connection of its own", async (
   await until(() => sockets.length === 2);
   for (const text of sockets)
     assert.ok(text.startsWith("\r\n\r\n\0\r\nQUIT\n") && text.indexOf("PRI * HTTP/2.0") === 28, text);
+});
+
+test("R35: when such a client has gone, so has its connection", async (t) => {
+  const backend = createHttp2Server((_request, response) => response.end());
+  const server = createServer((socket) => {
+    t.after(() => socket.destroy());
+    socket.on("error", () => {});
+    socket.once("data", (octets: Buffer) => {
+      socket.pause();
+      socket.unshift(octets.subarray(28)); // after the PROXY header
+      backend.emit("connection", socket);
+    });
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  t.after(() => server.close());
+  const { open, pool, pass } = openPool(t, (server.address() as { port: number }).port, {
+    proxyProtocol: { version: "v2" } as never,
+  });
+  const [gone, other] = [arrivedOn(new MemoryConn()), arrivedOn(new MemoryConn())];
+  const logs = [open({}, gone), open({}, other)];
+  await until(() => logs.every(({ words }) => words.at(-1) === "end"));
+  await until(() => pool.idle() === 2);
+  pass(100);
+  assert.equal(pool.idle(), 2);
+  gone.depart("closed");
+  pass(100);
+  await until(() => pool.held().sessions === 1);
+  assert.equal(pool.idle(), 1);
 });
 
 test("R47: HTTP/2 over TLS is agreed on by ALPN; a backend that does not is none", async (t) => {
