@@ -187,7 +187,7 @@ export class NetConn extends WheelEntry implements TcpConn, Limited {
     this.#stream?.finish();
   }
   unsent(): number {
-    return this.socket.writableLength;
+    return this.#stream?.unsent() ?? this.socket.writableLength;
   }
   /** What was read and not consumed is read from the socket again, by who takes it. */
   takeSocket(): Socket {
@@ -206,6 +206,7 @@ export class NetConn extends WheelEntry implements TcpConn, Limited {
   close(last?: Uint8Array): void {
     if (this.#isLetGo) return;
     this.#isLetGo = true;
+    this.#stream?.sendLast();
     this.#stream?.letGo();
     this.stopRead();
     const { socket } = this;

@@ -133,11 +133,11 @@ for (const [driverName, createDriver] of Object.entries(DRIVERS)) {
   test(`upstream over sockets on ${driverName}: a body up to the end of the connection`, () =>
     inWorld(createDriver(), async ({ serve, open }) => {
       const port = await serve((socket) => {
-        socket.on("data", () => socket.end("HTTP/1.1 200 OK\r\n\r\nuntil the end"));
+        socket.on("data", () => socket.end("HTTP/1.1 200 OK\r\n\r\nto the close"));
       });
       const log = open(port);
       await over(log);
-      assert.equal(log.text, "ready head:200:? body:until the end end");
+      assert.equal(log.text, "ready head:200:? body:to the close end");
     }));
 
   test(`upstream over sockets on ${driverName}: a large body goes both ways, as fast as it is taken`, () =>
