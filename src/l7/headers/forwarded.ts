@@ -80,7 +80,7 @@ export function createForwarded(
         fields[to++] = name;
         fields[to++] = value;
       }
-      fields.length = to;
+      if (to < fields.length) fields.length = to;
       if (sends.xForwardedFor) fields.push("x-forwarded-for", addresses === undefined ? peer : `${addresses}, ${peer}`);
       if (sends.xForwarded) {
         if (!hasProto) fields.push("x-forwarded-proto", head.scheme);

@@ -5,7 +5,7 @@
  * Never:   throws, or judges a head that was cut to pieces otherwise than the same head whole.
  * @module
  */
-import { FieldScan, fault, lineEndFault, linesFault } from "#l7/http1/field-scan.ts";
+import { FieldScan, fault, headEnd, lineEndFault, linesFault } from "#l7/http1/field-scan.ts";
 import { CR, isAuthority, LF, SPACE, TARGET, TOKEN_LOWER } from "#l7/http1/grammar.ts";
 import type { Framing, HeadFault, HeadLimits, RequestParse } from "#l7/http1/parse.ts";
 import { type HttpVersion, UNKNOWN_LENGTH } from "#l7/message.ts";
@@ -13,7 +13,8 @@ import { type HttpVersion, UNKNOWN_LENGTH } from "#l7/message.ts";
 const MAX_EMPTY_LINES = 4;
 /** The longest registered method has 17 characters. */
 const MAX_METHOD = 32;
-const HEAD_END = Buffer.from("\r\n\r\n", "latin1");
+/** `CRLF CRLF`. */
+const END_OCTETS = 4;
 
 const MORE: RequestParse = { kind: "more" };
 const NO_BODY: Framing = { kind: "none" };
@@ -56,8 +57,8 @@ export function parseRequestHead(octets: Buffer, limits: HeadLimits, scheme: "ht
     start += 2;
     if (start > 2 * MAX_EMPTY_LINES) return EMPTY_LINES;
   }
-  const end = octets.indexOf(HEAD_END, start);
-  const length = end + HEAD_END.length - start;
+  const end = headEnd(octets, start);
+  const length = end + END_OCTETS - start;
   if (end < 0 || length > limits.headOctets)
     return prefixFault(octets, start, limits, scheme) ?? (end < 0 ? MORE : TOO_LARGE);
   const text = octets.toString("latin1", start, end + 2);

@@ -6,12 +6,13 @@
  * Never:   throws, or judges a head that was cut to pieces otherwise than the same head whole.
  * @module
  */
-import { FieldScan, fault, lineEndFault, linesFault } from "#l7/http1/field-scan.ts";
+import { FieldScan, fault, headEnd, lineEndFault, linesFault } from "#l7/http1/field-scan.ts";
 import { CR, LF, SPACE, VALUE } from "#l7/http1/grammar.ts";
 import type { Framing, HeadFault, HeadLimits, ResponseParse } from "#l7/http1/parse.ts";
 import { UNKNOWN_LENGTH } from "#l7/message.ts";
 
-const HEAD_END = Buffer.from("\r\n\r\n", "latin1");
+/** `CRLF CRLF`. */
+const END_OCTETS = 4;
 const VERSION = Buffer.from("HTTP/1.", "latin1");
 
 const MORE: ResponseParse = { kind: "more" };
@@ -36,8 +37,8 @@ const line = { isOld: false, status: 0 };
 
 /** @param requestMethod what is answered: HEAD has no body */
 export function parseResponseHead(octets: Buffer, limits: HeadLimits, requestMethod: string): ResponseParse {
-  const end = octets.indexOf(HEAD_END);
-  const length = end + HEAD_END.length;
+  const end = headEnd(octets, 0);
+  const length = end + END_OCTETS;
   if (end < 0 || length > limits.headOctets) return prefixFault(octets, limits) ?? (end < 0 ? MORE : TOO_LARGE);
   const text = octets.toString("latin1", 0, end + 2);
   const lineEnd = text.indexOf("\r");

@@ -6,6 +6,7 @@
  * Units:   one code unit per octet (latin1).
  * @module
  */
+import { writeLatin1 } from "#base/latin1.ts";
 import { countControls, isFieldValue, isFraming, isProtected, isTarget, isToken } from "#l7/http1/grammar.ts";
 import { type Fields, type Reply, type RequestHead, type ResponseHead, UNKNOWN_LENGTH } from "#l7/message.ts";
 import type { OutboundRequest } from "#l7/stream.ts";
@@ -125,7 +126,7 @@ export function writeReply(request: Asked, reply: Reply, persists: boolean): str
  * who asks. It is judged as the octets that it will be on the wire.
  */
 function isWhole(text: string, lines: number): boolean {
-  return text.length <= scratch.length && countControls(scratchView, scratch.write(text, 0, "latin1")) === 2 * lines;
+  return text.length <= scratch.length && countControls(scratchView, writeLatin1(scratch, text, 0)) === 2 * lines;
 }
 function writtenFields(fields: Fields): string {
   let text = "";

@@ -47,7 +47,7 @@ class PathTable {
   }
 
   visit(path: string, visit: Visit): void {
-    const exact = this.#exact.get(path);
+    const exact = this.#exact.size > 0 ? this.#exact.get(path) : undefined;
     if (exact) visit(exact);
     if (this.#segments.size > 0) {
       for (let at = path.indexOf("/", 1); at >= 0; at = path.indexOf("/", at + 1)) this.#visitSegment(path, at, visit);
@@ -107,7 +107,7 @@ export class RuleIndex {
   }
 
   visit(host: string, path: string, visit: Visit): void {
-    this.#exact.get(host)?.visit(path, visit);
+    if (this.#exact.size > 0) this.#exact.get(host)?.visit(path, visit);
     if (this.#wild.size > 0)
       for (let dot = host.indexOf(".", 1); dot >= 0; dot = host.indexOf(".", dot + 1))
         this.#wild.get(host.slice(dot))?.visit(path, visit);

@@ -8,6 +8,7 @@
  * @module
  */
 import { constants } from "node:os";
+import { writeLatin1 } from "#base/latin1.ts";
 import { STREAM_HIGH_WATER } from "#net/driver.ts";
 import { BUFFER_OCTETS, type BufferPool } from "#net/epoll/buffers.ts";
 import type { Address, EpollCalls } from "#net/epoll/load.ts";
@@ -173,7 +174,7 @@ export function createOutbox(options: {
       if (stream.more !== undefined || stream.outEnd + latin1.length > BUFFER_OCTETS)
         keep(socket, Buffer.from(latin1, "latin1"), 0);
       else {
-        stream.out.bytes.write(latin1, stream.outEnd, "latin1");
+        writeLatin1(stream.out.bytes, latin1, stream.outEnd);
         stream.outEnd += latin1.length;
         stream.waiting += latin1.length;
         note(socket, stream);
@@ -182,6 +183,7 @@ export function createOutbox(options: {
     },
     flush: (socket) => flush(socket, 0),
     flushWritten() {
+      if (written.length === 0) return;
       const now = written;
       written = flushed;
       flushed = now;

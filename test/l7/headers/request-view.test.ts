@@ -64,13 +64,13 @@ test("createRequestIds() makes UUIDs of version 7 that differ, and asks for rand
     () => nowMs,
     (octets) => crypto.getRandomValues(octets),
   );
-  assert.equal(next(), "01901234-5678-7001-8101-010101010101");
-  for (let count = 1; count < 256; count++) next();
+  assert.equal(next(), "01901234-5678-7101-8101-010101010101");
+  for (let count = 1; count < 1_024; count++) next();
   assert.equal(fills, 1);
   nowMs++;
-  assert.equal(next(), "01901234-5679-7002-8202-020202020202");
-  const ids = Array.from({ length: 1_000 }, random);
-  assert.equal(new Set(ids).size, 1_000);
+  assert.equal(next(), "01901234-5679-7202-8202-020202020202");
+  const ids = Array.from({ length: 2_000 }, random);
+  assert.equal(new Set(ids).size, 2_000);
   for (const id of ids) assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   assert.ok(isRequestId(ids[0]!));
 });
