@@ -17,7 +17,7 @@ import type { Rng } from "#base/rng.ts";
 
 /** Every key of ours, so that one look shows who else may use the same Redis. */
 export const REDIS_KEYS = {
-  /** Backend of a client of a pool with `sticky: { store: redis }`; `client` is `pool:address`. */
+  /** Backend of a client of a pool with `sticky: { store: redis }`; `client` is `pool:address`, or `pool:hash` of a field. */
   sticky: (client: string) => `rhumb:sticky:${client}`,
 } as const;
 

@@ -38,7 +38,7 @@ test("an HTTP listener with a pool alone has the standard limits, and one rule",
       resetsPerSecond: 33,
       settingsPerConnection: 32,
       outstandingPings: 10,
-      windowOctets: 1_048_576,
+      windowOctets: 262_144,
     },
     trusted: [],
     forwarded: {
@@ -179,6 +179,17 @@ test("secrets of rules and cookies come from where they are referred to, and are
   const loaded = loadFrom(folder);
   assert.equal(loaded.secretFiles.filter((file) => /(jwt|cookie)\.txt$/.test(file)).length, 2);
   assert.equal(loaded.watched.files.filter((file) => /(jwt|cookie)\.txt$/.test(file)).length, 2);
+});
+
+test("each pool has a sticky cookie of its own name, where it is not given one", (t) => {
+  const sticky = 'sticky: { by: cookie, cookie: { keys: { k1: "file:cookie.txt" } } }';
+  const pools = `pools:\n  web: { backends: ["10.0.0.1:80"], ${sticky} }\n  api.v1: { backends: ["10.0.0.2:80"], ${sticky} }`;
+  const folder = writeBalancer(t, listening("rules: [{ match: { path: /a }, pool: api.v1 }]\npool: web", pools), {
+    "cookie.txt": "c".repeat(24),
+  });
+  const snapshot = snapshotOf(compileFolder(folder));
+  assert.equal(poolOf(snapshot, "web").sticky?.cookie?.name, "rhumb-web");
+  assert.equal(poolOf(snapshot, "api.v1").sticky?.cookie?.name, "rhumb-api.v1");
 });
 
 test("pools say how their backends are spoken to, and what is hashed", (t) => {
