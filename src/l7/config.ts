@@ -64,8 +64,8 @@ const http2Schema = z.strictObject({
   settings: doc(integer(1, 1_000).default(32), "Settings of one SETTINGS frame.", live),
   pings: doc(integer(1, 1_000).default(10), "Pings that may wait for their answer.", live),
   window: doc(
-    sizeOctets("64KiB", "64MiB").prefault("1MiB"),
-    "Octets of a stream that may be on their way to us.",
+    sizeOctets("64KiB", "64MiB").prefault("256KiB"),
+    "Octets of a stream that may be on their way to us. A connection may hold `streams` times this and 64 KiB.",
     live,
   ),
 });
