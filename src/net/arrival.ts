@@ -56,9 +56,11 @@ export function createArrivalPlan(spec: ListenerSpec, context: Pick<ListenerCont
 
 const endsTls = ({ protocol }: ListenerSpec): boolean => protocol === "tls" || protocol === "https";
 
+/** Clients of HTTP/1.0 that say so (`curl -0`) would be refused if it were not offered (RFC 7301 §3.2). */
+const HTTP1 = ["http/1.1", "http/1.0"];
 function alpnOf({ protocol, alpn, http }: ListenerSpec): readonly string[] {
   if (protocol === "tls") return alpn;
-  return http?.http2.isEnabled ? ["h2", "http/1.1"] : ["http/1.1"];
+  return http?.http2.isEnabled ? ["h2", ...HTTP1] : HTTP1;
 }
 
 function trustOf(networks: readonly string[]): (address: string) => boolean {

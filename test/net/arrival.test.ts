@@ -157,8 +157,8 @@ test("createArrivals() refuses whom the limits have no room for", () => {
 
 for (const { protocol, isEnabled, alpn } of [
   { protocol: "tls", isEnabled: false, alpn: ["mqtt"] },
-  { protocol: "https", isEnabled: true, alpn: ["h2", "http/1.1"] },
-  { protocol: "https", isEnabled: false, alpn: ["http/1.1"] },
+  { protocol: "https", isEnabled: true, alpn: ["h2", "http/1.1", "http/1.0"] },
+  { protocol: "https", isEnabled: false, alpn: ["http/1.1", "http/1.0"] },
 ] as const) {
   test(`createArrivals() offers ${alpn.join(" and ")} to clients of ${protocol}, and tells what was agreed`, () => {
     const http = protocol === "https" ? ({ http2: { isEnabled } } as HttpSpec) : undefined;
