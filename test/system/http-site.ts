@@ -36,10 +36,14 @@ const FILES: Readonly<Record<string, { readonly body: Buffer; readonly headers?:
 
 export function answer(name: string, request: IncomingMessage, response: ServerResponse): void {
   const path = request.url!.split("?")[0]!;
+  const send = (body: Buffer, headers: OutgoingHttpHeaders = {}): void => {
+    request.resume();
+    const type = { "content-type": "application/octet-stream", "content-length": body.length };
+    response.writeHead(200, { ...type, ...headers }).end(body);
+  };
   const file = FILES[path];
   if (file !== undefined) {
-    request.resume();
-    response.writeHead(200, { "content-type": "application/octet-stream", ...file.headers }).end(file.body);
+    send(file.body, file.headers);
     return;
   }
   switch (path) {
@@ -53,8 +57,7 @@ export function answer(name: string, request: IncomingMessage, response: ServerR
       break;
     }
     default:
-      request.resume();
-      response.writeHead(200, { "content-type": "text/plain" }).end(`${name}\n`);
+      send(Buffer.from(`${name}\n`));
   }
 }
 

@@ -1,5 +1,6 @@
 /** A certificate authority for tests, kept by `openssl ca`: issues, revokes, writes CRLs, answers OCSP. */
 import { execFileSync, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -25,6 +26,8 @@ export type IssueOptions = {
   readonly notAfter?: string;
   /** Of its OCSP responder. */
   readonly responder?: string;
+  /** More of them, in `openssl`'s form: `extendedKeyUsage=serverAuth`. */
+  readonly extensions?: readonly string[];
 };
 
 const CONFIG = (folder: string): string => `
@@ -59,7 +62,8 @@ export function createAuthority(t: TestContext | undefined, name = "Test CA") {
     execFileSync("openssl", args.flat(), { stdio: ["ignore", "pipe", "pipe"], encoding: "utf8" });
   writeFileSync(at("ca.cnf"), CONFIG(folder));
   writeFileSync(at("index.txt"), "");
-  writeFileSync(at("serial"), "1000\n");
+  // As CAs must: 64 bits at least that nobody can guess (CA/Browser Forum, 7.1).
+  writeFileSync(at("serial"), `10${randomBytes(15).toString("hex")}\n`);
   writeFileSync(at("crlnumber"), "01\n");
   const EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
   openssl("req", "-x509", EC, "-days", "20", "-subj", `/CN=${name}`, "-keyout", at("ca.key"), "-out", at("ca.pem"));
@@ -79,6 +83,7 @@ export function createAuthority(t: TestContext | undefined, name = "Test CA") {
       const extensions = [
         ...(alternatives === "" ? [] : ["-addext", `subjectAltName=${alternatives}`]),
         ...(responder === undefined ? [] : ["-addext", `authorityInfoAccess=OCSP;URI:${responder}`]),
+        ...(options.extensions ?? []).flatMap((extension) => ["-addext", extension]),
       ];
       const [keyFile, certFile, request] = [at(`${id}.key`), at(`${id}.pem`), at(`${id}.csr`)];
       openssl("req", "-new", key, "-subj", subject, extensions, "-keyout", keyFile, "-out", request);
