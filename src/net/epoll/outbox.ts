@@ -49,8 +49,7 @@ export function createOutbox(options: {
 }): Outbox {
   const { sockets, buffers, addressOf, again } = options;
   const { send, errno } = options.calls;
-  let written: EpollSocket[] = [];
-  let flushed: EpollSocket[] = [];
+  const written: EpollSocket[] = [];
 
   /** @returns what the kernel took. Less than all: it takes no more, or the socket broke */
   function give(socket: EpollSocket, at: Address, octets: number, flags: number): number {
@@ -183,16 +182,10 @@ export function createOutbox(options: {
     },
     flush: (socket) => flush(socket, 0),
     flushWritten() {
-      if (written.length === 0) return;
-      const now = written;
-      written = flushed;
-      flushed = now;
-      for (const socket of now) {
-        const stream = socket.streaming!;
-        stream.isWritten = false;
+      for (let socket = written.pop(); socket !== undefined; socket = written.pop()) {
+        socket.streaming!.isWritten = false;
         if (socket.doing === DOING.streaming) flush(socket, 0);
       }
-      now.length = 0;
     },
     hasWritten: () => written.length > 0,
     discard,
