@@ -1,0 +1,73 @@
+/** A conn on TLS that streams: Node decodes all records that came, whether its reader wants them or not. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import test from "node:test";
+import { createSecureContext, createServer, type TLSSocket } from "node:tls";
+import type { TcpConn, TlsUpstreamTerms } from "#net/driver.ts";
+import { createNetDriver } from "#net/node/driver.ts";
+import { without } from "../../system/tools.ts";
+import { createAuthority } from "../../tls/authority.ts";
+import { until } from "../bed.ts";
+
+const TERMS: TlsUpstreamTerms = {
+  context: createSecureContext(),
+  serverName: undefined,
+  isVerified: false,
+  alpn: [],
+  timeoutMs: 5_000,
+  sessions: undefined,
+};
+const RECORDS = ["one", "two", "x".repeat(20_000), "three"];
+
+test("a paused conn on TLS tells nothing of the records that came with the one it saw, and all of them after that", {
+  skip: without("openssl"),
+}, async (t) => {
+  const { cert, key } = createAuthority(t).issue({ names: ["app.example"] });
+  let peer: TLSSocket | undefined;
+  const server = createServer({ cert, key }, (socket) => {
+    peer = socket;
+  });
+  const driver = createNetDriver();
+  t.after(() => {
+    driver.close();
+    peer?.destroy();
+    server.close();
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  const conn = await new Promise<TcpConn>((resolve, reject) => {
+    driver.connect({ address: "127.0.0.1", port }, 5_000, (met) => {
+      if (typeof met === "string") return reject(new Error(met));
+      driver.startTlsClient!(met, TERMS, (agreement, why) => {
+        if (agreement === undefined) reject(new Error(why));
+        else resolve(met);
+      });
+    });
+  });
+  await until(() => peer !== undefined);
+
+  let heard = "";
+  let hasEnded = false;
+  conn.stream({
+    onOctets(octets) {
+      heard += octets.toString("latin1");
+      conn.pause();
+    },
+    onEnd() {
+      hasEnded = true;
+    },
+    onRoom() {},
+    onGone() {},
+  });
+  for (const record of RECORDS) peer!.write(record); // one record each, and in one turn
+  peer!.end();
+  await until(() => heard !== "");
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([heard, hasEnded], ["one", false]);
+  while (!hasEnded) {
+    conn.resume();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(heard, RECORDS.join(""));
+});
