@@ -18,6 +18,9 @@ export const REQUEST: Traffic = { path: "/small", connections: 64, isClosing: fa
 export const CONNECTION: Traffic = { path: "/small", connections: 64, isClosing: true };
 export const BULK: Traffic = { path: "/bulk", connections: 8, isClosing: false };
 
+/** A balancer runs for weeks: what V8 compiles during the first 50,000 requests is not what one costs. */
+const WARM_UP_SECONDS = 4;
+
 const say = (text: string): void => void process.stdout.write(text);
 const subjectOf = ({ recipe }: Runner, samples: readonly Sample[]): [string, Subject] => [
   recipe.name,
@@ -42,7 +45,7 @@ export async function runRounds(
   const failed: Record<string, string> = {};
   for (const runner of all) {
     try {
-      await measure(runner, 1); // warms up
+      await measure(runner, WARM_UP_SECONDS);
     } catch (error) {
       failed[runner.recipe.name] = (error as Error).message;
     }
