@@ -11,8 +11,12 @@ export const { NGHTTP2_HTTP_1_1_REQUIRED } = constants;
 
 /** Frames that break a rule, over the life of a connection; empty DATA frames count among them (CVE-2019-9518). */
 const INVALID_FRAMES = 100;
-/** Streams of a client beyond `maxStreams`, over the life of a connection. */
-const REJECTED_STREAMS = 100;
+/**
+ * Streams that Node rejects, over the life of a connection. nghttp2 ends the connection of a client that breaks `maxStreams`;
+ * what is left are streams that came a moment before Node had let go of one that is over. Clients that always use all of
+ * their streams see a few of these in thousands, and must not lose their connection over them.
+ */
+const REJECTED_STREAMS = 1_000_000;
 /** Pseudo-headers, beside the fields that are allowed. */
 const PSEUDO_FIELDS = 5;
 /** What nghttp2 may hold of one connection, in MB (Node counts in those). */
