@@ -13,7 +13,7 @@ export type Asked = {
   readonly fault?: string;
 };
 
-const TIMEOUT_MS = 250; // well below the first repetition of a SYN (1 s): each outcome is that of one try
+const TIMEOUT_MS = 900; // below the first repetition of a SYN (1 s): each outcome is that of one try, and a busy machine is none
 const PAUSE_MS = 10;
 
 function ask(vip: string): Promise<Asked> {
