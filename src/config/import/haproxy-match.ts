@@ -5,8 +5,8 @@
  * @module
  */
 import { patternFault } from "#base/pattern.ts";
+import { readCondition } from "#config/import/haproxy-condition.ts";
 import type { ProxySection } from "#config/import/haproxy-proxy.ts";
-import { splitWords } from "#config/import/haproxy-read.ts";
 import { parseNetwork } from "#config/import/words.ts";
 
 export type Match = Readonly<Record<string, unknown>>;
@@ -164,38 +164,18 @@ export function createMatcher(proxy: ProxySection, isTls: boolean): (words: read
     acls.has(name) ? acls.get(name)?.flat() : Object.hasOwn(PREDEFINED, name) ? PREDEFINED[name] : undefined;
 
   return (words) => {
-    const start = words.findIndex((word) => word === "if" || word === "unless");
-    if (start < 0) return ALWAYS;
-    const alternatives: Alternatives[][] = [[]];
-    const rest = words.slice(start + 1);
-    for (let index = 0; index < rest.length; index++) {
-      let word = rest[index]!;
-      if (word === "or" || word === "||") {
-        alternatives.push([]);
-        continue;
-      }
-      let isNot = false;
-      if (word === "!") {
-        isNot = true;
-        word = rest[++index] ?? "";
-      } else if (word.startsWith("!")) {
-        isNot = true;
-        word = word.slice(1);
-      }
-      let test: Alternatives;
-      if (word === "{") {
-        const found = rest.indexOf("}", index);
-        const end = found < 0 ? rest.length : found;
-        const inner = rest.slice(index + 1, end);
-        test = readTest(inner.length === 1 ? (splitWords(inner[0]!) ?? inner) : inner, isTls);
-        index = end;
-      } else test = named(word);
-      alternatives.at(-1)!.push(isNot ? negate(test) : test);
-    }
+    const condition = readCondition(words);
+    if (condition === undefined) return ALWAYS;
+    const alternatives = condition.alternatives.map((terms) =>
+      terms.map(({ isNot, name, test: inner }) => {
+        const test = inner === undefined ? named(name) : readTest(inner, isTls);
+        return isNot ? negate(test) : test;
+      }),
+    );
     const each = alternatives.map(all);
     if (each.some((one) => one === undefined)) return undefined;
     const whole = (each as (readonly Match[])[]).flat();
     if (whole.length > MAX_ALTERNATIVES) return undefined;
-    return words[start] === "unless" ? negate(whole) : whole;
+    return condition.isUnless ? negate(whole) : whole;
   };
 }

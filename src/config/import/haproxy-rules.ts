@@ -3,8 +3,9 @@
  * name that it asks for by TLS.
  * @module
  */
+
+import { readCondition } from "#config/import/haproxy-condition.ts";
 import type { ProxySection } from "#config/import/haproxy-proxy.ts";
-import { splitWords } from "#config/import/haproxy-read.ts";
 import { parseNetwork } from "#config/import/words.ts";
 
 /** One thing that a condition asks for. */
@@ -94,37 +95,22 @@ function either(tests: readonly Test[], text: string): Test {
  * @returns alternatives, each a list of tests that must all hold; undefined where there is no condition
  */
 export function conditionOf(words: readonly string[], acls: Acls): Test[][] | undefined {
-  const start = words.findIndex((word) => word === "if" || word === "unless");
-  if (start < 0) return undefined;
-  const isUnless = words[start] === "unless";
-  const alternatives: Test[][] = [[]];
-  const rest = words.slice(start + 1);
-  for (let index = 0; index < rest.length; index++) {
-    let word = rest[index]!;
-    if (word === "or" || word === "||") {
-      alternatives.push([]);
-      continue;
-    }
-    let isNot = false;
-    if (word === "!") {
-      isNot = true;
-      word = rest[++index] ?? "";
-    } else if (word.startsWith("!")) {
-      isNot = true;
-      word = word.slice(1);
-    }
-    let test: Test;
-    if (word === "{") {
-      const end = rest.indexOf("}", index);
-      const inner = rest.slice(index + 1, end < 0 ? rest.length : end);
-      test = readTest(inner.length === 1 ? (splitWords(inner[0]!) ?? inner) : inner);
-      index = end < 0 ? rest.length : end;
-    } else test = word === "TRUE" ? { kind: "always" } : either(acls.get(word) ?? [], word);
-    alternatives.at(-1)!.push(isNot ? negate(test, word) : test);
-  }
-  if (!isUnless) return alternatives;
+  const condition = readCondition(words);
+  if (condition === undefined) return undefined;
+  const alternatives = condition.alternatives.map((terms) =>
+    terms.map(({ isNot, name, test: inner }) => {
+      const test: Test =
+        inner !== undefined
+          ? readTest(inner)
+          : name === "TRUE"
+            ? { kind: "always" }
+            : either(acls.get(name) ?? [], name);
+      return isNot ? negate(test, name) : test;
+    }),
+  );
+  if (!condition.isUnless) return alternatives;
   const only = alternatives.length === 1 && alternatives[0]!.length === 1 ? alternatives[0]![0]! : undefined;
-  return [[only ? negate(only, words.join(" ")) : { kind: "unknown", text: words.slice(start).join(" ") }]];
+  return [[only ? negate(only, words.join(" ")) : { kind: "unknown", text: condition.text }]];
 }
 
 const negate = (test: Test, text: string): Test =>
