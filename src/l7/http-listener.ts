@@ -31,6 +31,11 @@ import { LISTENER_COUNTER, type ListenerCounter } from "#state/counters.ts";
 /** Idle connections are closed over so much of the time to drain, and no longer than this. */
 const SPREAD_SHARE = 0.5;
 const MAX_SPREAD_MS = 5_000;
+/**
+ * A connection that served a request since then will soon have another one, and is told with its response: one that is closed
+ * just as the client sends would cost that request.
+ */
+const REST_MS = 1_000;
 
 type Plan = ArrivalPlan & { readonly exchange: ExchangePlan };
 type Drain = { readonly spreadUntilMs: number; tickedMs: number; readonly over: () => void };
@@ -164,8 +169,11 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
   }
   /** Closes as many idle connections as are due by now. */
   function closeIdle(ending: Drain, nowMs: number): void {
-    const idle = [...connections.keys()].filter((connection) => connection.isIdle);
     const leftMs = ending.spreadUntilMs - nowMs;
+    const restedMs = leftMs <= 0 ? nowMs : nowMs - REST_MS;
+    const idle = [...connections.keys()].filter(
+      (connection) => connection.isIdle && connection.idleSinceMs <= restedMs,
+    );
     const sinceMs = nowMs - ending.tickedMs;
     ending.tickedMs = nowMs;
     const due = leftMs <= 0 ? idle.length : Math.ceil((idle.length * sinceMs) / (leftMs + sinceMs));

@@ -64,6 +64,8 @@ export type ClientEvents = {
 export type ClientConnection = {
   /** No request is under way on it. */
   readonly isIdle: boolean;
+  /** Of an idle one: since when. */
+  readonly idleSinceMs: number;
   /** It takes no further request: the next head says so (HTTP/1.1 `Connection: close`, HTTP/2 GOAWAY); an idle one is closed. */
   drain(): void;
   /** Ends it by RST; exchanges that are under way hear `onClientGone`, and the host `onConnectionEnd`. */

@@ -82,6 +82,21 @@ for (const [name, createDriver] of Object.entries(DRIVERS)) {
     },
   );
 
+  test(
+    over("a drain tells a client that asked a moment ago with its next response, and does not hang up on it"),
+    async (t) => {
+      const bed = await openHttp(t, { driver: createDriver() });
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      t.after(() => agent.destroy());
+      assert.equal((await bed.ask("/", { agent })).status, 200);
+      const drained = bed.drain(10_000);
+      await new Promise((resolve) => setTimeout(resolve, 200)); // that nothing happens cannot be awaited: some ticks
+      const { status, headers } = await bed.ask("/", { agent });
+      assert.deepEqual([status, headers.connection], [200, "close"]);
+      await drained;
+    },
+  );
+
   test(over("a mirror gets a copy with its body, and what it answers is dropped"), async (t) => {
     const bodies: string[] = [];
     const bed = await openHttp(t, {

@@ -107,6 +107,9 @@ class Http1ClientConnection implements ClientConnection, ClientStream, StreamOwn
   get isIdle(): boolean {
     return this.#phase !== PHASE.head && this.#phase !== PHASE.exchange && this.#phase !== PHASE.tunnel;
   }
+  get idleSinceMs(): number {
+    return this.#sinceMs;
+  }
   drain(): void {
     this.#isDraining = true;
     if (this.#phase === PHASE.idle) this.#finish();

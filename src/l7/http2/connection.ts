@@ -99,6 +99,9 @@ class Http2ClientConnection implements ClientConnection, StreamHost, DeadlineOwn
   get isIdle(): boolean {
     return this.#streams.size === 0;
   }
+  get idleSinceMs(): number {
+    return this.#idleMs;
+  }
   /** GOAWAY names the last stream that is served; what the client sent after that, it may send again elsewhere. */
   drain(): void {
     if (this.#isClosing || this.#isOver) return;
