@@ -60,15 +60,6 @@ const ATTACKS: readonly Attack[] = [
     counter: ["rhumb_listener_ended_total", 'reason="closed"'],
   },
   {
-    name: "slow readers of more than the kernel holds",
-    attackers: 100,
-    path: "/huge",
-    verb: "GET",
-    words: READING,
-    timeouts: "send: 3s",
-    counter: ["rhumb_http_aborted_total", 'side="client"'],
-  },
-  {
     name: "clients with overlapping ranges",
     attackers: 1_000,
     path: "/cached",

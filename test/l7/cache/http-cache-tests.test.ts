@@ -58,7 +58,7 @@ test("the public suite for HTTP caches passes, but for what docs/http-cache.md l
   const log = console.log;
   console.log = () => {};
   try {
-    await runTests(suites, require("node-fetch"), false, proxy.url, 1000);
+    await runTests(suites, require("node-fetch"), false, proxy.url, 30);
   } finally {
     console.log = log;
     await proxy.close();
