@@ -187,6 +187,7 @@ export function compileBalancer(
         compileListener(name, listener, files, (pool) => index.get(pool) ?? 0),
       ),
       pools,
+      capacityRps: settings.capacity,
       drainMs: settings.drain,
       redisUrl: secret && "value" in secret ? secret.value : reference,
       nft: { table: settings.nft.table, device: settings.nft.device, masquerade: settings.nft.masquerade },

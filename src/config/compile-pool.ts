@@ -195,6 +195,7 @@ export function compilePool(
     slowStart: { windowMs: slowStart.window, aggression: slowStart.aggression, minPercent: slowStart.min },
     panicPercent: pool.panic,
     isFailOpen: pool.failOpen,
+    minHealthy: pool.minHealthy,
     sticky: compileSticky(name, pool.sticky, files),
     drainMs: pool.drain,
     closesOnDown: pool.closeOnDown,

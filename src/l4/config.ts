@@ -6,7 +6,19 @@
  */
 
 import { z } from "zod";
-import { doc, durationMs, flag, hostPort, integer, name, network, path, refuse, text } from "#base/field.ts";
+import {
+  doc,
+  durationMs,
+  flag,
+  hostPort,
+  integer,
+  name,
+  network,
+  path,
+  refuse,
+  requestsPerSecond,
+  text,
+} from "#base/field.ts";
 import { httpSchema, rulesSchema } from "#l7/config.ts";
 import { poolSchema } from "#pool/config.ts";
 import { LISTENER_PROTOCOLS, type ListenerProtocol } from "#state/balancer.ts";
@@ -229,6 +241,11 @@ const nftSchema = z.strictObject({
 const settings = {
   region: doc(name("a region"), "Region that this balancer belongs to.", live),
   zone: doc(name("a zone").optional(), "Where this balancer stands, for `preferLocalZone` of pools.", live),
+  capacity: doc(
+    requestsPerSecond(1, 1e9).optional(),
+    "What this balancer is built for, as `1000rps`: it reports its load as a share of it. Default: what `regions.yaml` says of the region.",
+    live,
+  ),
   workers: doc(
     z
       .union([z.literal("auto"), integer(1, 64)])

@@ -470,6 +470,11 @@ export const poolSchema = z.strictObject({
     "With no healthy backend, try all of them: a check may be wrong. false: connections are refused.",
     live,
   ),
+  minHealthy: doc(
+    integer(0, 10_000).default(1),
+    "With fewer healthy backends than this, this node reports its region as not serving, and DNS leaves it. 0: never.",
+    live,
+  ),
   sticky: doc(stickySchema.optional(), "Present: clients come back to the backend that they had.", live),
   drain: doc(
     durationMs("0s", "1h").prefault("30s"),

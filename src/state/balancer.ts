@@ -43,6 +43,8 @@ export type BalancerSnapshot = {
   readonly engine: "auto" | "epoll" | "net";
   readonly listeners: readonly ListenerSpec[];
   readonly pools: readonly PoolSpec[];
+  /** What this balancer is built for, in requests per second; undefined: nobody has said. */
+  readonly capacityRps: number | undefined;
   /** How long connections may finish after a listener is gone, on shutdown and on restart; then they are reset. */
   readonly drainMs: number;
   /** Where tables that nodes share lie; undefined: in this process. */
@@ -158,6 +160,8 @@ export type PoolSpec = {
   readonly panicPercent: number;
   /** False: with no healthy backend, connections are refused. */
   readonly isFailOpen: boolean;
+  /** With fewer healthy backends, listeners of this pool, and so the region, report themselves as not serving; 0: never. */
+  readonly minHealthy: number;
   readonly sticky: StickySpec | undefined;
   /** How long connections of a backend that drains, is in maintenance or was removed may finish; then they are reset. */
   readonly drainMs: number;
