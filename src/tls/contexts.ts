@@ -1,17 +1,18 @@
 /**
- * Certificates, ready for handshakes: contexts by the name that the client asks for, and what else a listener promises.
+ * Certificates of a listener and what else it promises, for any driver: identities by the name that the client asks for.
  *
- * Owns:    the index from names to contexts, made once per configuration. Connections keep the context that they began with.
+ * Owns:    the index from names to identities, made once per configuration. A driver makes of an identity what its
+ *          handshakes need; connections keep what they began with.
  * Binds:   sessions to the listener and to what it asks of clients (authorities and revocations included): a ticket of
  *          another listener, or from before a revocation, begins with a full handshake (CVE-2014-3616, CVE-2025-23419).
  * Never:   reads files, or trusts a name: what a client sends is looked up and nothing else.
  * @module
  */
-import { constants, createHash, createPrivateKey, X509Certificate } from "node:crypto";
-import { createSecureContext, createServer, type SecureContext, type Server } from "node:tls";
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { RhumbError } from "#base/errors.ts";
+import { createSecureIdentity } from "#tls/secure-identity.ts";
 import type { SessionCache } from "#tls/session-cache.ts";
-import { type Tickets, ticketKeysAt, ticketSlot } from "#tls/tickets.ts";
+import { type Tickets, ticketSlot } from "#tls/tickets.ts";
 
 export type CertificatePem = {
   /** How messages name it: the path of its file. */
@@ -35,36 +36,38 @@ export type TlsPolicy = {
 };
 export const DEFAULT_POLICY: TlsPolicy = { minVersion: "TLSv1.2", ciphers: [], client: undefined };
 
-/** Forward secrecy and authenticated encryption alone (RFC 9325 §4.2), AES-128 first: machines have instructions for it. */
-export const DEFAULT_CIPHERS: readonly string[] = [
-  "ECDHE-ECDSA-AES128-GCM-SHA256",
-  "ECDHE-RSA-AES128-GCM-SHA256",
-  "ECDHE-ECDSA-AES256-GCM-SHA384",
-  "ECDHE-RSA-AES256-GCM-SHA384",
-  "ECDHE-ECDSA-CHACHA20-POLY1305",
-  "ECDHE-RSA-CHACHA20-POLY1305",
-];
-/** All that TLS 1.3 has but CCM. */
-const TLS13_SUITES = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
-/** A hybrid with ML-KEM first: what is recorded today is not read by tomorrow's machines. */
-const GROUPS = "X25519MLKEM768:X25519:P-256:P-384";
-const OPTIONS =
-  constants.SSL_OP_NO_RENEGOTIATION |
-  constants.SSL_OP_NO_COMPRESSION | // CRIME
-  constants.SSL_OP_PRIORITIZE_CHACHA; // where the client likes it best, it has no instructions for AES
+/** What all identities of a listener share. */
+export type TlsSettings = {
+  readonly policy: TlsPolicy;
+  /** What sessions are bound to: at most 32 octets (OpenSSL's SSL_MAX_SID_CTX_LENGTH). */
+  readonly sessionIdContext: string;
+  readonly tickets: Tickets;
+  /** OCSP responses (DER) by SHA-256 of the certificate, lower-case hex. */
+  readonly staples: ReadonlyMap<string, Uint8Array>;
+  /** For drivers whose library keeps none by itself. */
+  readonly sessions: SessionCache | undefined;
+};
+
+/** What a client is shown. */
+export type TlsIdentity = {
+  /** Of the same names, each with a key of another type; a client gets the first that it can check. */
+  readonly certificates: readonly CertificatePem[];
+  /** What a driver made of it that is not given back by itself. */
+  ready: { release(): void } | undefined;
+};
 
 export type TlsContexts = {
-  /**
-   * The certificate of this name, else one for `*` and its parent, else the first. Does not throw.
-   * The ticket keys of the context without a name are those that count (OpenSSL looks there).
-   */
-  choose(serverName: string | undefined): SecureContext;
-  /** The certificate that proves this name to an ACME server; for who offers `acme-tls/1`. */
-  challenge(serverName: string | undefined): SecureContext | undefined;
+  /** Of this name, else of `*` and its parent, else the first. Does not throw. */
+  choose(serverName: string | undefined): TlsIdentity;
+  /** What proves this name to an ACME server; for who offers `acme-tls/1`. */
+  challenge(serverName: string | undefined): TlsIdentity | undefined;
   readonly hasChallenges: boolean;
   readonly client: "none" | "optional" | "require";
-  /** Never listens: TLS sockets ask it for sessions and for OCSP responses. */
-  readonly server: Server;
+  readonly settings: TlsSettings;
+  /** The slot of time whose ticket keys count now. */
+  ticketSlot(): number;
+  /** Gives back what drivers made ready of it: others have taken its place. Who still uses it has it made again. */
+  release(): void;
 };
 
 export type TlsContextsOptions = {
@@ -84,100 +87,79 @@ export type TlsContextsOptions = {
 export function createTlsContexts(options: TlsContextsOptions): TlsContexts {
   const { listener, certificates, policy = DEFAULT_POLICY, tickets, nowMs = Date.now } = options;
   if (certificates.length === 0) throw new RhumbError("RHUMB_BALANCER_CERTIFICATE", `${listener}: none is configured`);
-  const sessionIdContext = sessionContextOf(listener, policy);
-  const make = (pems: readonly CertificatePem[], ticketKeys: Uint8Array): SecureContext =>
-    createContext(pems, policy, sessionIdContext, ticketKeys);
-  let slot = ticketSlot(tickets, nowMs());
-  let ticketKeys = ticketKeysAt(tickets, slot);
-  const { byName, otherwise } = indexByName(certificates, (pems) => make(pems, ticketKeys));
-  let first = otherwise.context;
-
+  const settings: TlsSettings = {
+    policy,
+    sessionIdContext: sessionContextOf(listener, policy),
+    tickets,
+    staples: options.staples ?? NO_STAPLES,
+    sessions: options.sessions,
+  };
+  const { byName, first } = indexByName(certificates);
   const challenges = new Map(
     (options.challenges ?? []).map(({ domain, cert, key }) => [
       domain.toLowerCase(),
-      make([{ name: `the challenge of ${domain}`, cert, key }], ticketKeys),
+      identityOf([{ name: `the challenge of ${domain}`, cert, key }]),
     ]),
   );
-
-  /** Tickets are opened with the keys of the context that a connection begins with, so this alone is made anew. */
-  function rotate(next: number): void {
-    slot = next;
-    ticketKeys = ticketKeysAt(tickets, slot);
-    first = make(otherwise.pems, ticketKeys);
-  }
+  const identities = new Set([first, ...byName.values(), ...challenges.values()]);
+  for (const { certificates: each } of identities) check(each, settings);
 
   return {
     choose(serverName) {
-      const now = ticketSlot(tickets, nowMs());
-      if (now !== slot) rotate(now);
       if (serverName === undefined) return first;
       const name = serverName.toLowerCase();
       const dot = name.indexOf(".");
-      const entry = byName.get(name) ?? (dot > 0 ? byName.get(`*${name.slice(dot)}`) : undefined);
-      return entry === undefined || entry === otherwise ? first : entry.context;
+      return byName.get(name) ?? (dot > 0 ? byName.get(`*${name.slice(dot)}`) : undefined) ?? first;
     },
     challenge: (serverName) => (serverName === undefined ? undefined : challenges.get(serverName.toLowerCase())),
     hasChallenges: challenges.size > 0,
     client: policy.client?.mode ?? "none",
-    server: createAnswerer(otherwise.pems, options),
+    settings,
+    ticketSlot: () => ticketSlot(tickets, nowMs()),
+    release() {
+      for (const identity of identities) {
+        identity.ready?.release();
+        identity.ready = undefined;
+      }
+    },
   };
 }
+const NO_STAPLES: ReadonlyMap<string, Uint8Array> = new Map();
+const identityOf = (certificates: readonly CertificatePem[]): TlsIdentity => ({ certificates, ready: undefined });
 
-/** What TLS sockets ask while they shake hands. It must not throw, and must answer each time: a handshake waits for it. */
-function createAnswerer(pems: readonly CertificatePem[], { sessions, staples }: TlsContextsOptions): Server {
-  const server = createServer();
-  if (sessions !== undefined) {
-    server.on("newSession", (id: Buffer, session: Buffer, done: () => void) => {
-      sessions.put(id, session);
-      done();
-    });
-    server.on("resumeSession", (id: Buffer, done: (error: Error | null, session: Buffer | null) => void) => {
-      done(null, sessions.get(id) ?? null);
-    });
+/** Whether handshakes could be served with these, found out by making ready what Node needs for them. */
+function check(certificates: readonly CertificatePem[], settings: TlsSettings): void {
+  try {
+    createSecureIdentity(certificates, settings, 0);
+  } catch (error) {
+    const subject = certificates.map(({ name }) => name).join(" and ");
+    throw new RhumbError("RHUMB_BALANCER_CERTIFICATE", `${subject}: ${(error as Error).message}`, { cause: error });
   }
-  if (staples !== undefined && staples.size > 0) {
-    // For clients that get the first certificate. Where there are two of them nobody knows yet which it will be: no staple.
-    if (pems.length === 1) server.setSecureContext({ cert: pems[0]!.cert, key: pems[0]!.key });
-    server.on("OCSPRequest", (certificate: Buffer, _issuer: Buffer, done: (error: null, response?: Buffer) => void) => {
-      const staple = staples.get(createHash("sha256").update(certificate).digest("hex"));
-      if (staple === undefined) done(null);
-      else done(null, Buffer.from(staple));
-    });
-  }
-  return server;
 }
 
-/** At most 32 octets (OpenSSL's SSL_MAX_SID_CTX_LENGTH). */
 function sessionContextOf(listener: string, { client }: TlsPolicy): string {
   const hash = createHash("sha256").update(JSON.stringify([listener, client]));
   return hash.digest("base64url").slice(0, 32);
 }
 
-type Entry = { readonly pems: readonly CertificatePem[]; readonly context: SecureContext };
-
-/**
- * The first certificate has the others of its first name that have keys of other types beside it: OpenSSL takes the one that
- * the client can check. Of a context that a name chooses, Node uses one certificate: there the first of a name counts.
- */
-function indexByName(
-  certificates: readonly CertificatePem[],
-  make: (pems: readonly CertificatePem[]) => SecureContext,
-): { byName: Map<string, Entry>; otherwise: Entry } {
+/** Beside a certificate stand the others of its first name that have keys of other types. */
+function indexByName(certificates: readonly CertificatePem[]): {
+  byName: Map<string, TlsIdentity>;
+  first: TlsIdentity;
+} {
   const leaves = certificates.map((pem) => ({ pem, ...readLeaf(pem) }));
-  const [{ names, pem: firstPem, keyType }] = leaves as [(typeof leaves)[number]];
-  const types = new Map([[keyType, firstPem]]);
-  for (const other of leaves)
-    if (names.length > 0 && other.names.includes(names[0]!) && !types.has(other.keyType))
-      types.set(other.keyType, other.pem);
-  const pems = [...types.values()];
-  const otherwise = { pems, context: make(pems) };
-  const byName = new Map<string, Entry>();
-  for (const { pem, names: own } of leaves) {
-    const isFirst = pem === firstPem;
-    const entry = isFirst ? otherwise : { pems: [pem], context: make([pem]) };
-    for (const name of own) if (!byName.has(name)) byName.set(name, entry);
+  const byName = new Map<string, TlsIdentity>();
+  let first: TlsIdentity | undefined;
+  for (const { pem, names, keyType } of leaves) {
+    const types = new Map([[keyType, pem]]);
+    for (const other of leaves)
+      if (names.length > 0 && other.names.includes(names[0]!) && !types.has(other.keyType))
+        types.set(other.keyType, other.pem);
+    const identity = identityOf([...types.values()]);
+    first ??= identity;
+    for (const name of names) if (!byName.has(name)) byName.set(name, identity);
   }
-  return { byName, otherwise };
+  return { byName, first: first! };
 }
 
 /** Names in lower case: subject alternative names alone count (RFC 9525 §2). */
@@ -190,32 +172,5 @@ function readLeaf({ name, cert, key }: CertificatePem): { names: string[]; keyTy
     return { names, keyType: leaf.publicKey.asymmetricKeyType ?? "" };
   } catch (error) {
     throw new RhumbError("RHUMB_BALANCER_CERTIFICATE", `${name}: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-function createContext(
-  pems: readonly CertificatePem[],
-  { minVersion, ciphers, client }: TlsPolicy,
-  sessionIdContext: string,
-  ticketKeys: Uint8Array,
-): SecureContext {
-  const isWithSuites = ciphers.some((cipher) => cipher.startsWith("TLS_"));
-  const chosen = ciphers.length > 0 ? ciphers : DEFAULT_CIPHERS;
-  try {
-    return createSecureContext({
-      cert: pems.map(({ cert }) => cert),
-      key: pems.map(({ key }) => key),
-      ...(client ? { ca: client.ca, ...(client.crl === undefined ? {} : { crl: client.crl }) } : {}),
-      ciphers: [...(isWithSuites ? [] : TLS13_SUITES), ...chosen].join(":"),
-      ecdhCurve: GROUPS,
-      minVersion,
-      honorCipherOrder: true,
-      secureOptions: OPTIONS,
-      sessionIdContext,
-      ticketKeys: Buffer.from(ticketKeys),
-    });
-  } catch (error) {
-    const subject = pems.map(({ name }) => name).join(" and ");
-    throw new RhumbError("RHUMB_BALANCER_CERTIFICATE", `${subject}: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -4,8 +4,9 @@
  * Owns:    an index of the patterns: the time per client grows with the labels of its name, not with the routes.
  * @module
  */
-import type { ClientHello } from "#l4/tcp/client-hello.ts";
+
 import type { SniRoute } from "#state/balancer.ts";
+import type { ClientHello } from "#tls/client-hello.ts";
 
 const ANY = "*";
 

@@ -8,7 +8,6 @@
  * @module
  */
 
-import { alertRecord, MAX_CLIENT_HELLO_OCTETS, parseClientHello } from "#l4/tcp/client-hello.ts";
 import type { ListenerPlan } from "#l4/tcp/listener-plan.ts";
 import type { Arrived } from "#net/arrival.ts";
 import type { ConnectFault, Relay, RelayEnd, RelayReason, TcpConn, TcpDriver } from "#net/driver.ts";
@@ -18,6 +17,7 @@ import { clientKey } from "#pool/client-key.ts";
 import { NO_PLACE, type PlaceRequest, type Places } from "#pool/place.ts";
 import { BACKEND_COUNTER, backendCounter } from "#state/backend-table.ts";
 import { LISTENER_COUNTER, type ListenerCounter } from "#state/counters.ts";
+import { alertRecord, MAX_CLIENT_HELLO_OCTETS, parseClientHello } from "#tls/client-hello.ts";
 
 /** What a session has of its listener. */
 export type SessionHost = {

@@ -11,6 +11,7 @@ import { type SecureContext, TLSSocket, connect as tlsConnect } from "node:tls";
 import type { TcpConn, TlsAgreement, TlsPeer, TlsTerms, TlsUpstreamTerms } from "#net/driver.ts";
 import type { NetConn } from "#net/node/conn.ts";
 import { limited, type NetTimers } from "#net/node/timers.ts";
+import { nodeContextsOf } from "#net/node/tls-contexts.ts";
 import type { TlsContexts } from "#tls/contexts.ts";
 
 /** The protocol of TLS-ALPN-01 (RFC 8737 §4). */
@@ -47,15 +48,16 @@ export function startTls(timers: NetTimers, client: TcpConn, terms: TlsTerms, do
 function shakeHands(timers: NetTimers, client: TcpConn, terms: TlsTerms, isChallenge: boolean, done: Done): void {
   const { contexts, alpn } = terms;
   const conn = client as NetConn;
+  const ready = nodeContextsOf(contexts);
   const first = contexts.choose(undefined);
   const choose = (name: string): SecureContext | undefined => {
-    const context = isChallenge ? contexts.challenge(name) : contexts.choose(name);
-    return context === first ? undefined : context; // a context that a name chose has one certificate alone
+    const identity = isChallenge ? contexts.challenge(name) : contexts.choose(name);
+    return identity === undefined || identity === first ? undefined : ready.of(identity);
   };
   const socket = new TLSSocket(conn.beginTls(), {
     isServer: true,
-    server: contexts.server,
-    secureContext: first,
+    server: ready.server,
+    secureContext: ready.first(),
     requestCert: contexts.client !== "none" && !isChallenge,
     rejectUnauthorized: false, // `isWelcome` looks: here it would mean that a bad certificate is taken as none
     ...(isChallenge ? { ALPNProtocols: [ACME_PROTOCOL] } : alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from "node:net";
 import test from "node:test";
 import { type ConnectionOptions, connect } from "node:tls";
 import { createSeededRng } from "#base/rng.ts";
-import { alertRecord, type ClientHelloFault, MAX_CLIENT_HELLO_OCTETS, parseClientHello } from "#l4/tcp/client-hello.ts";
+import { alertRecord, type ClientHelloFault, MAX_CLIENT_HELLO_OCTETS, parseClientHello } from "#tls/client-hello.ts";
 
 /** The first octets that a real client sends, until `isEnough`. */
 async function capture(start: (port: number) => () => void): Promise<Buffer> {
