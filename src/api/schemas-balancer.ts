@@ -90,7 +90,7 @@ export const backendSchema = z
     active_connections: count,
     ejected_times: count.describe("Ejections in a row; each takes longer"),
     traffic: trafficSchema,
-    origin: z.enum(["file", "api"]),
+    origin: z.enum(["file", "table", "api"]).describe("`table`: a row of the table of `balancer.source`"),
     created_at: time,
     updated_at: time,
   })

@@ -33,6 +33,7 @@ import { createQueryLog } from "#app/query-log.ts";
 import { createQueryRate } from "#app/query-rate.ts";
 import { StartRefused } from "#app/start-refused.ts";
 import { createSteeringShares } from "#app/steering-shares.ts";
+import { createUpstreamTables } from "#app/upstream-tables.ts";
 import { createViews } from "#app/views.ts";
 import { wouldEmpty } from "#app/would-empty.ts";
 import { createZoneLoader, MAX_ZONE_OCTETS } from "#app/zone-loader.ts";
@@ -249,8 +250,21 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       ...(options.nameServers ? { servers: options.nameServers } : {}),
     });
     closers.push(() => names.close());
+    const upstreams = createUpstreamTables({
+      clock,
+      log,
+      rng: Math.random,
+      emit,
+      store,
+      health: () => health.view(),
+      onChange: () => void door.propose({ source: "table" }),
+    });
+    closers.push(() => upstreams.close());
     const door: ConfigDoor = createConfigDoor({
-      load: async () => names.complete(await zones.complete(load(), door.current()?.files)),
+      load: async () => {
+        const files = await names.complete(await zones.complete(load(), door.current()?.files));
+        return upstreams.complete(files);
+      },
       compile: (files, overlay, previous) => {
         const compiled = compile(files, {
           ...context,
@@ -266,7 +280,10 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       log,
       emit,
       clock,
-      onApplied: ({ names: followed }) => names.follow(followed),
+      onApplied: ({ names: followed, files }) => {
+        names.follow(followed);
+        upstreams.follow(files);
+      },
     });
     closers.push(() => api?.close());
     closers.push(async () => {

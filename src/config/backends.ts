@@ -8,6 +8,8 @@ import { endpointText } from "#base/ip.ts";
 import type { ResolvedName } from "#config/files.ts";
 import { type PoolsPatch, patchedBackends } from "#config/overlay.ts";
 import type { BackendConfig, Endpoint, PoolConfig } from "#pool/config.ts";
+import type { BackendSpec } from "#state/balancer.ts";
+import type { UpstreamRow } from "#state/upstreams.ts";
 
 export type BackendDraft = {
   /** Position in the configured list. */
@@ -20,7 +22,9 @@ export type BackendDraft = {
   readonly weight: number;
   readonly priority: number;
   readonly config: BackendSettings;
-  readonly origin: "file" | "api";
+  readonly origin: BackendSpec["origin"];
+  /** A row of the table says that it drains. */
+  readonly isDraining?: true;
 };
 type BackendSettings = Pick<BackendConfig, "maxConnections" | "zone" | "enabled" | "mac" | "healthPath">;
 export type ExpandedPool = {
@@ -82,6 +86,7 @@ export function expandBackends(
   backends: PoolConfig["backends"],
   names: ReadonlyMap<string, readonly ResolvedName[]> | undefined,
   patch: PoolsPatch,
+  rows: readonly UpstreamRow[] = [],
 ): ExpandedPool {
   const repeated: { index: number; key: string }[] = [];
   const unresolved: { index: number; name: string }[] = [];
@@ -126,5 +131,35 @@ export function expandBackends(
       add(place.address, place.port, config.weight === 0 ? 0 : place.weight, tier + place.tier);
     }
   }
-  return { drafts, repeated, unresolved };
+  return { drafts: withRows(drafts, rows, patched), repeated, unresolved };
 }
+
+/**
+ * Rows of the table lie over the file and below the API: of an address that both name, the row says weight, tier and
+ * drain, and the file the rest; of one that the API has said something of, the row says nothing.
+ */
+function withRows(
+  drafts: readonly BackendDraft[],
+  rows: readonly UpstreamRow[],
+  patched: { has(key: string): boolean },
+): readonly BackendDraft[] {
+  if (rows.length === 0) return drafts;
+  const left = new Map(rows.map((row) => [endpointText(row.address, row.port), row]));
+  for (const key of left.keys()) if (patched.has(key)) left.delete(key);
+  const all = drafts.map((draft) => {
+    const row = draft.origin === "api" ? undefined : left.get(draft.key);
+    left.delete(draft.key);
+    return row ? { ...draft, ...sayingOf(row) } : draft;
+  });
+  for (const [key, row] of left) {
+    const { address, port } = row;
+    all.push({ index: -1, key, host: address, address, port, config: PLAIN, ...sayingOf(row) });
+  }
+  return all;
+}
+const sayingOf = ({ weight, isBackup, isDraining }: UpstreamRow) => ({
+  weight,
+  priority: isBackup ? 1 : 0,
+  origin: "table" as const,
+  ...(isDraining ? { isDraining } : {}),
+});

@@ -14,6 +14,7 @@ import type { ParsedConfig } from "#config/parse.ts";
 import type { BalancerConfig } from "#config/parse-balancer.ts";
 import { listWords, type Report } from "#config/report.ts";
 import { suggest } from "#config/suggest.ts";
+import { checkUpstreamSource } from "#config/upstream-source.ts";
 import type { Path } from "#config/yaml.ts";
 import type { ListenerConfig } from "#l4/config.ts";
 import type { PoolConfig } from "#pool/config.ts";
@@ -209,12 +210,14 @@ function checkPool(parsed: ParsedConfig, balancer: BalancerConfig, name: string,
       severity: "warning",
       want: "key",
     });
-  if (pool.backends.length === 0)
+  const source = balancer.settings?.source;
+  const hasTable = source !== undefined && (source.pools.length === 0 || source.pools.includes(name));
+  if (pool.backends.length === 0 && !hasTable)
     say([], `The pool ${JSON.stringify(name)} has no backend`, "Add some to `backends:`, or by the API", {
       severity: "warning",
       want: "key",
     });
-  else if (pool.backends.every((backend) => !("host" in backend) && backend.weight === 0))
+  else if (!hasTable && pool.backends.every((backend) => !("host" in backend) && backend.weight === 0))
     say(["backends"], `All backends of ${JSON.stringify(name)} have the weight 0: they get no clients`, "Raise one", {
       severity: "warning",
       want: "key",
@@ -259,6 +262,7 @@ export function checkBalancer(parsed: ParsedConfig, files: ConfigFiles, nowMs: n
     checkHttp(balancer, listener, files, say);
     checkCertificates(listener, files, nowMs, say);
   }
+  checkUpstreamSource(parsed.root, files, (path, ...rest) => report(source, path, ...rest));
   for (const [name, pool] of balancer.pools.valid) {
     const say: Say = (path, ...rest) => report(source, [...balancer.pools.path, name, ...path], ...rest);
     checkPool(parsed, balancer, name, pool, say);

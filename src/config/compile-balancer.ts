@@ -10,6 +10,7 @@ import {
   backendTarget,
   compileBackend,
   compileBackendCheck,
+  compileDrain,
   compilePool,
   compileTarget,
   type PoolCheck,
@@ -23,18 +24,23 @@ import type { Report } from "#config/report.ts";
 import type { TargetDraft } from "#config/targets.ts";
 import type { ListenerConfig } from "#l4/config.ts";
 import type { BalancerSnapshot, ListenerSpec, PoolSpec, SniRoute } from "#state/balancer.ts";
-import type { CheckSpec, HealthSnapshot, TargetSpec } from "#state/snapshot.ts";
+import type { CheckSpec, HealthSnapshot, OverrideSpec, TargetSpec } from "#state/snapshot.ts";
 
 /** More workers than this bring nothing on the machines that we measured. */
 const MAX_AUTO_WORKERS = 8;
 
 export type CompiledBalancer = {
   readonly snapshot: BalancerSnapshot | undefined;
-  readonly health: Pick<HealthSnapshot, "targets" | "checks">;
+  /** `fileOverrides`: of backends that the table of `balancer.source` drains. */
+  readonly health: Pick<HealthSnapshot, "targets" | "checks" | "fileOverrides">;
   /** Host names and SRV names that backends are known by. */
   readonly names: readonly string[];
 };
-const NOTHING: CompiledBalancer = { snapshot: undefined, health: { targets: [], checks: [] }, names: [] };
+const NOTHING: CompiledBalancer = {
+  snapshot: undefined,
+  health: { targets: [], checks: [], fileOverrides: [] },
+  names: [],
+};
 
 /** The listeners that lead to a pool. */
 export const listenersOf = (balancer: BalancerConfig, pool: string): [string, ListenerConfig][] =>
@@ -143,7 +149,7 @@ export function compileBalancer(
   if (!balancer?.settings) return NOTHING;
   const expanded = new Map<string, readonly BackendDraft[]>();
   for (const [name, pool] of balancer.pools.valid) {
-    const result = expandBackends(name, pool.backends, files.names, balancer.patch);
+    const result = expandBackends(name, pool.backends, files.names, balancer.patch, files.upstreams?.get(name));
     reportBackends(balancer, name, result, report);
     expanded.set(name, result.drafts);
   }
@@ -151,6 +157,7 @@ export function compileBalancer(
   const specs: TargetSpec[] = [];
   const checks = new Map<string, CheckSpec>();
   const pools: PoolSpec[] = [];
+  const drains: OverrideSpec[] = [];
   for (const [name, pool] of balancer.pools.valid) {
     const check = checkOfPool(parsed, balancer, name);
     const backends = (expanded.get(name) ?? []).flatMap((draft) => {
@@ -160,6 +167,7 @@ export function compileBalancer(
       const spec = check && compileBackendCheck(check, draft, files);
       if (spec) checks.set(spec.name, spec);
       specs.push(compileTarget(name, draft, row, spec?.name));
+      if (draft.isDraining) drains.push(compileDrain(id, balancer.settings?.source?.table ?? ""));
       return [compileBackend(draft, ids.get(id)!, row)];
     });
     if (backends.length < (expanded.get(name)?.length ?? 0))
@@ -192,7 +200,7 @@ export function compileBalancer(
       redisUrl: secret && "value" in secret ? secret.value : reference,
       nft: { table: settings.nft.table, device: settings.nft.device, masquerade: settings.nft.masquerade },
     },
-    health: { targets: specs, checks: [...checks.values()] },
+    health: { targets: specs, checks: [...checks.values()], fileOverrides: drains },
     names: namesOfPools(balancer.pools.valid.values()),
   };
 }

@@ -140,7 +140,7 @@ export function compileHealth(
   files: ConfigFiles,
   regions: readonly RegionSpec[],
   vantage: string,
-  backends: Pick<HealthSnapshot, "targets" | "checks">,
+  backends: Pick<HealthSnapshot, "targets" | "checks" | "fileOverrides">,
 ): HealthSnapshot {
   const checks = [...parsed.checks].flatMap(([name, { value }]) => {
     const port = regionPort(value);
@@ -150,7 +150,8 @@ export function compileHealth(
   return {
     targets: [...targetsOf(parsed, regions), ...backends.targets],
     checks: [...checks, ...backends.checks],
-    fileOverrides: overridesOf(parsed, files.healthOverrides?.changedAtMs ?? 0),
+    // What operators wrote into the file comes later, and wins.
+    fileOverrides: [...backends.fileOverrides, ...overridesOf(parsed, files.healthOverrides?.changedAtMs ?? 0)],
     vantage,
     quorum: quorumOf(parsed),
   };

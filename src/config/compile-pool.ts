@@ -12,7 +12,7 @@ import type { CheckConfig } from "#health/config.ts";
 import type { PoolConfig } from "#pool/config.ts";
 import type { BackendSpec, OutlierSpec, PoolSpec, ProxyOutSpec, StickySpec } from "#state/balancer.ts";
 import type { KeySource, UpstreamSpec } from "#state/http.ts";
-import type { CheckSpec, TargetSpec } from "#state/snapshot.ts";
+import { type CheckSpec, type OverrideSpec, type TargetSpec, UNTIL_CLEARED_MS } from "#state/snapshot.ts";
 
 /** The check of a pool, before it is known which ports it probes. */
 export type PoolCheck = { readonly name: string; readonly value: CheckConfig };
@@ -97,6 +97,19 @@ export function compileTarget(pool: string, draft: BackendDraft, row: number, ch
     isBackend: true,
   };
 }
+
+/** A row of the table says `DRAINING`: as an override it is seen, and beaten, like any other. */
+export const compileDrain = (target: string, table: string): OverrideSpec => ({
+  id: `table-${hashText(target).toString(16).padStart(8, "0")}`,
+  target,
+  verb: "drain",
+  weightPercent: 0,
+  reason: `DRAINING in ${table}`,
+  owner: "table",
+  createdAtMs: 0,
+  untilMs: UNTIL_CLEARED_MS,
+  origin: "file",
+});
 
 const compileOutlier = (outlier: PoolConfig["outlier"]): OutlierSpec => {
   const { enabled, interval, baseEjectionTime, maxEjectionTime, maxEjectionTimeJitter, ...rest } = outlier;

@@ -7,6 +7,7 @@
 import type { Place } from "#config/read-text.ts";
 import type { Path } from "#config/yaml.ts";
 import type { LoadedZone } from "#config/zones.ts";
+import type { UpstreamRow } from "#state/upstreams.ts";
 
 export type TextFile = {
   /** As it stands in messages: the way the operator wrote the path of rhumb.yaml, plus what follows. */
@@ -74,6 +75,8 @@ export type ConfigFiles = {
   readonly certificates: ReadonlyMap<string, CertificateFacts>;
   /** By lower-case host name or SRV name; what is not in it has no answer yet. Left out: nobody has asked. */
   readonly names?: ReadonlyMap<string, readonly ResolvedName[]>;
+  /** By pool: what the table of `balancer.source` says. Left out: nobody has asked. */
+  readonly upstreams?: ReadonlyMap<string, readonly UpstreamRow[]>;
   /** Databases that are named and missing: an alarm, never a refusal. */
   readonly missingDatabases: readonly { readonly path: Path; readonly file: string }[];
   readonly unreadable: readonly UnreadableFile[];

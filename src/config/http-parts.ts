@@ -4,6 +4,7 @@
  * Readers: the loader, which reads them, and the cross checks, which say what is wrong with them.
  * @module
  */
+import { SECRET_PATTERN } from "#base/field.ts";
 import { partsOf } from "#config/compile-rule.ts";
 import { filesOfTls } from "#config/compile-tls.ts";
 import type { BalancerConfig } from "#config/parse-balancer.ts";
@@ -43,8 +44,11 @@ export function poolsOfRules(listener: ListenerConfig): Named[] {
 }
 
 /** References to secrets, with their paths in rhumb.yaml. */
-export function secretsOfBalancer({ listeners, pools }: BalancerConfig): Named[] {
+export function secretsOfBalancer({ listeners, pools, settings }: BalancerConfig): Named[] {
   const found: Named[] = [];
+  const database = settings?.source?.postgres;
+  if (database !== undefined && SECRET_PATTERN.test(database))
+    found.push({ path: ["balancer", "source", "postgres"], value: database });
   for (const [name, listener] of listeners.valid) {
     const at = [...listeners.path, name];
     for (const { path, common } of commonsOf(listener)) {
@@ -61,7 +65,7 @@ export function secretsOfBalancer({ listeners, pools }: BalancerConfig): Named[]
 }
 
 /** PEM files that workers read by themselves, with their paths in rhumb.yaml; `file:` is taken off. */
-export function pemFilesOf({ listeners, pools }: BalancerConfig): (Named & { readonly isSecret: boolean })[] {
+export function pemFilesOf({ listeners, pools, settings }: BalancerConfig): (Named & { readonly isSecret: boolean })[] {
   const ofListeners = [...listeners.valid].flatMap(([name, { tls }]) =>
     filesOfTls(tls).map((file) => ({ ...file, path: [...listeners.path, name, ...file.path] })),
   );
@@ -72,5 +76,7 @@ export function pemFilesOf({ listeners, pools }: BalancerConfig): (Named & { rea
       return value === undefined ? [] : [{ path, value: value.replace(/^file:/, ""), isSecret: key === "key" }];
     }),
   );
-  return [...ofListeners, ...ofPools];
+  const ca = settings?.source?.ca;
+  const ofSource = ca === undefined ? [] : [{ path: ["balancer", "source", "ca"], value: ca, isSecret: false }];
+  return [...ofListeners, ...ofPools, ...ofSource];
 }

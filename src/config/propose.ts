@@ -21,8 +21,11 @@ import { suggest } from "#config/suggest.ts";
 import type { Emit } from "#state/events.ts";
 import type { Generation, Snapshot } from "#state/snapshot.ts";
 
-/** `names`: the DNS gives other addresses for backends. Nothing is applied again for a file or names that say the same. */
-export type ProposalSource = "start" | "file" | "sighup" | "api" | "names";
+/**
+ * `names`: the DNS gives other addresses for backends; `table`: PostgreSQL has other rows of them. Nothing is applied again
+ * where these, or files, say the same.
+ */
+export type ProposalSource = "start" | "file" | "sighup" | "api" | "names" | "table";
 export type Proposal = {
   readonly source: ProposalSource;
   /** Compiles and compares, and changes nothing. */
@@ -258,7 +261,7 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
     else misfits = stored.problems;
     const isSame =
       current?.files.digest === files.digest && JSON.stringify(current.overlay) === JSON.stringify(overlay);
-    if (isSame && (proposal.source === "file" || proposal.source === "names") && !isDryRun) {
+    if (isSame && ["file", "names", "table"].includes(proposal.source) && !isDryRun) {
       resolveAlarm(subject);
       return {
         isApplied: false,

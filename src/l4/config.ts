@@ -19,6 +19,7 @@ import {
   requestsPerSecond,
   text,
 } from "#base/field.ts";
+import { upstreamSourceSchema } from "#cluster/postgres/config.ts";
 import { httpSchema, rulesSchema } from "#l7/config.ts";
 import { poolSchema } from "#pool/config.ts";
 import { LISTENER_PROTOCOLS, type ListenerProtocol } from "#state/balancer.ts";
@@ -244,6 +245,11 @@ const settings = {
   capacity: doc(
     requestsPerSecond(1, 1e9).optional(),
     "What this balancer is built for, as `1000rps`: it reports its load as a share of it. Default: what `regions.yaml` says of the region.",
+    live,
+  ),
+  source: doc(
+    upstreamSourceSchema.optional(),
+    "A table of PostgreSQL that names backends of pools, besides those of this file.",
     live,
   ),
   workers: doc(

@@ -197,7 +197,8 @@ export type BackendSpec = {
   /** Of DSR: where the frame goes. */
   readonly mac: string | undefined;
   readonly healthPath: string | undefined;
-  readonly origin: "file" | "api";
+  /** `table`: a row of `balancer.source` says that it is there, or how it weighs. */
+  readonly origin: "file" | "table" | "api";
 };
 
 export type RetrySpec = {
