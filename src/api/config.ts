@@ -6,7 +6,7 @@
  */
 
 import { z } from "zod";
-import { doc, name, parseHostPort, path, refuse, secret, url } from "#base/field.ts";
+import { doc, name, parseHostPort, path, percent, refuse, secret, url } from "#base/field.ts";
 
 const live = { reload: "live" } as const;
 
@@ -72,6 +72,11 @@ export const controlSchema = z.strictObject({
       )
       .default({}),
     "The control APIs of the other nodes: `rhumb doctor` asks each how it sees this one.",
+    live,
+  ),
+  maxChange: doc(
+    percent(0, 100).prefault("50%"),
+    "Share of the answers that one push may change; with `--break-glass` any. Up to 10 answers always may.",
     live,
   ),
 });

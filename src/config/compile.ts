@@ -11,6 +11,7 @@ import type { Problem } from "#base/problem.ts";
 import { hasErrors } from "#base/problem.ts";
 import { checkBalancer } from "#config/check-balancer.ts";
 import { checkPlaces } from "#config/check-places.ts";
+import { shadowProblems } from "#config/check-pushed.ts";
 import { checkRoot, type SecretPolicy } from "#config/check-root.ts";
 import { compileBalancer } from "#config/compile-balancer.ts";
 import { compileDns } from "#config/compile-dns.ts";
@@ -249,6 +250,7 @@ function compileControl(parsed: ParsedConfig, files: ConfigFiles, stateFolder: s
       const caFile = ca === undefined ? undefined : inFolder(ca);
       return secret && "value" in secret ? [{ name, url, token: secret.value, caFile }] : [];
     }),
+    maxChangePercent: control.maxChange,
     stateFolder,
   };
 }
@@ -300,6 +302,7 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
   const report = createReport(problems);
   const parsed = parseConfig(files, options.overlay ?? {}, problems);
   const { root } = parsed;
+  problems.push(...shadowProblems(files.shadows ?? []));
   checkRoot(parsed, files, options.secrets ?? "require", report);
   checkBalancer(parsed, files, options.nowMs, report);
   const zones = compileZones(files, options.zoneSeed, options.zones, problems);

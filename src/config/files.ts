@@ -4,6 +4,7 @@
  * Owns:    the types. Writer: `config/load.ts`; tests write them by hand.
  * @module
  */
+import type { Shadow } from "#config/pushed.ts";
 import type { Place } from "#config/read-text.ts";
 import type { Path } from "#config/yaml.ts";
 import type { LoadedZone } from "#config/zones.ts";
@@ -80,6 +81,8 @@ export type ConfigFiles = {
   /** Databases that are named and missing: an alarm, never a refusal. */
   readonly missingDatabases: readonly { readonly path: Path; readonly file: string }[];
   readonly unreadable: readonly UnreadableFile[];
+  /** Texts that were pushed to all nodes and serve in the place of files. */
+  readonly shadows?: readonly Shadow[];
   /** Absolute paths of the texts that were read, without secrets: what a backup takes. */
   readonly sources: readonly string[];
   /** Absolute paths of the files that hold secrets: what a backup never takes. */

@@ -19,6 +19,7 @@ import {
 } from "#config/files.ts";
 import { pemFilesOf, secretsOfBalancer } from "#config/http-parts.ts";
 import { parseRoot, type RootConfig } from "#config/parse.ts";
+import { layerOf, type Pushed, type PushedTexts } from "#config/pushed.ts";
 import { readCertificate } from "#config/read-certificate.ts";
 import { createTextReader, isInside, messageOf, type Place } from "#config/read-text.ts";
 import { type Path, parseYaml } from "#config/yaml.ts";
@@ -29,6 +30,8 @@ export type LoadOptions = {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Where zone files have more octets than this together, they are left unread (`ConfigFiles.unread`). */
   readonly maxZoneOctets?: number;
+  /** What was pushed to all nodes lies over the files. */
+  readonly pushed?: (PushedTexts & Partial<Pushed>) | undefined;
 };
 
 /** Whether rhumb.yaml itself says it, rather than a default. */
@@ -59,9 +62,9 @@ function secretsOf(root: RootConfig): string[] {
  */
 export function loadConfig(configPath: string, options: LoadOptions = {}): ConfigFiles {
   const env = options.env ?? process.env;
-  const place: Place = { folder: dirname(resolve(configPath)), shownFolder: dirname(configPath) };
-  const { folder } = place;
-  const reader = createTextReader(place);
+  const folder = dirname(resolve(configPath));
+  const shownFolder = dirname(configPath);
+  const reader = createTextReader({ folder, shownFolder });
   const { absolute, shown, readText, read, list, hash, folders, unreadable } = reader;
   const files: string[] = [];
   const secretFiles: string[] = [];
@@ -76,12 +79,15 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
   const rootFile: TextFile = { file: normalize(configPath), text: rootText };
   // Its problems are reported by `parseConfig`; here only its paths are needed.
   const root = parseRoot(rootFile, []);
+  const layer = options.pushed && layerOf(options.pushed, root, absolute);
+  if (layer) reader.lay(layer);
+  const place: Place = { folder, shownFolder, ...(layer && { layer }) };
 
   const zoneNames = root.hasDns ? list(root.zones, ".zone", ["zones"]) : [];
   const zoneReader = createTextReader(place);
   const zoneFiles = readZoneFiles(place, root.zones, zoneNames, zoneReader, options.maxZoneOctets);
   const checkFolder = root.health?.checks ?? "health/";
-  const hasCheckFolder = existsSync(absolute(checkFolder));
+  const hasCheckFolder = existsSync(absolute(checkFolder)) || reader.hasPushed(absolute(checkFolder));
   const checks = (hasCheckFolder ? list(checkFolder, ".yaml", ["health", "checks"]) : [])
     .filter((name) => name !== "overrides.yaml")
     .flatMap((name) => {
@@ -163,6 +169,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     for (const path of zoneReader.folders) folders.add(path);
     reader.sources.push(...zoneReader.sources);
     unreadable.push(...zoneReader.unreadable);
+    reader.shadows.push(...zoneReader.shadows);
   }
 
   const changedAtMs = overrides ? statSync(absolute(overridesPath)).mtimeMs : 0;
@@ -183,6 +190,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     certificates,
     missingDatabases,
     unreadable,
+    shadows: reader.shadows,
     sources: reader.sources,
     secretFiles,
     watched: {

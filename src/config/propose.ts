@@ -1,22 +1,26 @@
 /**
- * The only door through which a configuration comes in: file watcher, SIGHUP and API all propose.
+ * The only door through which a configuration comes in: file watcher, SIGHUP, API and pushes all propose.
  *
- * Owns:    what is current, the stored overlay, and the order of proposals (one at a time).
+ * Owns:    what is current, the stored overlay, what was pushed and is served here, and the order of proposals (one at a
+ *          time).
  * Writer:  nobody else changes a configuration. Readers: everybody, by `current()`.
  * Never:   lets a bad configuration displace a good one. When an engine cannot take a good one, what served before is
  *          applied again, under a newer generation. An overlay that is refused is its sender's mistake, who is told at
- *          once: no alarm. One that was stored and does not fit the files any more is left out at the start, with an
- *          alarm: the files are good, and not to serve would be worse.
+ *          once: no alarm. One that was stored, or a push, and does not fit the files any more is left out at the start,
+ *          with an alarm: the files are good, and not to serve would be worse. What was pushed takes no answer away
+ *          (`answer-floor.ts`), unless the glass is broken.
  * @module
  */
 import type { Clock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import type { Log } from "#base/log.ts";
-import { formatProblem, type Problem } from "#base/problem.ts";
+import { formatProblem, hasErrors, type Problem } from "#base/problem.ts";
+import { compareAnswers, floorProblems } from "#config/answer-floor.ts";
 import type { Compiled, CompileResult } from "#config/compile.ts";
 import { diffSnapshots } from "#config/diff.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import { OVERLAY_FILE, OVERLAY_SECTIONS, type Overlay } from "#config/overlay.ts";
+import type { Pushed } from "#config/pushed.ts";
 import { suggest } from "#config/suggest.ts";
 import type { Emit } from "#state/events.ts";
 import type { Generation, Snapshot } from "#state/snapshot.ts";
@@ -25,7 +29,7 @@ import type { Generation, Snapshot } from "#state/snapshot.ts";
  * `names`: the DNS gives other addresses for backends; `table`: PostgreSQL has other rows of them. Nothing is applied again
  * where these, or files, say the same.
  */
-export type ProposalSource = "start" | "file" | "sighup" | "api" | "names" | "table";
+export type ProposalSource = "start" | "file" | "sighup" | "api" | "push" | "names" | "table";
 export type Proposal = {
   readonly source: ProposalSource;
   /** Compiles and compares, and changes nothing. */
@@ -35,6 +39,10 @@ export type Proposal = {
    * turn (a RhumbError that it throws is the refusal); an empty object removes it. Left out: the stored one stays.
    */
   readonly overlay?: Readonly<Record<string, unknown>> | ((stored: Overlay) => Readonly<Record<string, unknown>>);
+  /** What all nodes are to serve from now on. Left out: what was pushed before stays. */
+  readonly pushed?: Pushed;
+  /** Answers may vanish, and any number of them change; says why. */
+  readonly breakGlass?: string | null;
   /** The generation that the caller saw, such as `1.42`: when another one serves by now, nothing is changed. */
   readonly basedOn?: string | undefined;
 };
@@ -55,7 +63,9 @@ export type ProposalResult = {
 };
 export type AppliedConfig = Compiled & {
   readonly files: ConfigFiles;
+  /** What the API changed, of this node and of all. */
   readonly overlay: Overlay;
+  readonly pushed: Pushed | undefined;
   readonly appliedAtMs: number;
 };
 export type HistoryEntry = {
@@ -85,7 +95,7 @@ export type ConfigDoor = {
 };
 
 export type DoorOptions = {
-  readonly load: () => ConfigFiles | Promise<ConfigFiles>;
+  readonly load: (pushed: Pushed | undefined) => ConfigFiles | Promise<ConfigFiles>;
   readonly compile: (files: ConfigFiles, overlay: Overlay, previous: Snapshot | undefined) => CompileResult;
   /** Resolves when all engines serve `snapshot`; rejects when one cannot. */
   readonly apply: (snapshot: Snapshot, previous: Snapshot | undefined) => Promise<void>;
@@ -98,6 +108,8 @@ export type DoorOptions = {
 };
 
 export const OVERLAY_KEY = "config.overlay";
+export const PUSHED_KEY = "config.pushed";
+const DEFAULT_MAX_CHANGE_PERCENT = 50;
 
 const isPlainMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
@@ -134,12 +146,21 @@ function readOverlay(value: unknown): { readonly overlay: Overlay } | { readonly
   return problems.length > 0 ? { problems } : { overlay: value as Overlay };
 }
 
+type Layers = { readonly own: Overlay; readonly pushed: Pushed | undefined };
+/** What is shared beats what this node stored before anything was. */
+const overlayOf = ({ own, pushed }: Layers): Overlay =>
+  pushed ? { ...pushed.overlay, ...(own.pools && { pools: own.pools }) } : own;
+/** At the start, what does not fit is left out: as little as can be. */
+const LEFT_OUT: readonly (readonly (keyof Layers)[])[] = [["own"], ["pushed"], ["own", "pushed"]];
+const LAYER_NAMES = { own: "The overlay that the API stored", pushed: "What was pushed to all nodes" } as const;
+
 const generationText = ({ epoch, sequence }: Generation): string => `${epoch}.${sequence}`;
 
 /** `apply` and `compile` are the app's; the door adds order, generations, history and a way back. */
 export function createConfigDoor(options: DoorOptions): ConfigDoor {
   const { store, log, emit, clock } = options;
   let current: AppliedConfig | undefined;
+  let pushed = store.get(PUSHED_KEY)?.value as Pushed | undefined;
   let queue: Promise<unknown> = Promise.resolve();
   /** Something was refused and not yet followed by a good one: the alarm is open. */
   let isRefusing = false;
@@ -153,7 +174,7 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
   ): ProposalResult => {
     const errors = problems.filter((problem) => problem.severity === "error");
     if (proposal.isDryRun !== true) {
-      const isCallers = proposal.overlay !== undefined && !isOurs;
+      const isCallers = (proposal.overlay !== undefined || proposal.pushed !== undefined) && !isOurs;
       for (const problem of problems)
         log[isCallers ? "info" : "error"](
           { source: proposal.source, file: problem.file, line: problem.line },
@@ -165,7 +186,7 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
         atMs: clock.nowMs(),
         severity: isCallers ? "info" : "alarm",
         subject,
-        says: `The new ${isCallers ? "overlay" : "configuration"} has ${errors.length} ${errors.length === 1 ? "problem" : "problems"} and is refused${kept}`,
+        says: `The new ${isCallers && !proposal.pushed ? "overlay" : "configuration"} has ${errors.length} ${errors.length === 1 ? "problem" : "problems"} and is refused${kept}`,
         data: { source: proposal.source, problems: problems.map(formatProblem).join("\n") },
       });
       if (!isCallers) isRefusing = true;
@@ -201,7 +222,7 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
     }
   };
 
-  const leaveOut = (problems: readonly Problem[], subject: string): void => {
+  const leaveOut = (what: string, problems: readonly Problem[], subject: string): void => {
     const texts = problems.map(formatProblem);
     for (const text of texts) log.error({ source: "start" }, text);
     isRefusing = true;
@@ -210,7 +231,7 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
       atMs: clock.nowMs(),
       severity: "alarm",
       subject,
-      says: "The overlay that the API stored does not fit the files any more and was left out: correct it with `rhumb config put`, or remove it by an empty one",
+      says: `${what} does not fit the files any more and was left out: correct the files, or send another one (\`rhumb config put\`, \`rhumb config push\`)`,
       data: { source: "start", problems: texts.join("\n") },
     });
   };
@@ -227,6 +248,35 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
     }
   };
 
+  const keepOwn = (own: Overlay): void => {
+    if (Object.keys(own).length === 0) store.remove(OVERLAY_KEY);
+    else store.put(OVERLAY_KEY, own);
+  };
+  /** What all share is no longer this node's own. */
+  const keepPushed = (next: Pushed, { shadows = [] }: ConfigFiles, { pools }: Overlay): void => {
+    const disk = Object.fromEntries(shadows.map(({ name, digest }) => [name, next.disk[name] ?? digest]));
+    pushed = { ...next, disk };
+    if (current) current = { ...current, pushed };
+    keep(() => {
+      store.put(PUSHED_KEY, pushed);
+      keepOwn(pools ? { pools } : {});
+    });
+  };
+
+  const tryOut = (files: ConfigFiles, layers: Layers) => ({
+    files,
+    layers,
+    result: options.compile(files, overlayOf(layers), current?.snapshot),
+  });
+
+  /** What becomes of answers: told where files say so, refused where it was pushed and nobody broke the glass. */
+  const floorOf = ({ source, pushed: next, breakGlass }: Proposal, snapshot: Snapshot, file: string): Problem[] => {
+    if (!current || source === "names" || source === "table") return [];
+    const severity = next && typeof breakGlass !== "string" ? "error" : "warning";
+    const maxChangePercent = current.snapshot.control?.maxChangePercent ?? DEFAULT_MAX_CHANGE_PERCENT;
+    return floorProblems(compareAnswers(current.snapshot, snapshot), { file, severity, maxChangePercent });
+  };
+
   const run = async (proposal: Proposal): Promise<ProposalResult> => {
     const isDryRun = proposal.isDryRun === true;
     const serving = current?.snapshot.generation;
@@ -241,10 +291,12 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
       if (!(error instanceof RhumbError)) throw error;
       return { ...unchanged, refusal: error, generation: serving };
     }
-    const stored = readOverlay(overlayNow ?? kept);
-    let files: ConfigFiles;
+    const own = readOverlay(overlayNow ?? kept);
+    const isStart = proposal.source === "start";
+    const wanted: Layers = { own: "overlay" in own ? own.overlay : {}, pushed: proposal.pushed ?? pushed };
+    let loaded: ConfigFiles;
     try {
-      files = await options.load();
+      loaded = await options.load(wanted.pushed);
     } catch (error) {
       const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : "";
       const says = `${error instanceof Error ? error.message : String(error)}${cause}`;
@@ -252,46 +304,42 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
         problemOf("rhumb.yaml", "", says, "Check that the file exists and that this user may read it"),
       ]);
     }
-    const subject = files.root.file;
-    /** What is wrong with the stored overlay, when we start without it. */
-    let misfits: readonly Problem[] = [];
-    let overlay: Overlay = {};
-    if ("overlay" in stored) overlay = stored.overlay;
-    else if (proposal.source !== "start") return refuse(proposal, subject, stored.problems);
-    else misfits = stored.problems;
+    const subject = loaded.root.file;
+    if ("problems" in own && !isStart) return refuse(proposal, subject, own.problems);
     const isSame =
-      current?.files.digest === files.digest && JSON.stringify(current.overlay) === JSON.stringify(overlay);
-    if (isSame && ["file", "names", "table"].includes(proposal.source) && !isDryRun) {
+      current?.files.digest === loaded.digest && JSON.stringify(current.overlay) === JSON.stringify(overlayOf(wanted));
+    if (isSame && ["file", "names", "table", "push"].includes(proposal.source) && !isDryRun) {
       resolveAlarm(subject);
-      return {
-        isApplied: false,
-        isDryRun,
-        isUnchanged: true,
-        generation: current?.snapshot.generation,
-        problems: [],
-        changes: [],
-      };
+      if (proposal.pushed) keepPushed(proposal.pushed, loaded, wanted.own);
+      return { ...unchanged, isUnchanged: true, generation: serving };
     }
-    let result = options.compile(files, overlay, current?.snapshot);
-    if ("problems" in result && proposal.source === "start" && Object.keys(overlay).length > 0) {
-      const withoutIt = options.compile(files, {}, undefined);
-      if (!("problems" in withoutIt)) {
-        misfits = result.problems;
-        overlay = {};
-        result = withoutIt;
+    let tried = tryOut(loaded, wanted);
+    /** What is wrong with the stored layers, when we start without them. */
+    const misfits: { readonly what: string; readonly problems: readonly Problem[] }[] = [];
+    if (isStart && "problems" in own) misfits.push({ what: LAYER_NAMES.own, problems: own.problems });
+    if (isStart && "problems" in tried.result) {
+      const { problems } = tried.result;
+      const isThere = { own: Object.keys(wanted.own).length > 0, pushed: wanted.pushed !== undefined };
+      for (const without of LEFT_OUT.filter((names) => names.every((name) => isThere[name]))) {
+        const rest: Layers = {
+          own: without.includes("own") ? {} : wanted.own,
+          pushed: without.includes("pushed") ? undefined : wanted.pushed,
+        };
+        const next = tryOut(rest.pushed === wanted.pushed ? loaded : await options.load(rest.pushed), rest);
+        if ("problems" in next.result) continue;
+        tried = next;
+        misfits.push({ what: without.map((name) => LAYER_NAMES[name]).join(" and "), problems });
+        break;
       }
     }
+    const { files, layers, result } = tried;
+    const overlay = overlayOf(layers);
     if ("problems" in result) return refuse(proposal, subject, result.problems);
     const changes = diffSnapshots(current?.snapshot, result.snapshot);
-    if (isDryRun)
-      return {
-        isApplied: false,
-        isDryRun,
-        isUnchanged: changes.length === 0,
-        generation: undefined,
-        problems: result.warnings,
-        changes,
-      };
+    const floor = floorOf(proposal, result.snapshot, subject);
+    const problems = [...floor, ...result.warnings];
+    if (hasErrors(floor)) return { ...refuse(proposal, subject, problems), changes };
+    if (isDryRun) return { ...unchanged, isUnchanged: changes.length === 0, generation: undefined, problems, changes };
 
     const previous = current?.snapshot;
     let generation: Generation;
@@ -317,16 +365,14 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
       return refuse(proposal, subject, [problemOf(subject, "", says, fix)], true);
     }
     const atMs = clock.nowMs();
-    current = { ...result, snapshot, files, overlay, appliedAtMs: atMs };
+    current = { ...result, snapshot, files, overlay, pushed: layers.pushed, appliedAtMs: atMs };
     options.onApplied?.(current);
+    if (proposal.pushed) keepPushed(proposal.pushed, files, layers.own);
     keep(() => {
-      if (proposal.overlay) {
-        if (Object.keys(overlay).length === 0) store.remove(OVERLAY_KEY);
-        else store.put(OVERLAY_KEY, overlay);
-      }
+      if (proposal.overlay && !proposal.pushed) keepOwn(layers.own);
       store.recordGeneration({ generation, atMs, source: proposal.source, digest: files.digest, changes });
     });
-    for (const warning of result.warnings) log.warn({ file: warning.file, line: warning.line }, formatProblem(warning));
+    for (const warning of problems) log.warn({ file: warning.file, line: warning.line }, formatProblem(warning));
     resolveAlarm(subject);
     emit({
       kind: "config.applied",
@@ -334,10 +380,10 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
       severity: "info",
       subject,
       says: `Generation ${generationText(generation)} serves: ${changes.join("; ") || "nothing differs"}`,
-      data: { source: proposal.source, generation: generationText(generation), warnings: result.warnings.length },
+      data: { source: proposal.source, generation: generationText(generation), warnings: problems.length },
     });
-    if (misfits.length > 0) leaveOut(misfits, subject);
-    return { isApplied: true, isDryRun, isUnchanged: false, generation, problems: result.warnings, changes };
+    for (const { what, problems: wrong } of misfits) leaveOut(what, wrong, subject);
+    return { isApplied: true, isDryRun, isUnchanged: false, generation, problems, changes };
   };
 
   return {

@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ConfigFiles, UnreadableFile, UnreadZones, ZoneFile } from "#config/files.ts";
+import type { Shadow } from "#config/pushed.ts";
 import { createTextReader } from "#config/read-text.ts";
 import { readZoneFiles } from "#config/zone-files.ts";
 import type { LoadedZone } from "#config/zones.ts";
@@ -35,6 +36,7 @@ export type ZonesResult = {
   /** Absolute, of these files; `sources` are the files that were read. */
   readonly folders: readonly string[];
   readonly sources: readonly string[];
+  readonly shadows: readonly Shadow[];
   readonly unreadable: readonly UnreadableFile[];
 };
 
@@ -44,6 +46,7 @@ export function readZones({ place, zonesPath, names, seed, known }: ZonesJob): Z
   const identities = new Map<string, string | undefined>();
   const folders = new Set<string>();
   const sources: string[] = [];
+  const shadows: Shadow[] = [];
   const unreadable: UnreadableFile[] = [];
   for (const name of names) {
     const reader = createTextReader(place);
@@ -53,6 +56,7 @@ export function readZones({ place, zonesPath, names, seed, known }: ZonesJob): Z
     for (const [path, identity] of reader.identities) identities.set(path, identity);
     for (const folder of reader.folders) folders.add(folder);
     sources.push(...reader.sources);
+    shadows.push(...reader.shadows);
     unreadable.push(...reader.unreadable);
     for (const zone of read) {
       const { file, origin } = zone;
@@ -66,6 +70,7 @@ export function readZones({ place, zonesPath, names, seed, known }: ZonesJob): Z
     identities,
     folders: [...folders].filter((path) => existsSync(path)),
     sources,
+    shadows,
     unreadable,
   };
 }
@@ -84,6 +89,7 @@ export function withZones(files: ConfigFiles, result: ZonesResult, zones: readon
     zones,
     unread: undefined,
     sources: [...files.sources, ...result.sources],
+    shadows: [...(files.shadows ?? []), ...result.shadows],
     unreadable: [...files.unreadable, ...result.unreadable],
     watched: {
       ...files.watched,

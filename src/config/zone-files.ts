@@ -38,7 +38,7 @@ export function readZoneFiles(
   let left = maxOctets;
   const fits = (full: string): boolean => {
     try {
-      left -= statSync(full).size;
+      left -= reader.pushedText(full)?.length ?? statSync(full).size;
     } catch {
       // Reading it will say why.
     }
@@ -51,8 +51,9 @@ export function readZoneFiles(
   const open = (key: string): TextFile | undefined => {
     reader.note(key);
     try {
-      // Both sides by their real paths: a symbolic link does not lead out of the folder.
-      if (isInside(realpathSync(zonesFolder), realpathSync(key)))
+      // Both sides by their real paths: a symbolic link does not lead out of the folder. What was pushed is no link.
+      const isPushed = reader.pushedText(key) !== undefined && isInside(zonesFolder, key);
+      if (isPushed || isInside(realpathSync(zonesFolder), realpathSync(key)))
         return { file: reader.shown(join(zonesPath, relative(zonesFolder, key))), text: reader.readText(key) };
     } catch {
       // Missing or unreadable: the zone parser says so, with the line of the $INCLUDE.

@@ -19,6 +19,7 @@
  * | `report` | region/node | the balancer, each second | 15 s |
  * | `override` | target | the node whose API was asked | to its end; a cleared one as a tombstone, for a day |
  * | `config` | `desired` | the node whose API was asked | for good |
+| `config` | `fork/VERSION` | who serves that version and keeps it in a conflict | 30 days |
  * | `latency` | node | the node that measured | 1 h |
  *
  * Units:   ms since the Unix epoch in `atMs`, ms in `ttlMs`.
@@ -50,15 +51,22 @@ export type Heartbeat = {
   readonly url: string | null;
 };
 
-/** What all nodes are to serve: texts of files by their path below the folder of rhumb.yaml, and the API's overlay. */
+/** What all nodes are to serve: texts of files by their name (`config/pushed.ts`), and the API's overlay of what all share. */
 export type DesiredConfig = {
-  /** The version that the writer saw: a record that does not build on what a node has is a conflict (ruling 16). */
-  readonly parent: RecordVersion | null;
+  /**
+   * The versions that it builds on, newest first, at most `MAX_ANCESTORS`; empty: nothing was pushed before. Where what a
+   * node has is not among them, and it is not among the ancestors of that, both sides of a split were changed: a conflict
+   * (ruling 16).
+   */
+  readonly ancestors: readonly RecordVersion[];
   readonly files: Readonly<Record<string, string>>;
   readonly overlay: Readonly<Record<string, unknown>>;
   readonly actor: string;
   readonly reason: string;
+  /** Why answers may vanish by it all the same; null: they may not. */
+  readonly breakGlass: string | null;
 };
+export const MAX_ANCESTORS = 256;
 
 /** `spec: null` is the tombstone of one that was cleared. */
 export type OverrideShare = { readonly spec: OverrideSpec | null };

@@ -1,0 +1,78 @@
+/**
+ * What to do with a desired configuration that comes in: take it, leave it, or call it a conflict. Pure.
+ *
+ * Each says which versions it builds on. What a node has accepted is followed only by what builds on it, so that nothing
+ * older ever comes back, in whatever order, how often or how late records arrive; and what two sides of a split changed
+ * apart from each other is never settled by a clock, but by an operator (ruling 16).
+ * @module
+ */
+import { compareVersions, type DesiredConfig, MAX_ANCESTORS, type RecordVersion } from "#state/shared.ts";
+
+export type Desired = DesiredConfig & { readonly version: RecordVersion; readonly atMs: number };
+
+/** `1.5.ns1`: epoch, sequence, node. */
+export const versionText = ({ epoch, sequence, node }: RecordVersion): string => `${epoch}.${sequence}.${node}`;
+
+export function parseVersion(text: string): RecordVersion | undefined {
+  const match = /^(\d{1,15})\.(\d{1,15})\.(.+)$/.exec(text);
+  return match ? { epoch: Number(match[1]), sequence: Number(match[2]), node: match[3]! } : undefined;
+}
+
+const includes = (versions: readonly RecordVersion[], version: RecordVersion): boolean =>
+  versions.some((one) => compareVersions(one, version) === 0);
+
+/** Whether `later` was made by somebody who had `earlier`. A chain that is too long to be kept whole is believed. */
+export function buildsOn(later: Desired, earlier: Desired): boolean {
+  if (compareVersions(later.version, earlier.version) <= 0) return false;
+  const { ancestors } = later;
+  if (includes(ancestors, earlier.version)) return true;
+  return ancestors.length >= MAX_ANCESTORS && compareVersions(earlier.version, ancestors.at(-1)!) < 0;
+}
+
+/** Whether two say the same, whoever said it. */
+export function isSameContent(a: DesiredConfig, b: DesiredConfig): boolean {
+  const sorted = ({ files, overlay }: DesiredConfig): string =>
+    JSON.stringify([Object.entries(files).sort(([x], [y]) => (x < y ? -1 : 1)), overlay]);
+  return sorted(a) === sorted(b);
+}
+
+/** `take`: it replaces what is accepted. `known`: this one, or one from before it. `fork`: neither builds on the other. */
+export type Judgement = "take" | "known" | "fork";
+
+/** @param accepted the newest that this node follows, whether it could apply it or not */
+export function judge(accepted: Desired | undefined, incoming: Desired): Judgement {
+  if (!accepted) return "take";
+  const order = compareVersions(incoming.version, accepted.version);
+  if (order === 0 || buildsOn(accepted, incoming)) return "known";
+  if (buildsOn(incoming, accepted)) return "take";
+  if (isSameContent(accepted, incoming)) return order > 0 ? "take" : "known";
+  return "fork";
+}
+
+/** What one that builds on all of `heads` names as its ancestors. */
+export function ancestorsOf(heads: readonly Desired[]): RecordVersion[] {
+  const all = heads.flatMap(({ version, ancestors }) => [version, ...ancestors]).sort((a, b) => compareVersions(b, a));
+  return all.filter((version, at) => at === 0 || compareVersions(version, all[at - 1]!) !== 0).slice(0, MAX_ANCESTORS);
+}
+
+export type DesiredState = {
+  readonly accepted: Desired | undefined;
+  /** What others serve that does not build on it, by version: while there is one, there is a conflict. */
+  readonly forks: ReadonlyMap<string, Desired>;
+};
+export const EMPTY_STATE: DesiredState = { accepted: undefined, forks: new Map() };
+
+/** The state after `incoming`, and what became of it. Taken again, in any order, the same records leave the same state. */
+export function receive(
+  state: DesiredState,
+  incoming: Desired,
+): { readonly state: DesiredState; readonly judgement: Judgement } {
+  const judgement = judge(state.accepted, incoming);
+  if (judgement === "known") return { state, judgement };
+  const forks = new Map(state.forks);
+  if (judgement === "fork") forks.set(versionText(incoming.version), incoming);
+  const accepted = judgement === "take" ? incoming : state.accepted;
+  // What the accepted one builds on, or says as well, is no longer beside it.
+  for (const [version, fork] of forks) if (judge(accepted, fork) !== "fork") forks.delete(version);
+  return { state: { accepted, forks }, judgement };
+}
