@@ -21,6 +21,26 @@ export const ERRORS = {
     fix: "Run `rhumb check`: it prints each problem with file, line and fix",
   },
   RHUMB_CONFIG_UNREADABLE: { says: "Cannot read %", fix: "Check that the file exists and that this user may read it" },
+  RHUMB_CONFIG_CONFLICT: {
+    says: "Two sides changed the configuration apart from each other: %",
+    fix: "Compare them with `rhumb config diff`, then choose one with `rhumb config resolve --take VERSION`",
+  },
+  RHUMB_CONFIG_NO_CONFLICT: {
+    says: "There is no conflict to resolve: %",
+    fix: "`rhumb config log` shows the versions; `rhumb config rollback VERSION` goes back to one",
+  },
+  RHUMB_CONFIG_VERSION_UNKNOWN: {
+    says: "This node has no version % of the desired configuration",
+    fix: "`rhumb config log` shows those that it keeps; another node may have others",
+  },
+  RHUMB_CONFIG_MOVED: {
+    says: "Another version of the desired configuration came first: %",
+    fix: "Look at it with `rhumb config log` and `rhumb config diff`, and push again",
+  },
+  RHUMB_CONFIG_NOT_SHARED: {
+    says: "The desired configuration could not be given to the other nodes: %",
+    fix: "Push less at a time; `rhumb status` and the events of kind cluster.refused say more",
+  },
   RHUMB_DNS_ADDRESS: {
     says: "Cannot answer DNS on %",
     fix: "List addresses of this machine under `dns.listen`; `ip address` shows them",
@@ -92,6 +112,10 @@ export const ERRORS = {
   RHUMB_CLUSTER_RESTORE_OCCUPIED: {
     says: "Cannot restore: % is already there",
     fix: "Stop the node and restore with --force, or choose another folder",
+  },
+  RHUMB_CLUSTER_KEY: {
+    says: "Cannot use this node's key %",
+    fix: "Check owner and mode of the file; without it a new one is made, which the others have to enrol: `rhumb cluster key` prints it",
   },
   RHUMB_CONFIG_INIT_OCCUPIED: {
     says: "Cannot write a first configuration: % is already there",

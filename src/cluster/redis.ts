@@ -9,11 +9,11 @@
  * Units:   ms.
  * @module
  */
-import { Redis as Client } from "ioredis";
-import { backoffMs } from "#base/backoff.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
+import { createRedisClient, type RedisClient, redisText } from "#cluster/redis-client.ts";
+import type { RedisSpec } from "#state/cluster.ts";
 
 /** Every key of ours, so that one look shows who else may use the same Redis. */
 export const REDIS_KEYS = {
@@ -21,9 +21,6 @@ export const REDIS_KEYS = {
   sticky: (client: string) => `rhumb:sticky:${client}`,
 } as const;
 
-const CONNECT_TIMEOUT_MS = 2_000;
-const RECONNECT_BASE_MS = 100;
-const RECONNECT_CAP_MS = 5_000;
 /** After an answer that did not come in time nobody asks for so long, and then one. */
 const SLOW_MS = 1_000;
 
@@ -33,28 +30,19 @@ export type Redis = {
   /** Calls back with each change of `isUp()`. */
   onChange(listener: (isUp: boolean) => void): void;
   /** @returns what Redis answers; undefined: it is away, too slow, or says no */
-  ask<Answer>(question: (client: Client) => Promise<Answer>, limitMs: number): Promise<Answer | undefined>;
+  ask<Answer>(question: (client: RedisClient) => Promise<Answer>, limitMs: number): Promise<Answer | undefined>;
   close(): void;
 };
 
-/** @param options.url `redis://` or `rediss://` (TLS), with user and password where it has them */
 export function connectRedis(options: {
-  readonly url: string;
+  readonly spec: RedisSpec;
   readonly clock: Clock;
   readonly log: Log;
   readonly rng: Rng;
 }): Redis {
-  const { url, clock, log, rng } = options;
-  const { protocol, host } = new URL(url);
-  const where = `${protocol}//${host}`;
-  const client = new Client(url, {
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    retryStrategy: (attempt) => RECONNECT_BASE_MS + backoffMs(attempt, RECONNECT_BASE_MS, RECONNECT_CAP_MS, rng),
-  });
+  const { spec, clock, log, rng } = options;
+  const where = redisText(spec);
+  const client = createRedisClient(spec, rng);
   const listeners: ((isUp: boolean) => void)[] = [];
   const connected = Promise.withResolvers<void>();
   let hasBegun = false;

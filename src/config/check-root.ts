@@ -2,8 +2,8 @@
  * Cross checks of rhumb.yaml: listeners, the control API, secrets, vantages.
  * @module
  */
-import { isRedisUrl } from "#cluster/config.ts";
 import { isLoopback } from "#config/address.ts";
+import { checkCluster, secretsOfCluster } from "#config/check-cluster.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import { secretsOfBalancer } from "#config/http-parts.ts";
 import type { ParsedConfig } from "#config/parse.ts";
@@ -104,7 +104,7 @@ function checkSecrets({ root }: ParsedConfig, files: ConfigFiles, policy: Secret
     places.push({ path: ["control", "peers", name, "token"], reference: token });
   for (const [index, reference] of (root.dns?.cookies.secrets ?? []).entries())
     places.push({ path: ["dns", "cookies", "secrets", index], reference });
-  if (root.cluster?.redis !== undefined) places.push({ path: ["cluster", "redis"], reference: root.cluster.redis });
+  places.push(...secretsOfCluster(root));
   for (const [name, sink] of root.notify) {
     if ("url" in sink) places.push({ path: ["notify", name, "url"], reference: sink.url });
     if (sink.kind === "webhook") {
@@ -136,47 +136,6 @@ function checkSecrets({ root }: ParsedConfig, files: ConfigFiles, policy: Secret
         "Write 32 hexadecimal digits, such as from `openssl rand -hex 16`",
       );
   }
-}
-
-/** Ruling 17: what nodes tell each other goes over the network encrypted, and with a name. */
-function checkRedis({ root }: ParsedConfig, files: ConfigFiles, report: Report): void {
-  const { cluster, balancer, source } = root;
-  if (cluster?.redis === undefined) return;
-  const path = ["cluster", "redis"];
-  if (![...(balancer?.pools.valid.values() ?? [])].some(({ sticky }) => sticky?.store === "redis"))
-    report(
-      source,
-      path,
-      "Nothing uses Redis: no pool is sticky with `store: redis`",
-      "Remove it, or use it in a pool",
-      {
-        severity: "warning",
-        want: "key",
-      },
-    );
-  const secret = files.secrets.get(cluster.redis);
-  if (secret && "fault" in secret) return;
-  const text = secret?.value ?? cluster.redis;
-  if (!URL.canParse(text) || !isRedisUrl(new URL(text))) {
-    report(
-      source,
-      path,
-      "The secret is not a redis:// or rediss:// URL with a host",
-      "Write redis://127.0.0.1:6379 or rediss://USER:PASSWORD@HOST into it",
-    );
-    return;
-  }
-  const { protocol, hostname, username } = new URL(text);
-  if (hostname === "localhost" || isLoopback(hostname.replace(/^\[|\]$/g, ""))) return;
-  if (protocol !== "rediss:")
-    report(source, path, `Redis at ${hostname} would be reached without TLS`, "Write a rediss:// URL");
-  if (username === "")
-    report(
-      source,
-      path,
-      `Redis at ${hostname} would be used without a user`,
-      "Put rediss://USER:PASSWORD@HOST into a secret, and write env:NAME or file:PATH",
-    );
 }
 
 function checkVantages({ root }: ParsedConfig, report: Report): void {
@@ -237,6 +196,6 @@ export function checkRoot(parsed: ParsedConfig, files: ConfigFiles, policy: Secr
   checkListeners(parsed, report);
   checkControl(parsed, files, report);
   checkSecrets(parsed, files, policy, report);
-  checkRedis(parsed, files, report);
+  checkCluster(parsed, files, report);
   checkVantages(parsed, report);
 }

@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import { type BackendDraft, expandBackends, namesOfPools } from "#config/backends.ts";
+import { compileRedis } from "#config/compile-cluster.ts";
 import { compileHttp } from "#config/compile-http.ts";
 import {
   backendIds,
@@ -182,8 +183,6 @@ export function compileBalancer(
   }
   const index = new Map(pools.map(({ name }, position) => [name, position]));
   const { settings } = balancer;
-  const reference = parsed.root.cluster?.redis;
-  const secret = reference === undefined ? undefined : files.secrets.get(reference);
   return {
     snapshot: {
       region: settings.region,
@@ -197,7 +196,7 @@ export function compileBalancer(
       pools,
       capacityRps: settings.capacity,
       drainMs: settings.drain,
-      redisUrl: secret && "value" in secret ? secret.value : reference,
+      redis: compileRedis(parsed.root.cluster?.redis, files),
       nft: { table: settings.nft.table, device: settings.nft.device, masquerade: settings.nft.masquerade },
     },
     health: { targets: specs, checks: [...checks.values()], fileOverrides: drains },

@@ -14,6 +14,7 @@ import { checkPlaces } from "#config/check-places.ts";
 import { shadowProblems } from "#config/check-pushed.ts";
 import { checkRoot, type SecretPolicy } from "#config/check-root.ts";
 import { compileBalancer } from "#config/compile-balancer.ts";
+import { compileCluster } from "#config/compile-cluster.ts";
 import { compileDns } from "#config/compile-dns.ts";
 import { compileHealth } from "#config/compile-health.ts";
 import type { ConfigFiles } from "#config/files.ts";
@@ -337,6 +338,7 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
   const sorted = sortProblems(problems);
   if (hasErrors(problems) || root.node === undefined) return { problems: sorted, summary };
   const stateFolder = stateFolderOf(root, files);
+  const control = compileControl(parsed, files, stateFolder);
   const snapshot: Snapshot = {
     generation: options.generation,
     compiledAtMs: options.nowMs,
@@ -347,8 +349,9 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
     regions,
     services,
     geo: compileGeo(parsed, files, maps),
-    control: compileControl(parsed, files, stateFolder),
+    control,
     notify: compileNotify(parsed, files),
+    cluster: compileCluster(root, files, control?.peers ?? [], services),
   };
   return {
     snapshot,

@@ -72,7 +72,7 @@ const listenerView = ({ pools, listeners }: BalancerSnapshot): [string, unknown]
     },
   ]);
 
-const LIVE_KEYS = ["region", "zone", "drainMs", "redisUrl"] as const;
+const LIVE_KEYS = ["region", "zone", "drainMs", "redis"] as const;
 
 /** @returns lines such as `pool web: backend 10.0.0.1:80: weight 1 to 5`; nothing where either is undefined */
 export function diffBalancer(before: BalancerSnapshot | undefined, after: BalancerSnapshot | undefined): string[] {

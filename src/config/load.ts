@@ -9,6 +9,7 @@ import { basename, dirname, join, normalize, resolve } from "node:path";
 import { RhumbError } from "#base/errors.ts";
 import { SECRET_PATTERN } from "#base/field.ts";
 import type { Problem } from "#base/problem.ts";
+import { pemFilesOfCluster, secretsOfCluster } from "#config/check-cluster.ts";
 import {
   type CertificateFacts,
   type ConfigFiles,
@@ -47,7 +48,7 @@ function secretsOf(root: RootConfig): string[] {
   for (const { token } of Object.values(root.control?.tokens ?? {})) references.add(token);
   for (const { token } of Object.values(root.control?.peers ?? {})) references.add(token);
   for (const reference of root.dns?.cookies.secrets ?? []) references.add(reference);
-  if (root.cluster?.redis && SECRET_PATTERN.test(root.cluster.redis)) references.add(root.cluster.redis);
+  for (const { reference } of secretsOfCluster(root)) if (SECRET_PATTERN.test(reference)) references.add(reference);
   if (root.balancer) for (const { value } of secretsOfBalancer(root.balancer)) references.add(value);
   for (const sink of root.notify.values()) {
     if ("url" in sink && /^(env|file):/.test(sink.url)) references.add(sink.url);
@@ -137,8 +138,9 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
     secretFiles.push(keyFile);
   }
 
-  // Likewise what backends are verified with.
-  for (const { path, value, isSecret } of root.balancer ? pemFilesOf(root.balancer) : []) {
+  // Likewise what backends and Redis are verified with.
+  const pemFiles = [...(root.balancer ? pemFilesOf(root.balancer) : []), ...pemFilesOfCluster(root)];
+  for (const { path, value, isSecret } of pemFiles) {
     const full = absolute(value);
     files.push(full);
     folders.add(dirname(full));

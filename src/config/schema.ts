@@ -50,5 +50,4 @@ export const NOT_SUPPORTED: readonly {
   { path: ["dns", "https"], fix: "Remove it; only UDP and TCP are served" },
   { path: ["dns", "engine"], values: ["xdp"], fix: "Write `engine: auto`" },
   { path: ["anycast"], fix: "Remove it; announce the address with your own BGP daemon" },
-  { path: ["cluster", "nodes"], fix: "Remove it; the embedded store serves a single node" },
 ];

@@ -5,6 +5,7 @@
  * Units:   ms, percent and octets stand in the names. Plain data: it crosses threads by `postMessage`.
  * @module
  */
+import type { RedisSpec } from "#state/cluster.ts";
 import type { HttpSpec, KeySource, StickyCookieSpec, TlsSpec, UpstreamSpec } from "#state/http.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
@@ -48,7 +49,7 @@ export type BalancerSnapshot = {
   /** How long connections may finish after a listener is gone, on shutdown and on restart; then they are reset. */
   readonly drainMs: number;
   /** Where tables that nodes share lie; undefined: in this process. */
-  readonly redisUrl: string | undefined;
+  readonly redis: RedisSpec | undefined;
   readonly nft: NftSpec;
 };
 

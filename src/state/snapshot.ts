@@ -7,6 +7,7 @@
  * @module
  */
 import type { BalancerSnapshot } from "#state/balancer.ts";
+import type { ClusterSnapshot } from "#state/cluster.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
 /** Ordered by epoch, then sequence (ruling 16). */
@@ -26,6 +27,7 @@ export type Snapshot = {
   readonly geo: GeoSnapshot;
   readonly control: ControlSnapshot | undefined;
   readonly notify: readonly NotifySpec[];
+  readonly cluster: ClusterSnapshot;
 };
 
 // ── dns ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -230,8 +232,14 @@ export type HealthSnapshot = {
   /** From health/overrides.yaml, in file order: the last match wins. */
   readonly fileOverrides: readonly OverrideSpec[];
   readonly vantage: string;
+  /** All places that probe and vote, this one included; empty: this node is alone. */
+  readonly vantages: readonly string[];
   readonly quorum: number;
+  /** What a vantage probes to know whether it sees the world at all; never steered to. */
+  readonly references: readonly ReferenceSpec[];
 };
+
+export type ReferenceSpec = { readonly address: string; readonly check: string };
 
 export type TargetSpec = {
   readonly index: number;
@@ -356,6 +364,8 @@ export type ControlSnapshot = {
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
   /** The other nodes, for `rhumb doctor`. */
   readonly peers: readonly PeerSpec[];
+  /** Share of the answers that one push may change, in percent; left out: the default. */
+  readonly maxChangePercent?: number;
   /** Where state lives: persisted health, API overrides, embedded store. */
   readonly stateFolder: string;
 };

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { formatProblem } from "#base/problem.ts";
 import { compile } from "#config/compile.ts";
+import { redisOfUrl } from "#config/compile-cluster.ts";
 import { backendIds } from "#config/compile-pool.ts";
 import { loadConfig } from "#config/load.ts";
 import { createTargetRegistry } from "#config/targets.ts";
@@ -25,7 +26,7 @@ test("a pool of one line has the defaults of the specification", (t) => {
     workers: 2,
     engine: "auto",
     drainMs: 30_000,
-    redisUrl: undefined,
+    redis: undefined,
     nft: { table: "rhumb", device: undefined, masquerade: false },
   });
   assert.deepEqual(listeners[0], {
@@ -390,7 +391,7 @@ for (const { redis, secret, expected } of [
     const result = compile(files, { ...testContext(), generation: { epoch: 1, sequence: 1 }, nowMs: NOW_MS });
     const says = ("problems" in result ? result.problems : result.warnings).map((problem) => problem.says);
     assert.deepEqual(says, expected);
-    if ("snapshot" in result) assert.equal(result.snapshot.balancer?.redisUrl, secret ?? redis);
+    if ("snapshot" in result) assert.deepEqual(result.snapshot.balancer?.redis, redisOfUrl(secret ?? redis));
     assert.ok(!says.join().includes("secret@"), "a password is not repeated");
   });
 }

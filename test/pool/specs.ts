@@ -19,7 +19,7 @@ export const balancerOf = (changes: Partial<BalancerSnapshot> = {}): BalancerSna
   pools: [],
   capacityRps: undefined,
   drainMs: 10_000,
-  redisUrl: undefined,
+  redis: undefined,
   nft: { table: "rhumb", device: undefined, masquerade: false },
   ...changes,
 });

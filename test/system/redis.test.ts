@@ -7,6 +7,7 @@ import type { Log } from "#base/log.ts";
 import { createSeededRng } from "#base/rng.ts";
 import { connectRedis, type Redis } from "#cluster/redis.ts";
 import { createStickyStore } from "#cluster/sticky-table.ts";
+import { redisOfUrl } from "#config/compile-cluster.ts";
 import { createPoolWorld, newClient, requestOf } from "../pool/pool-fixture.ts";
 import { backendAt, poolOf, stickyBySource } from "../pool/specs.ts";
 import { freePort, startDaemon, without } from "./tools.ts";
@@ -30,7 +31,7 @@ function connect(context: TestContext, url: string, getLimitMs = PATIENT_MS) {
   const lines: string[] = [];
   const note = (fields: object, says: string) => void lines.push(`${says} ${JSON.stringify(fields)}`);
   const log: Log = { debug() {}, info: note, warn: note, error: note };
-  const redis = connectRedis({ url, clock: systemClock, log, rng: createSeededRng(1) });
+  const redis = connectRedis({ spec: redisOfUrl(url)!, clock: systemClock, log, rng: createSeededRng(1) });
   context.after(() => redis.close());
   return { redis, store: createStickyStore(redis, getLimitMs), lines };
 }

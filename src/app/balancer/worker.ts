@@ -36,6 +36,7 @@ import { createClientLimits } from "#pool/client-limits.ts";
 import type { StickyStore } from "#pool/place.ts";
 import { createPlaces } from "#pool/places.ts";
 import type { BalancerSnapshot, ListenerSpec } from "#state/balancer.ts";
+import type { RedisSpec } from "#state/cluster.ts";
 import { LISTENER_COUNTERS } from "#state/counters.ts";
 import { createHttpChallenges } from "#tls/http-challenges.ts";
 import { createSessionCache } from "#tls/session-cache.ts";
@@ -73,28 +74,29 @@ function openEpoll(): EpollDriver {
 // ── what nodes share of sticky clients ───────────────────────────────────────────────────────────────────────────
 
 type SharedTable = { readonly connection: Redis; readonly store: StickyStore };
-let redis: { readonly url: string; readonly opened: Promise<SharedTable> } | undefined;
+let redis: { readonly spec: string; readonly opened: Promise<SharedTable> } | undefined;
 let asking = 0;
 
 /** The client of Redis takes 20 MB per thread: it is loaded where it is used. */
-async function openTable(url: string): Promise<SharedTable> {
+async function openTable(spec: RedisSpec): Promise<SharedTable> {
   const [{ connectRedis }, { createStickyStore }] = await Promise.all([
     import("#cluster/redis.ts"),
     import("#cluster/sticky-table.ts"),
   ]);
-  const connection = connectRedis({ url, clock, log, rng: Math.random });
+  const connection = connectRedis({ spec, clock, log, rng: Math.random });
   return { connection, store: createStickyStore(connection) };
 }
 function closeTable(): void {
   void redis?.opened.then(({ connection }) => connection.close());
   redis = undefined;
 }
-function followTable({ redisUrl, pools }: BalancerSnapshot): void {
+function followTable({ redis: configured, pools }: BalancerSnapshot): void {
   const isWanted = pools.some((pool) => pool.sticky?.store === "redis");
-  const url = isWanted ? redisUrl : undefined;
-  if (redis?.url === url) return;
+  const spec = isWanted ? configured : undefined;
+  const text = spec && JSON.stringify(spec);
+  if (redis?.spec === text) return;
   closeTable();
-  if (url !== undefined) redis = { url, opened: openTable(url) };
+  if (spec && text !== undefined) redis = { spec: text, opened: openTable(spec) };
 }
 /** Goes to the store of now, which another configuration may have elsewhere. */
 const sticky: StickyStore = {
