@@ -60,5 +60,5 @@ export function snapshotFor(check: CheckSpec, count: number): HealthSnapshot {
       targets.push({ index: member, id: `${id}/${address}`, kind: "address", address, check: check.name });
     }
   }
-  return { targets, checks: [check], fileOverrides: [], vantage: "bench", quorum: 1 };
+  return { targets, checks: [check], fileOverrides: [], vantage: "bench", vantages: [], quorum: 1, references: [] };
 }

@@ -4,6 +4,7 @@
  */
 import { isLoopback } from "#config/address.ts";
 import { checkCluster, secretsOfCluster } from "#config/check-cluster.ts";
+import { regionPort } from "#config/compile-health.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import { secretsOfBalancer } from "#config/http-parts.ts";
 import type { ParsedConfig } from "#config/parse.ts";
@@ -138,8 +139,8 @@ function checkSecrets({ root }: ParsedConfig, files: ConfigFiles, policy: Secret
   }
 }
 
-function checkVantages({ root }: ParsedConfig, report: Report): void {
-  const { health, source, node } = root;
+function checkVantages(parsed: ParsedConfig, report: Report): void {
+  const { health, cluster, source, node } = parsed.root;
   if (!health) return;
   const names = Object.keys(health.vantages);
   const own = health.vantage ?? node;
@@ -155,14 +156,27 @@ function checkVantages({ root }: ParsedConfig, report: Report): void {
       `${health.quorum} votes are wanted, but there ${count === 1 ? "is 1 vantage" : `are ${count} vantages`}`,
       "Write `auto`, or add vantages",
     );
-  if (count > 1)
+  if (count > 1 && Object.keys(cluster?.nodes ?? {}).length === 0)
     report(
       source,
       ["health", "vantages"],
-      "Nodes do not exchange votes yet: this node decides by its own probes alone",
-      "Leave the other vantages out, or know that each node judges for itself",
+      "No node is enrolled in `cluster.nodes`: votes of other vantages do not reach this one, which decides alone",
+      "Enrol the nodes, or leave the other vantages out",
       { severity: "warning" },
     );
+  for (const [index, { check }] of health.references.entries()) {
+    const path = ["health", "references", index, "check"];
+    const known = parsed.checks.get(check)?.value;
+    if (!parsed.checkNames.has(check))
+      report(
+        source,
+        path,
+        `There is no check ${JSON.stringify(check)}`,
+        suggest(check, [...parsed.checkNames], "check"),
+      );
+    else if (known && known.kind !== "script" && regionPort(known) === undefined)
+      report(source, path, `The check ${JSON.stringify(check)} says no port`, "Add `port:` to the check");
+  }
   if (count === 2)
     report(
       source,

@@ -153,6 +153,8 @@ export function compileHealth(
     // What operators wrote into the file comes later, and wins.
     fileOverrides: [...backends.fileOverrides, ...overridesOf(parsed, files.healthOverrides?.changedAtMs ?? 0)],
     vantage,
+    vantages: Object.keys(parsed.root.health?.vantages ?? {}),
     quorum: quorumOf(parsed),
+    references: parsed.root.health?.references ?? [],
   };
 }

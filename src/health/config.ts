@@ -6,7 +6,7 @@
  */
 
 import { z } from "zod";
-import { coordinates, doc, durationMs, flag, integer, name, path, refuse, text } from "#base/field.ts";
+import { coordinates, doc, durationMs, flag, integer, ipAddress, name, path, refuse, text } from "#base/field.ts";
 
 const live = { reload: "live" } as const;
 
@@ -29,6 +29,23 @@ export const healthSchema = z.strictObject({
       .default("auto")
       .meta({ expects: "auto, or a whole number from 1 to 64" }),
     "Votes that decide. `auto`: the majority of the vantages; 1 when alone.",
+    live,
+  ),
+  references: doc(
+    z
+      .array(
+        z.strictObject({
+          address: doc(
+            ipAddress(),
+            "What to probe: something that others run, and that is up whenever this node's own network is.",
+            live,
+          ),
+          check: doc(name("a check"), "How: a check of the folder.", live),
+        }),
+      )
+      .max(16)
+      .default([]),
+    "While most of them fail, this vantage does not trust itself, and its votes do not count. Never steered to.",
     live,
   ),
 });

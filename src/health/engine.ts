@@ -16,7 +16,8 @@ import type { Clock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
-import { approve } from "#health/failback.ts";
+import { createElectorate } from "#health/electorate.ts";
+import { annul, approve } from "#health/failback.ts";
 import { fullTarget } from "#health/glob.ts";
 import { identityOf } from "#health/identity.ts";
 import { createMemory } from "#health/memory.ts";
@@ -29,10 +30,13 @@ import type { SchedulerStats } from "#health/scheduler.ts";
 import { viewRow } from "#health/target-view.ts";
 import type { HeapItem } from "#health/timer-heap.ts";
 import { createTransitionCounters, type Transition } from "#health/transitions.ts";
-import type { OverrideView, TargetView } from "#health/view.ts";
+import type { OverrideView, TargetView, VantageView } from "#health/view.ts";
+import { createVoting, type VotingStats } from "#health/voting.ts";
 import { createWatch, type Wanted, type Watched } from "#health/watch.ts";
 import type { Emit, RhumbEvent } from "#state/events.ts";
+import type { RegionReport } from "#state/reports.ts";
 import type { CheckSpec, HealthSnapshot, OverrideSpec } from "#state/snapshot.ts";
+import type { VantageVotes } from "#state/votes.ts";
 
 const COALESCE_MS = 10;
 const TICK_MS = 1_000;
@@ -70,6 +74,7 @@ export type HealthStats = {
   readonly targets: { readonly up: number; readonly down: number; readonly unknown: number };
   readonly frozen: number;
   readonly overrides: number;
+  readonly voting: VotingStats;
 };
 
 export type Health = {
@@ -88,6 +93,20 @@ export type Health = {
   approveFailback(region: string): TargetView;
   /** A region's load in permille of its capacity. */
   setLoad(target: number, loadPermille: number): void;
+  /** All votes of this vantage, for those who keep them. */
+  votes(): VantageVotes;
+  /** Calls `listener` with votes that have just changed, a first failure among them. @returns how to end it */
+  onVotes(listener: (votes: VantageVotes) => void): () => void;
+  /**
+   * Votes of another vantage, whole or in part, in whatever order they come.
+   * @param delayMs how long they have been on their way, where that is known
+   */
+  takeVotes(votes: VantageVotes, delayMs?: number): void;
+  /** A vantage has gone, and its votes with it. */
+  dropVantage(vantage: string): void;
+  /** What a region says of itself. @param isFresh false: the report has ended, and no other has come */
+  takeReport(report: RegionReport, isFresh: boolean): void;
+  vantages(): readonly VantageView[];
   /** Calls `listener` with the rows that changed, once per published change. @returns how to end it */
   onChange(listener: (changed: readonly number[]) => void): () => void;
   /** Stops all probes, publishes and saves at once; resolves when nothing is being written any more. */
@@ -125,12 +144,15 @@ export function createHealth(options: HealthOptions): Health {
     clock.after(COALESCE_MS, flush);
   };
 
+  const electorate = createElectorate();
   const watch = createWatch({
     clock,
     rng,
+    electorate,
     start: options.probes ?? createProbes(clock),
     maxRunning: options.maxRunning,
     onChange: (watched) => {
+      voting.note(watched);
       if (rows.stageWatched(watched)) planFlush();
     },
     onVerdict: (watched, from, cause) => {
@@ -140,7 +162,7 @@ export function createHealth(options: HealthOptions): Health {
         tell({
           kind: "health.transition",
           // Whether a backend that fails is a reason to worry depends on what else there is: its balancer says so.
-          severity: watched.isBackend ? "info" : watched.isUp ? "resolved" : "warning",
+          severity: watched.kind === "backend" ? "info" : watched.isUp ? "resolved" : "warning",
           subject: row.spec.id,
           says: `${row.spec.id} is ${to}: ${watched.cause}`,
           data: { from, to, cause },
@@ -185,6 +207,24 @@ export function createHealth(options: HealthOptions): Health {
   };
 
   const rows = createRows({ clock, publisher, watch, overrides, transitions, tell, plan: planFlush });
+  const regionNames = (): string[] =>
+    rows.all().flatMap(({ kind, spec }) => (kind === "region" ? [spec.id.slice("region/".length)] : []));
+  const voting = createVoting({
+    clock,
+    electorate,
+    watch,
+    tell,
+    regions: regionNames,
+    isUpByProbes(region) {
+      const row = rows.region(fullTarget(region));
+      return row !== undefined && rows.isUpByProbes(row);
+    },
+    annul(region) {
+      const row = rows.region(fullTarget(region));
+      if (row !== undefined) rows.setFailback(row, annul(row.failback, clock.monotonicMs()), "reports-ignored");
+      planFlush();
+    },
+  });
   const memory = createMemory({ clock, file: options.stateFile, watch, rows, tell });
 
   const housekeeping: HeapItem = {
@@ -193,6 +233,7 @@ export function createHealth(options: HealthOptions): Health {
     fire(nowMs) {
       watch.scheduler.heap.set(housekeeping, nowMs + TICK_MS);
       watch.tick();
+      voting.tick();
       if (overrides.tick(watch.frozen > 0).length > 0) restageAll();
       memory.tick();
       publisher.beat(clock.nowMs());
@@ -233,13 +274,19 @@ export function createHealth(options: HealthOptions): Health {
       const key = identityOf(check, spec);
       const regions = regionsOf.get(spec.index) ?? [];
       const same = wanted.get(key);
-      const isBackend = spec.isBackend ?? false;
-      if (same === undefined) wanted.set(key, { check, address: spec.address, isBackend, regions: [...regions] });
+      const kind = spec.isBackend ? "backend" : "address";
+      if (same === undefined) wanted.set(key, { check, address: spec.address, kind, regions: [...regions] });
       else same.regions.push(...regions);
+    }
+    for (const { address, check: name } of snapshot.references) {
+      const check = checks.get(name);
+      if (check !== undefined)
+        wanted.set(`reference/${identityOf(check, { address })}`, { check, address, kind: "reference", regions: [] });
     }
     const seeds = seedsOf(checks, snapshot);
     const seedOf = (key: string) => memory.seedOf(key) ?? seeds.get(key);
-    watch.apply(wanted, seedOf, snapshot.quorum);
+    electorate.apply(snapshot, (endpoint) => wanted.get(endpoint)?.kind === "address");
+    watch.apply(wanted, seedOf);
     rows.apply(snapshot, checks);
     overrides.setFile(snapshot.fileOverrides);
     memory.restoreRegions();
@@ -260,7 +307,7 @@ export function createHealth(options: HealthOptions): Health {
 
   return {
     apply,
-    view: () => rows.all().map((row) => viewRow(row, clock, withMatches)),
+    view: () => rows.all().map((row) => viewRow(row, clock, electorate, withMatches)),
     cause: (target) => rows.address(target)?.watched?.cause,
     listOverrides: () => overrides.list().map(withMatches),
     setOverride(input, { force = false } = {}) {
@@ -290,18 +337,25 @@ export function createHealth(options: HealthOptions): Health {
       if (approved === row.failback) throw new RhumbError("RHUMB_HEALTH_NOT_HELD", region);
       rows.setFailback(row, approved, "approved");
       flush();
-      return viewRow(row, clock, withMatches);
+      return viewRow(row, clock, electorate, withMatches);
     },
     setLoad(target, loadPermille) {
       if (rows.setLoad(target, loadPermille)) planFlush();
     },
+    votes: voting.whole,
+    onVotes: voting.onVotes,
+    takeVotes: voting.takeVotes,
+    dropVantage: voting.dropVantage,
+    takeReport: voting.takeReport,
+    vantages: voting.vantages,
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
     stats() {
       const targets = { up: 0, down: 0, unknown: 0 };
-      for (const one of watch.all()) targets[one.isKnown ? (one.isUp ? "up" : "down") : "unknown"]++;
+      for (const one of watch.all())
+        if (one.kind !== "reference") targets[one.isKnown ? (one.isUp ? "up" : "down") : "unknown"]++;
       return {
         scheduler: watch.scheduler.stats(),
         results: watch.results(),
@@ -309,6 +363,7 @@ export function createHealth(options: HealthOptions): Health {
         targets,
         frozen: watch.frozen,
         overrides: overrides.list().length,
+        voting: voting.stats(),
       };
     },
     close() {
@@ -317,6 +372,7 @@ export function createHealth(options: HealthOptions): Health {
         isClosed = true;
         closing = memory.close();
         watch.close();
+        voting.close();
         listeners.clear();
       }
       return closing;

@@ -120,6 +120,19 @@ export const approve = (now: Failback, nowMs: number, spec: FailbackSpec): Failb
 export const returnFromOverride = (now: Failback, downForMs: number, nowMs: number, spec: FailbackSpec): Failback =>
   now.phase === "up" ? enterService({ ...now, outageMs: downForMs }, nowMs, spec) : now;
 
+/** The outage was none: the region goes on as if it had not been out. */
+export const annul = (now: Failback, nowMs: number): Failback =>
+  now.phase === "down" || now.phase === "hold"
+    ? {
+        ...now,
+        phase: "up",
+        sinceMs: nowMs,
+        penalty: Math.max(0, decayedPenalty(now, nowMs) - 1),
+        penaltyAtMs: nowMs,
+        step: 0,
+      }
+    : now;
+
 export const rampPercent = (now: Failback, spec: FailbackSpec): number =>
   now.phase === "ramp" ? (spec.ramp[now.step] ?? 100) : 100;
 

@@ -1,35 +1,70 @@
 /**
- * From the votes of vantages to a verdict: a pure function, so that every node that has the same votes decides alike.
+ * From the votes on an endpoint to its verdict: pure, so that all nodes that have the same votes decide alike.
  *
- * With one vantage its vote decides. With more: down needs `quorum` fresh votes for down, up needs `quorum` for up; else
- * the last verdict holds, marked low confidence. Where fewer than two (or than the quorum, if that is one) fresh votes have
- * been there for 30 s, what evidence there is decides, marked low confidence.
+ * With one vantage its vote decides. With more: down needs `quorum` fresh votes for down, up needs `quorum` for up; else the
+ * last verdict stays, marked low confidence. Where there have been fewer than two fresh votes for 30 s, what evidence there
+ * is decides, marked low confidence. A region's own report is one vote more: its yes counts as a vote for up, its no decides
+ * (docs/decisions/0080-a-region-says-no.md says why).
+ *
+ * Votes are fresh, or they are not counted; those of a vantage in quarantine are not counted either, and the quorum is then
+ * at most the number of vantages that are left.
  * @module
  */
-export type Vote = {
-  readonly vantage: string;
-  readonly isUp: boolean;
-  /** Its evidence is at most three intervals old. */
-  readonly isFresh: boolean;
+import { QUIET } from "#health/machine.ts";
+
+/** Fresh votes that count. */
+export type Tally = {
+  readonly up: number;
+  readonly down: number;
+  /** The region says that it does not serve. */
+  readonly isRefused: boolean;
 };
 
-export type Decision = { readonly isUp: boolean; readonly isLowConfidence: boolean };
+/**
+ * `quorum`: enough votes agree. `region`: it has said no. `scarce`: a single vote, for want of others. `last`: nobody can
+ * decide, the last verdict stays.
+ */
+export type Basis = "quorum" | "region" | "scarce" | "last";
+
+export type Decision = {
+  readonly isUp: boolean;
+  readonly basis: Basis;
+  /** The last verdict stays although some vote is against it. */
+  readonly isHeld: boolean;
+};
 
 /** How long the last verdict outlives its evidence, in ms. */
-const EVIDENCE_GRACE_MS = 30_000;
+export const SCARCE_AFTER_MS = 30_000;
+const ENOUGH_VOTES = 2;
+
+export const isScarce = ({ up, down }: Tally, quorum: number): boolean => quorum > 1 && up + down < ENOUGH_VOTES;
 
 /**
  * @param isLastUp the verdict so far
- * @param starvedMs for how long there have been too few fresh votes; 0 when there are enough
+ * @param scarceMs for how long there have been too few fresh votes; 0 when there are enough
  */
-export function decide(votes: readonly Vote[], quorum: number, isLastUp: boolean, starvedMs: number): Decision {
-  const fresh = votes.filter((vote) => vote.isFresh);
-  const good = fresh.filter((vote) => vote.isUp).length;
-  const bad = fresh.length - good;
-  if (quorum > 1 && fresh.length < 2 && starvedMs >= EVIDENCE_GRACE_MS && fresh.length > 0) {
-    return { isUp: good > 0, isLowConfidence: true };
-  }
-  if (bad >= quorum) return { isUp: false, isLowConfidence: false };
-  if (good >= quorum) return { isUp: true, isLowConfidence: false };
-  return { isUp: isLastUp, isLowConfidence: true };
+export function decide(tally: Tally, quorum: number, isLastUp: boolean, scarceMs: number): Decision {
+  const { up, down, isRefused } = tally;
+  if (isRefused) return { isUp: false, basis: "region", isHeld: false };
+  if (down >= quorum) return { isUp: false, basis: "quorum", isHeld: false };
+  if (up >= quorum) return { isUp: true, basis: "quorum", isHeld: false };
+  if (isScarce(tally, quorum) && scarceMs >= SCARCE_AFTER_MS && up + down > 0)
+    return { isUp: up > 0, basis: "scarce", isHeld: false };
+  return { isUp: isLastUp, basis: "last", isHeld: (isLastUp ? down : up) > 0 };
+}
+
+/** @param excluded configured vantages that are in quarantine */
+export const quorumWithout = (quorum: number, configured: number, excluded: number): number =>
+  Math.max(1, Math.min(quorum, configured - excluded));
+
+/**
+ * The earliest moment at which the votes can overturn the verdict.
+ *
+ * @param against fresh votes that are against it already
+ * @param turns moments at which each of those for it can turn, QUIET included
+ * @returns steady ms, or QUIET
+ */
+export function earliestTurnMs(against: number, quorum: number, turns: readonly number[]): number {
+  const needed = Math.max(1, quorum - against);
+  return [...turns].sort((a, b) => a - b)[needed - 1] ?? QUIET;
 }

@@ -33,7 +33,7 @@ export function tellRestored(row: Row, tell: Tell): void {
   const say = (kind: RhumbEvent["kind"], severity: RhumbEvent["severity"], says: string): void =>
     tell({ kind, severity, subject: row.spec.id, says: `${row.spec.id} ${says}` });
   if (row.kind === "address") {
-    if (row.watched?.isUp === false && !row.watched.isBackend)
+    if (row.watched?.isUp === false && row.watched.kind !== "backend")
       say("health.transition", "warning", "was down before the restart");
   } else if (row.failback.phase === "down") say("health.transition", "alarm", "was down before the restart");
   else if (row.failback.phase === "approval") say("health.failback", "warning", "still waits for approval");
@@ -42,7 +42,9 @@ export function tellRestored(row: Row, tell: Tell): void {
 /** A row leaves: its alarms must not stay open for ever. */
 export function tellDropped(row: Row, tell: Tell): void {
   const isDown =
-    row.kind === "region" ? row.failback.phase === "down" : row.watched?.isUp === false && !row.watched.isBackend;
+    row.kind === "region"
+      ? row.failback.phase === "down"
+      : row.watched?.isUp === false && row.watched.kind !== "backend";
   const says = `${row.spec.id} is no longer probed`;
   if (isDown) tell({ kind: "health.transition", severity: "resolved", subject: row.spec.id, says });
   if (row.kind === "region" && row.failback.phase === "approval") endApproval(row, tell);
@@ -50,7 +52,7 @@ export function tellDropped(row: Row, tell: Tell): void {
 
 /**
  * Tells of the change from `before` to what the row has now.
- * @param cause `addresses`, `probes`, `hold-ended`, `ramp-ended`, `approved`, `override-ended`
+ * @param cause `addresses`, `probes`, `hold-ended`, `ramp-ended`, `approved`, `override-ended`, `reports-ignored`
  */
 export function tellFailback(row: RegionRow, before: Failback, cause: string, tell: Tell) {
   const { failback: now, spec } = row;

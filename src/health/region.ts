@@ -9,6 +9,8 @@ import { QUIET } from "#health/machine.ts";
 
 export type Member = {
   readonly isUp: boolean;
+  /** Up for want of votes that agree. */
+  readonly isHeld: boolean;
   /** Steady ms of its earliest flip, or QUIET. */
   readonly flipMs: number;
   readonly isKnown: boolean;
@@ -20,6 +22,8 @@ export type Member = {
 
 export type RegionHealth = {
   readonly isUp: boolean;
+  /** Up, but would not be without members that are held. */
+  readonly isHeld: boolean;
   /** Earliest moment at which `isUp` can change; QUIET when too few members can change theirs. */
   readonly flipMs: number;
   readonly isKnown: boolean;
@@ -57,9 +61,12 @@ export function aggregate(families: readonly (readonly Member[])[], upThreshold:
   const down = each.filter((family) => !family.isUp);
   const isUp = down.length === 0;
   const all = present.flat();
+  const isCarried = (members: readonly Member[]): boolean =>
+    members.filter((member) => member.isUp && !member.isHeld).length >= membersNeeded(members.length, upThreshold);
   const measured = all.filter((member) => member.isUp && member.rttMicros > 0);
   return {
     isUp,
+    isHeld: isUp && !present.every(isCarried),
     flipMs: isUp
       ? Math.min(QUIET, ...each.map((family) => family.flipMs))
       : Math.max(...down.map((family) => family.flipMs)),

@@ -28,7 +28,7 @@ import type { HeapItem } from "#health/timer-heap.ts";
 import type { TransitionCounters } from "#health/transitions.ts";
 import type { Watch, Watched } from "#health/watch.ts";
 import type { RhumbEvent } from "#state/events.ts";
-import { emptyTargetState, OVERRIDE, type TargetState, VERDICT } from "#state/health-table.ts";
+import { emptyTargetState, OVERRIDE, type TargetState, VERDICT, type Verdict } from "#state/health-table.ts";
 import {
   type CheckSpec,
   type HealthSnapshot,
@@ -78,6 +78,8 @@ export type Rows = {
   /** After a change of configuration or overrides. */
   stageAll(): void;
   settleRegions(): void;
+  /** What the vantages alone make of a region, whatever it says of itself. */
+  isUpByProbes(row: RegionRow): boolean;
   setFailback(row: RegionRow, failback: Failback, cause: string): void;
   setLoad(index: number, loadPermille: number): boolean;
   /** Ids that a target or glob matches. */
@@ -128,10 +130,16 @@ export function createRows(options: {
     else state.flipAtSeconds = Math.min(ofHealth, ofOverride);
   };
 
+  const verdictOf = (watched: Watched | undefined): Verdict => {
+    if (!watched?.isKnown) return VERDICT.unknown;
+    if (!watched.isUp) return VERDICT.down;
+    return watched.isHeld ? VERDICT.held : VERDICT.up;
+  };
+
   const stageAddress = (row: AddressRow): boolean => {
     const { watched, state } = row;
-    state.verdict = watched?.isKnown ? (watched.isUp ? VERDICT.up : VERDICT.down) : VERDICT.unknown;
-    state.isStale = watched?.isStale ?? false;
+    state.verdict = verdictOf(watched);
+    state.isStale = watched !== undefined && watch.isBlind(watched);
     state.isLowConfidence = watched !== undefined && (watched.isLowConfidence || watched.isFrozen);
     state.rttMicros = Math.round(watched?.rtt.smoothedMicros ?? 0);
     state.excessRttTenthsMs = watched === undefined ? 0 : excessTenthsMs(watched.rtt);
@@ -149,6 +157,7 @@ export function createRows(options: {
     const isForced = override !== undefined && override.verb !== "drain";
     return {
       isUp: isForced ? override.verb !== "down" : (watched?.isUp ?? true),
+      isHeld: !isForced && state.verdict === VERDICT.held,
       flipMs: isForced || watched === undefined ? QUIET : watch.flipMs(watched),
       isKnown: watched?.isKnown ?? false,
       isStale: state.isStale,
@@ -182,7 +191,9 @@ export function createRows(options: {
     }
     const { failback, health } = row;
     const isGuess = !health.isKnown && failback.phase === "up";
-    state.verdict = isGuess ? VERDICT.unknown : failback.phase === "down" ? VERDICT.down : VERDICT.up;
+    if (isGuess) state.verdict = VERDICT.unknown;
+    else if (failback.phase === "down") state.verdict = VERDICT.down;
+    else state.verdict = health.isHeld ? VERDICT.held : VERDICT.up;
     state.isHeldForFailback = isHeld(failback);
     state.isStale = health.isStale;
     state.isLowConfidence = health.isLowConfidence;
@@ -318,6 +329,12 @@ export function createRows(options: {
     settleRegions() {
       for (const row of [...dirtyRegions]) stageRegion(row);
       dirtyRegions.clear();
+    },
+    isUpByProbes({ families, spec }) {
+      const members = families.map((family) =>
+        family.map((row) => ({ ...memberOf(row), isUp: row.watched?.isUpByProbes ?? true })),
+      );
+      return aggregate(members, spec.upThreshold).isUp;
     },
     setFailback,
     setLoad(index, loadPermille) {

@@ -4,9 +4,10 @@
  */
 import type { Clock } from "#base/clock.ts";
 import { formatDurationMs } from "#base/units.ts";
+import { type Electorate, isVoteUp } from "#health/electorate.ts";
 import { sayMembers } from "#health/region-events.ts";
 import { type AddressRow, isTakenOut, type RegionRow, type Row } from "#health/rows.ts";
-import { type OverrideView, roundMs, type TargetView } from "#health/view.ts";
+import { type OverrideView, roundMs, type TargetView, type VoteView } from "#health/view.ts";
 import { VERDICT } from "#state/health-table.ts";
 import type { OverrideSpec } from "#state/snapshot.ts";
 
@@ -14,7 +15,7 @@ const VERDICT_NAME = {
   [VERDICT.unknown]: "unknown",
   [VERDICT.up]: "up",
   [VERDICT.down]: "down",
-  [VERDICT.held]: "up",
+  [VERDICT.held]: "held",
 } as const;
 
 function serving(row: Row): TargetView["serving"] {
@@ -49,8 +50,61 @@ function probeView(row: AddressRow, unixOf: (steadyMs: number) => number): Targe
   };
 }
 
+function wordView(row: RegionRow, { reports }: Electorate, nowMs: number): VoteView[] {
+  const word = reports.wordOf(row.spec.id.slice("region/".length));
+  if (word === undefined) return [];
+  return [
+    {
+      voter: row.spec.id,
+      isOwn: false,
+      isUp: word.isServing,
+      state: word.isServing ? "serving" : "not-serving",
+      standing: reports.isIgnored ? "ignored" : "counts",
+      ageMs: Math.round(nowMs - word.heardMs),
+      sinceMs: Math.round(nowMs - word.sinceMs),
+      errorClass: word.isServing ? "" : "not-serving",
+      says: word.says,
+      status: null,
+      phasesMs: { connect: 0, tls: 0, answer: 0, total: 0 },
+    },
+  ];
+}
+
+function voteViews(row: Row, electorate: Electorate, nowMs: number): VoteView[] {
+  if (row.kind === "region") return wordView(row, electorate, nowMs);
+  if (row.watched === undefined || row.watched.kind !== "address") return [];
+  const ofVantages = electorate.votesOn(row.watched, nowMs).map((vote): VoteView => {
+    const { errorClass, says, status, phasesMicros } = vote.evidence;
+    const [connect, tls, answer, total] = phasesMicros.map((micros) => micros / 1_000) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    return {
+      voter: vote.vantage,
+      isOwn: vote.isOwn,
+      isUp: isVoteUp(vote.state),
+      state: vote.state,
+      standing: vote.standing,
+      ageMs: Math.round(nowMs - vote.evidenceMs),
+      sinceMs: Math.round(nowMs - vote.sinceMs),
+      errorClass,
+      says,
+      status,
+      phasesMs: { connect, tls, answer, total },
+    };
+  });
+  return [...ofVantages, ...row.regions.flatMap((region) => wordView(region, electorate, nowMs))];
+}
+
 /** @param withMatches adds the ids that an override matches */
-export function viewRow(row: Row, clock: Clock, withMatches: (spec: OverrideSpec) => OverrideView): TargetView {
+export function viewRow(
+  row: Row,
+  clock: Clock,
+  electorate: Electorate,
+  withMatches: (spec: OverrideSpec) => OverrideView,
+): TargetView {
   const unixOf = (steadyMs: number): number => Math.round(steadyMs - clock.monotonicMs() + clock.nowMs());
   const { state, override } = row;
   const isRegion = row.kind === "region";
@@ -74,6 +128,8 @@ export function viewRow(row: Row, clock: Clock, withMatches: (spec: OverrideSpec
     weightPercent: state.weightPercent,
     isStale: state.isStale,
     isLowConfidence: state.isLowConfidence,
+    votes: voteViews(row, electorate, clock.monotonicMs()),
+    quorum: isRegion || row.watched?.kind !== "address" ? null : electorate.quorum,
     isFrozen: isRegion
       ? row.families.flat().some((member) => member.watched?.isFrozen)
       : (row.watched?.isFrozen ?? false),

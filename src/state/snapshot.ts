@@ -150,7 +150,14 @@ export type FilterSpec =
   | { readonly name: "nearest"; readonly bias: Readonly<Record<string, number>>; readonly slackKm: number }
   | { readonly name: "latency"; readonly slackMs: number }
   | { readonly name: "priority"; readonly split: readonly number[]; readonly onEmpty: EmptyRule }
-  | { readonly name: "shed"; readonly lowPermille: number; readonly highPermille: number; readonly onEmpty: EmptyRule }
+  | {
+      readonly name: "shed";
+      readonly lowPermille: number;
+      readonly highPermille: number;
+      /** `capacity`: by a plan over all regions, where there is one (`state/spread.ts`). `none`: each region for itself. */
+      readonly spread: "capacity" | "none";
+      readonly onEmpty: EmptyRule;
+    }
   | { readonly name: "weighted" }
   | { readonly name: "sticky" }
   | { readonly name: "shuffle" }

@@ -34,9 +34,11 @@ export type VoteEvidence = {
 
 export type VantageVotes = {
   readonly vantage: string;
+  /** Grows with each message of the vantage, over restarts as well: what is older than what is known of an endpoint is left. */
+  readonly sequence: number;
   /** True: all of the vantage's votes; what is not among them it does not probe. False: only those that have changed. */
   readonly isWhole: boolean;
-  /** False: its reference targets fail, so that it does not trust itself. */
+  /** False: its reference targets fail, or the others see what it does not, so that it does not trust itself. */
   readonly isSound: boolean;
   readonly votes: readonly EndpointVote[];
 };

@@ -7,7 +7,7 @@ import { type Failback, firstFailback, holdFor, stepFailback } from "#health/fai
 import { createMatcher } from "#health/glob.ts";
 import { identityOf } from "#health/identity.ts";
 import { QUIET } from "#health/machine.ts";
-import { decide, type Vote } from "#health/quorum.ts";
+import { decide, earliestTurnMs, quorumWithout, type Tally } from "#health/quorum.ts";
 import { aggregate, type Member } from "#health/region.ts";
 import { addRtt, createRtt, excessTenthsMs } from "#health/rtt.ts";
 import { httpCheck, NO_HOLD } from "./bed.ts";
@@ -16,6 +16,7 @@ fc.configureGlobal({ seed: 20_260, numRuns: 400 });
 
 const member = (isUp: boolean, over: Partial<Member> = {}): Member => ({
   isUp,
+  isHeld: false,
   flipMs: QUIET,
   isKnown: true,
   isStale: false,
@@ -194,26 +195,48 @@ test("withinWindow() forgets what is 60 s old", () => {
   assert.equal(withinWindow(spent("a"), 60_000).length, 0);
 });
 
-const votes = (text: string): Vote[] =>
-  [...text].map((letter, index) => ({
-    vantage: `${index}`,
-    isUp: /u/i.test(letter),
-    isFresh: letter === letter.toLowerCase(),
-  }));
-for (const { text, quorum, last, starvedMs = 0, isUp, low = false } of [
+/** One letter a vote: u up, d down; R: the region says no. */
+const tally = (text: string): Tally => ({
+  up: text.split("u").length - 1,
+  down: text.split("d").length - 1,
+  isRefused: text.includes("R"),
+});
+for (const { text, quorum, last, scarceMs = 0, isUp, basis = "quorum", isHeld = false } of [
   { text: "u", quorum: 1, last: false, isUp: true },
   { text: "d", quorum: 1, last: true, isUp: false },
+  { text: "ud", quorum: 1, last: true, isUp: false }, // any vantage may turn it down
   { text: "dud", quorum: 2, last: true, isUp: false },
   { text: "duu", quorum: 2, last: false, isUp: true },
-  { text: "du", quorum: 2, last: true, isUp: true, low: true },
-  { text: "du", quorum: 2, last: false, isUp: false, low: true },
-  { text: "dDD", quorum: 2, last: true, isUp: true, low: true },
-  { text: "dDD", quorum: 2, last: true, starvedMs: 30_000, isUp: false, low: true },
-  { text: "DDD", quorum: 2, last: true, starvedMs: 90_000, isUp: true, low: true },
+  { text: "du", quorum: 2, last: true, isUp: true, basis: "last", isHeld: true },
+  { text: "du", quorum: 2, last: false, isUp: false, basis: "last", isHeld: true },
+  { text: "u", quorum: 2, last: true, isUp: true, basis: "last" },
+  { text: "d", quorum: 2, last: true, isUp: true, basis: "last", isHeld: true },
+  { text: "d", quorum: 2, last: true, scarceMs: 29_999, isUp: true, basis: "last", isHeld: true },
+  { text: "d", quorum: 2, last: true, scarceMs: 30_000, isUp: false, basis: "scarce" },
+  { text: "u", quorum: 2, last: false, scarceMs: 30_000, isUp: true, basis: "scarce" },
+  { text: "", quorum: 2, last: true, scarceMs: 90_000, isUp: true, basis: "last" },
+  { text: "", quorum: 2, last: false, scarceMs: 90_000, isUp: false, basis: "last" },
+  { text: "dd", quorum: 3, last: true, scarceMs: 90_000, isUp: true, basis: "last", isHeld: true }, // two of five: not scarce
+  { text: "uuuR", quorum: 2, last: true, isUp: false, basis: "region" },
+  { text: "R", quorum: 1, last: true, isUp: false, basis: "region" },
 ]) {
-  test(`decide() of ${text} with quorum ${quorum}, last ${last ? "up" : "down"}, after ${starvedMs} ms`, () =>
-    assert.deepEqual(decide(votes(text), quorum, last, starvedMs), { isUp, isLowConfidence: low }));
+  test(`decide() of "${text}" with quorum ${quorum}, last ${last ? "up" : "down"}, after ${scarceMs} ms`, () =>
+    assert.deepEqual(decide(tally(text), quorum, last, scarceMs), { isUp, basis, isHeld }));
 }
+
+test("quorumWithout() never asks for more votes than there are vantages left, and for one at least", () => {
+  assert.deepEqual(
+    [quorumWithout(2, 3, 0), quorumWithout(2, 3, 1), quorumWithout(3, 5, 3), quorumWithout(1, 1, 0)],
+    [2, 2, 2, 1],
+  );
+});
+
+test("earliestTurnMs() waits for as many votes as are missing", () => {
+  assert.equal(earliestTurnMs(0, 2, [5, 9, QUIET]), 9);
+  assert.equal(earliestTurnMs(1, 2, [5, QUIET]), 5);
+  assert.equal(earliestTurnMs(0, 2, [5, QUIET, QUIET]), QUIET);
+  assert.equal(earliestTurnMs(0, 2, [5]), QUIET);
+});
 
 for (const { glob, id, expected } of [
   { glob: "eu-west", id: "region/eu-west", expected: true },

@@ -23,7 +23,7 @@ import {
 import type { CheckSpec } from "#state/snapshot.ts";
 
 type DnsCheck = Extract<CheckSpec, { kind: "dns" }>;
-type DnsOpinion = { readonly ok: boolean; readonly errorClass: ErrorClass; readonly says: string };
+type DnsOpinion = Pick<ProbeResult, "ok" | "errorClass" | "status" | "says">;
 
 const MAX_MESSAGE_OCTETS = 4_096;
 const CLASS_IN = 1;
@@ -74,19 +74,20 @@ function judge(check: DnsCheck, id: number, type: number, message: Buffer): DnsO
     return undefined;
   }
   if ((message[2]! & 0x02) !== 0) return "truncated";
-  const rcode = rcodeName(packet.header.rcode);
+  const status: number = packet.header.rcode;
+  const rcode = rcodeName(status);
   if (rcode !== check.rcode.toUpperCase()) {
-    return { ok: false, errorClass: "rcode", says: `${rcode}, expected ${check.rcode}` };
+    return { ok: false, errorClass: "rcode", status, says: `${rcode}, expected ${check.rcode}` };
   }
   if (check.answer !== undefined) {
     const wanted = canonicalText(check.answer);
     const found = packet.answers.map((record) => recordText(record as unknown as Record<string, unknown>));
     if (!found.some((text) => text !== undefined && canonicalText(text) === wanted)) {
       const given = found.filter((text) => text !== undefined).join(", ") || "nothing";
-      return { ok: false, errorClass: "answer", says: `the answer holds ${given}, expected ${check.answer}` };
+      return { ok: false, errorClass: "answer", status, says: `the answer holds ${given}, expected ${check.answer}` };
     }
   }
-  return { ok: true, errorClass: "none", says: rcode };
+  return { ok: true, errorClass: "none", status, says: rcode };
 }
 
 export function startDnsProbe(

@@ -21,7 +21,7 @@ import { tlsOptions, tlsProblem } from "#health/probes/tls-options.ts";
 import type { TlsCheckOptions } from "#state/snapshot.ts";
 
 /** What a reader thinks of what it has read so far; undefined: it wants more. */
-export type Opinion = { readonly ok: boolean; readonly errorClass: ErrorClass; readonly says: string };
+export type Opinion = Pick<ProbeResult, "ok" | "errorClass" | "status" | "says">;
 const PASSED: Opinion = { ok: true, errorClass: "none", says: "ok" };
 
 export type Reader = {
@@ -79,6 +79,7 @@ export function startExchange(
         totalMicros: microsBetween(startedMs, endedMs),
       },
       errorClass: opinion.errorClass,
+      status: opinion.status,
       says: opinion.says,
     });
   };

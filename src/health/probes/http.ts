@@ -61,8 +61,8 @@ function judgeStatus(check: HttpCheck, status: number): Opinion {
   if (opinion === undefined) {
     const ok = check.status.some(([from, to]) => status >= from && status <= to);
     opinion = ok
-      ? { ok, errorClass: "none", says: `HTTP status ${status}` }
-      : { ok, errorClass: "status", says: `HTTP status ${status}, expected ${sayRanges(check.status)}` };
+      ? { ok, errorClass: "none", status, says: `HTTP status ${status}` }
+      : { ok, errorClass: "status", status, says: `HTTP status ${status}, expected ${sayRanges(check.status)}` };
     accepted.set(status, opinion);
   }
   return opinion;
@@ -79,7 +79,7 @@ export function createResponseReader(check: HttpCheck): Reader {
     if (body!.fault !== undefined) return protocolFault(body!.fault);
     if (!isEnd && !body!.isEnded && !body!.isFull) return undefined;
     const where = body!.isFull ? "in the first 64 KiB of the body" : "in the body";
-    return { ok: false, errorClass: "body", says: `${JSON.stringify(check.body)} is not ${where}` };
+    return { ...verdict!, ok: false, errorClass: "body", says: `${JSON.stringify(check.body)} is not ${where}` };
   };
 
   const readHead = (octets: Buffer): Opinion | undefined => {

@@ -45,6 +45,8 @@ export type ProbeResult = {
   readonly rttMicros: number;
   readonly phases: ProbePhases;
   readonly errorClass: ErrorClass;
+  /** Status of HTTP or rcode of DNS, where an answer told one. */
+  readonly status?: number | undefined;
   /** For people: `HTTP status 503, expected 200-299`. */
   readonly says: string;
 };
