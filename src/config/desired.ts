@@ -6,7 +6,13 @@
  * apart from each other is never settled by a clock, but by an operator (ruling 16).
  * @module
  */
-import { compareVersions, type DesiredConfig, MAX_ANCESTORS, type RecordVersion } from "#state/shared.ts";
+import {
+  compareVersions,
+  type DesiredConfig,
+  MAX_ANCESTORS,
+  type RecordVersion,
+  type SharedRecord,
+} from "#state/shared.ts";
 
 export type Desired = DesiredConfig & { readonly version: RecordVersion; readonly atMs: number };
 
@@ -21,6 +27,36 @@ export function parseVersion(text: string): RecordVersion | undefined {
 const includes = (versions: readonly RecordVersion[], version: RecordVersion): boolean =>
   versions.some((one) => compareVersions(one, version) === 0);
 
+const isMap = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const isVersion = (value: unknown): value is RecordVersion =>
+  isMap(value) &&
+  Number.isSafeInteger(value["epoch"]) &&
+  Number.isSafeInteger(value["sequence"]) &&
+  typeof value["node"] === "string";
+
+const FORK_PREFIX = "fork/";
+export const DESIRED_KEY = "desired";
+export const forkKey = (version: RecordVersion): string => `${FORK_PREFIX}${versionText(version)}`;
+
+/** @returns what the record says; undefined: it has not the shape of a desired configuration */
+export function readDesired({ key, version, atMs, body }: SharedRecord<"config">): Desired | undefined {
+  const of = key === DESIRED_KEY ? version : key.startsWith(FORK_PREFIX) ? parseVersion(key.slice(5)) : undefined;
+  const { ancestors, files, overlay, actor, reason, breakGlass } = body as unknown as Record<string, unknown>;
+  const isDesired =
+    of !== undefined &&
+    Array.isArray(ancestors) &&
+    ancestors.length <= MAX_ANCESTORS &&
+    ancestors.every(isVersion) &&
+    isMap(files) &&
+    Object.values(files).every((text) => typeof text === "string") &&
+    isMap(overlay) &&
+    typeof actor === "string" &&
+    typeof reason === "string" &&
+    (breakGlass === null || typeof breakGlass === "string");
+  return isDesired ? { ...body, version: of, atMs } : undefined;
+}
+
 /** Whether `later` was made by somebody who had `earlier`. A chain that is too long to be kept whole is believed. */
 export function buildsOn(later: Desired, earlier: Desired): boolean {
   if (compareVersions(later.version, earlier.version) <= 0) return false;
@@ -29,9 +65,11 @@ export function buildsOn(later: Desired, earlier: Desired): boolean {
   return ancestors.length >= MAX_ANCESTORS && compareVersions(earlier.version, ancestors.at(-1)!) < 0;
 }
 
+export type Content = Pick<DesiredConfig, "files" | "overlay">;
+
 /** Whether two say the same, whoever said it. */
-export function isSameContent(a: DesiredConfig, b: DesiredConfig): boolean {
-  const sorted = ({ files, overlay }: DesiredConfig): string =>
+export function isSameContent(a: Content, b: Content): boolean {
+  const sorted = ({ files, overlay }: Content): string =>
     JSON.stringify([Object.entries(files).sort(([x], [y]) => (x < y ? -1 : 1)), overlay]);
   return sorted(a) === sorted(b);
 }
@@ -62,13 +100,13 @@ export type DesiredState = {
 };
 export const EMPTY_STATE: DesiredState = { accepted: undefined, forks: new Map() };
 
-/** The state after `incoming`, and what became of it. Taken again, in any order, the same records leave the same state. */
+/** The state after `incoming`, and what became of it. What comes again, or late, changes nothing. */
 export function receive(
   state: DesiredState,
   incoming: Desired,
 ): { readonly state: DesiredState; readonly judgement: Judgement } {
   const judgement = judge(state.accepted, incoming);
-  if (judgement === "known") return { state, judgement };
+  if (judgement === "known" || state.forks.has(versionText(incoming.version))) return { state, judgement };
   const forks = new Map(state.forks);
   if (judgement === "fork") forks.set(versionText(incoming.version), incoming);
   const accepted = judgement === "take" ? incoming : state.accepted;

@@ -14,6 +14,11 @@ import type { RecordVersion } from "#state/shared.ts";
 
 /** What all nodes share of the API's overlay; of pools, each balancer has its own. */
 export type SharedOverlay = Pick<Overlay, "services" | "regions">;
+/** @param overlay as it is stored or came; what is not shared is left out */
+export function sharedOf(overlay: Readonly<Record<string, unknown>>): SharedOverlay {
+  const { services, regions } = overlay as SharedOverlay;
+  return { ...(services && { services }), ...(regions && { regions }) };
+}
 export type PushedTexts = {
   /** By name, such as `zones/example.com.zone`. */
   readonly files: Readonly<Record<string, string>>;
