@@ -15,9 +15,9 @@ import { type Api, createApi } from "#api/create-api.ts";
 import { createEventRing } from "#api/event-ring.ts";
 import { type BackendTimes, createBackendTimes } from "#app/balancer/backend-times.ts";
 import { createBalancerEngine } from "#app/balancer/engine.ts";
-import { balancerMetrics } from "#app/balancer/metrics.ts";
 import { createTlsKeeper } from "#app/balancer/tls-keeper.ts";
 import { createBalancerViews } from "#app/balancer/views.ts";
+import { createNodeCluster } from "#app/cluster/node-cluster.ts";
 import { createCommands } from "#app/commands.ts";
 import { createDnsEngine } from "#app/dns-engine.ts";
 import { createGeoLoader } from "#app/geo-loader.ts";
@@ -27,6 +27,7 @@ import { collectGarbage, letsGoMuch } from "#app/let-go.ts";
 import { createMapDoor } from "#app/map-door.ts";
 import { createNameResolver } from "#app/name-resolver.ts";
 import { createNodeDrain } from "#app/node-drain.ts";
+import { createNodeMetrics } from "#app/node-metrics.ts";
 import type { NodeOptions, NodeParts } from "#app/node-parts.ts";
 import { openStoreOrMemory } from "#app/open-store.ts";
 import { createQueryLog } from "#app/query-log.ts";
@@ -45,13 +46,10 @@ import { parseRoot } from "#config/parse.ts";
 import { type ConfigDoor, createConfigDoor } from "#config/propose.ts";
 import { createConfigWatcher } from "#config/watch.ts";
 import { CAN_SHARE_PORT } from "#dns/transport/udp.ts";
-import { formatName } from "#dns/wire/name.ts";
 import { createHealth } from "#health/engine.ts";
 import type { StartProbe } from "#health/probes/probe.ts";
 import { createProbes } from "#health/probes/table.ts";
-import { createMetrics } from "#metrics/create-metrics.ts";
 import { createNotifier } from "#notify/create-notifier.ts";
-import { DNS_COUNTERS } from "#state/counters.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import { createHealthTable } from "#state/health-table.ts";
 import type { ControlSnapshot, OverrideSpec, Snapshot } from "#state/snapshot.ts";
@@ -119,9 +117,10 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
 
     const context: CompileContext = createCompileContext(randomBytes, CAN_SHARE_PORT ? availableParallelism() : 1);
     const healthTable = createHealthTable(context.targets.capacity);
+    const node = parseRoot(files.root, []).node ?? hostname();
     const notifier = createNotifier({
       specs: [],
-      node: parseRoot(files.root, []).node ?? hostname(),
+      node,
       log,
       clock,
       observe: (name, result) => metrics.observeDelivery(name, result),
@@ -180,36 +179,43 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     const steeringShares = createSteeringShares({ clock, workers });
     closers.push(() => steeringShares.close());
 
+    const drain = createNodeDrain(clock, emit);
     const snapshotOf = (): Snapshot | undefined => door.current()?.snapshot;
-    const metrics = createMetrics({
+    const nodeCluster = createNodeCluster({
+      node,
+      version: options.version,
+      startedAtMs,
+      stateFolder,
+      store,
       clock,
-      sources: {
-        dnsSlots() {
-          const { counters } = dns.stats();
-          return [Float64Array.from(DNS_COUNTERS, (name) => counters[name])];
-        },
-        dnsWorkers: () => countKinds(dns.stats().workers),
-        steered: () => steeringShares.totals(),
-        querySamples: () => queryLog.counts(),
-        zones: () =>
-          (snapshotOf()?.dns?.zones ?? []).map(({ apex, serial, recordCount }) => ({
-            apex: formatName(apex),
-            serial,
-            records: recordCount,
-          })),
-        health: () => ({ table: healthTable, targets: snapshotOf()?.health.targets ?? [] }),
-        healthStats: () => health.stats(),
-        overrides: () => health.listOverrides(),
-        generation: () => snapshotOf()?.generation ?? { epoch: 0, sequence: 0 },
-        maps: () => maps.maps(),
-        engine: () => dns.stats().engine,
-        balancer: () => balancerMetrics(balancer, tlsKeeper, clock),
-        build: () => ({ version: options.version }),
-      },
+      rng: Math.random,
+      log,
+      emit,
+      health,
+      balancer,
+      drain,
+      steeringShares,
+      snapshot: snapshotOf,
+      url: () => apiUrl,
+    });
+    closers.push(() => nodeCluster.close());
+    const metrics = createNodeMetrics({
+      clock,
+      version: options.version,
+      snapshot: snapshotOf,
+      healthTable,
+      health,
+      dns,
+      maps,
+      balancer,
+      tlsKeeper,
+      steeringShares,
+      queryLog,
     });
     closers.push(() => metrics.close());
 
     let api: Api | undefined;
+    let apiUrl: string | undefined;
     const audit = createAuditLog({ file: join(stateFolder, "audit.jsonl"), log });
 
     /** Each engine takes the snapshot or throws; the door then applies what served before. */
@@ -237,6 +243,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       await maps.narrow();
       notifier.apply(snapshot.notify);
       if (snapshot.control) await api?.apply(snapshot.control);
+      nodeCluster.apply(snapshot);
       letGo(previous?.dns?.zones ?? [], snapshot.dns?.zones ?? []);
     };
 
@@ -321,11 +328,12 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       steeringShares,
       lastReload: () => lastReload,
       isReady: () => isReady,
-      drain: createNodeDrain(clock, emit),
+      drain,
+      cluster: nodeCluster.cluster,
+      load: nodeCluster.load,
     };
     // The process before us lets go of the API's address when we accept in its place.
     await options.predecessor?.released();
-    let apiUrl: string | undefined;
     const openApi = async (control: ControlSnapshot): Promise<void> => {
       api = createApi({
         control,
@@ -433,9 +441,3 @@ const observed =
       observe(check.kind, result.ok, result.phases.totalMicros / 1_000);
       done(result);
     });
-
-function countKinds(workers: readonly { readonly kind: string }[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { kind } of workers) counts[kind] = (counts[kind] ?? 0) + 1;
-  return counts;
-}

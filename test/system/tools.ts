@@ -44,11 +44,15 @@ export async function freePort(): Promise<number> {
 export function folderWith(context: Pick<TestContext, "after">, files: Readonly<Record<string, string>>): string {
   const folder = mkdtempSync(join(tmpdir(), "rhumb-system-"));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeAll(folder, files);
+  return folder;
+}
+
+export function writeAll(folder: string, files: Readonly<Record<string, string>>): void {
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), text);
   }
-  return folder;
 }
 
 /** Starts a program and ends it when the test ends. Resolves once its output has `ready`. */
