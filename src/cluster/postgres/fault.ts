@@ -6,8 +6,8 @@ import type { Clock } from "#base/clock.ts";
 import type { Emit } from "#state/events.ts";
 
 export type Fault = {
-  /** Told as an event when it is another sentence than the last. */
-  tell(says: string): void;
+  /** Told as an event when it is about something else than the last one. */
+  tell(says: string, about?: string): void;
   /** @param meanwhile what serves while it is so */
   tellError(error: unknown, meanwhile: string): void;
   resolve(says: string): void;
@@ -33,20 +33,23 @@ export function createFault(options: {
 }): Fault {
   const { emit, clock, subject, table } = options;
   let told: string | null = null;
+  let toldAbout = "";
   const event = (severity: "warning" | "resolved", says: string): void =>
     emit({ kind: "source.fault", atMs: clock.nowMs(), severity, subject, says });
-  const tell = (says: string): void => {
-    if (told === says) return;
+  const tell = (says: string, about = says): void => {
+    const isKnown = told !== null && toldAbout === about;
     told = says;
-    event("warning", says);
+    toldAbout = about;
+    if (!isKnown) event("warning", says);
   };
   return {
     tell,
     tellError(error, meanwhile) {
       const { code = "", message } = error as { code?: string; message: string };
-      const fix = FIXES.find(([state]) => code.startsWith(state))?.[1] ?? "Check that the database runs, and its URL";
-      // A system error of several addresses has no text of its own.
-      tell(`Cannot use the table ${table}: ${message || code}; ${meanwhile}. ${fix}`);
+      const known = FIXES.find(([state]) => code.startsWith(state));
+      const fix = known?.[1] ?? "Check that the database runs, and its URL";
+      // A system error of several addresses has no text of its own. One that ends, refuses and starts is one that is away.
+      tell(`Cannot use the table ${table}: ${message || code}; ${meanwhile}. ${fix}`, known ? message : "away");
     },
     resolve(says) {
       if (told === null) return;
