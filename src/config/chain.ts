@@ -253,7 +253,7 @@ export function compileChain(scope: Scope): FilterSpec[] {
         break;
       }
       case "shed": {
-        const { low, high, onEmpty } = filled(step.options, FILTER_OPTIONS.shed);
+        const { low, high, spread, onEmpty } = filled(step.options, FILTER_OPTIONS.shed);
         if (low >= high)
           report(
             source,
@@ -261,7 +261,13 @@ export function compileChain(scope: Scope): FilterSpec[] {
             `\`low\` (${low}%) is not below \`high\` (${high}%)`,
             "Lower `low`, or raise `high`",
           );
-        chain.push({ name: "shed", lowPermille: low * 10, highPermille: high * 10, onEmpty: ruleOf(onEmpty, "undo") });
+        chain.push({
+          name: "shed",
+          lowPermille: low * 10,
+          highPermille: high * 10,
+          spread,
+          onEmpty: ruleOf(onEmpty, "undo"),
+        });
         break;
       }
       case "first":

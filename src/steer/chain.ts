@@ -20,7 +20,7 @@ import { filterFor } from "#steer/table.ts";
 
 /** One thing that happened on the way, for explain. */
 export type ChainStep = {
-  /** Name of the filter; `override` before the first and `floor` after the last. */
+  /** Name of the filter; `override` before the first, `spread` or `floor` after the last. */
   readonly filter: string;
   readonly before: Candidates;
   readonly after: Candidates;
@@ -71,6 +71,7 @@ class ChainRun {
       facts: world.facts,
       states: world.states,
       measuredMicros: world.measuredMicros,
+      spread: world.spread,
       roll: (name) => {
         this.#asked |= ROLL[name];
         return rolls[name];
@@ -126,7 +127,34 @@ class ChainRun {
         candidates.length > 0 ? "nothing is left: undone" : "nothing is left",
       );
     }
-    return candidates.length > 0 ? this.#result("answer", candidates) : this.#floor(allowed);
+    return candidates.length > 0 ? this.#result("answer", this.#spread(candidates)) : this.#floor(allowed);
+  }
+
+  /** Puts the region first that the plan sends this client to, where its first choice has too many. */
+  #spread(kept: Candidates): Candidates {
+    const natural = kept[0]!;
+    const shares = this.#world.spread?.get(natural.regionNumber);
+    if (shares === undefined) return kept;
+    const roll = this.#context.roll("spread");
+    const number = shares.regions[shares.ends.findIndex((end) => roll < end)];
+    const to = this.#service.candidates.find(({ regionNumber }) => regionNumber === number);
+    if (to === undefined || to === natural || !this.#mayTake(to)) {
+      this.#context.note(natural, "keeps this client; the plan moves others");
+      this.#trace("spread", kept, kept, "");
+      return kept;
+    }
+    const moved = [to, ...kept.filter((candidate) => candidate !== to)].slice(0, kept.length);
+    this.#context.note(to, `takes this client from ${natural.region.id}, by the plan`);
+    this.#trace("spread", kept, moved, "");
+    return moved;
+  }
+
+  /** A plan is older than health: what has gone down or stands outside of a fence meanwhile takes nobody. */
+  #mayTake(candidate: Candidate): boolean {
+    if (rankFor(candidate, this.#world.states, () => this.#context.roll("ramp")) !== RANK.up) return false;
+    return this.#service.spec.chain.every(
+      (filter) => filter.name !== "geofence" || filterFor(filter).run([candidate], filter, this.#context).length > 0,
+    );
   }
 
   #withoutOverriddenDown(): Candidates {

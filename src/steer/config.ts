@@ -92,6 +92,11 @@ export const FILTER_OPTIONS = {
   shed: z.strictObject({
     low: doc(percent().prefault("70%"), "Load from which on clients are turned away.", live),
     high: doc(percent().prefault("90%"), "Load at which the region gets no clients any more.", live),
+    spread: doc(
+      z.enum(["capacity", "none"]).default("capacity"),
+      "Where clients go that are turned away. `capacity`: wherever it harms them least and there is room below `low`, by a plan over all regions; it needs capacities and reports of load, and without them each region sheds for itself. `none`: to the next region of the chain.",
+      live,
+    ),
     onEmpty,
   }),
   weighted: z.strictObject({}),

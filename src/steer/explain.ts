@@ -129,7 +129,7 @@ export function explainDecisions(
   const used = Object.entries(ROLL)
     .filter(([, bit]) => (asked & bit) !== 0)
     .map(([name]) => name);
-  const isTimed = (asked & (ROLL.main | ROLL.second)) !== 0;
+  const isTimed = (asked & (ROLL.main | ROLL.second | ROLL.spread)) !== 0;
   const status = STATUS[answer.status]!;
   return {
     service: first.service.spec.name,

@@ -5,6 +5,7 @@
  * @module
  */
 import type { ClassFacts } from "#state/class-facts.ts";
+import type { SpreadMoves } from "#state/spread.ts";
 import type { Candidate, Candidates } from "#steer/candidate.ts";
 import type { RegionState } from "#steer/region-state.ts";
 import type { RollName } from "#steer/rolls.ts";
@@ -16,6 +17,8 @@ export type World = {
   readonly states: readonly RegionState[];
   /** RTT measured from the client's network in µs per candidate; 0: not measured. Undefined: nothing was measured. */
   readonly measuredMicros: readonly number[] | undefined;
+  /** Where the plan sends clients of this class, as the regions are now. Undefined: there is no plan for the service. */
+  readonly spread?: SpreadMoves | undefined;
 };
 
 export type FilterContext = World & {

@@ -1,10 +1,11 @@
 /**
  * Which rolls a compiled answer depends on, and how far they can be told apart.
  *
- * Owns:    the keys of compiled answers. `main` counts in full. `second` and `ramp` are only ever compared with shares,
- *          so all rolls between two neighbouring cuts are one: a ramp in two regions makes five intervals, not 4,096.
+ * Owns:    the keys of compiled answers. `main` counts in full. The others are only ever compared with shares, so all
+ *          rolls between two neighbouring cuts are one: a ramp in two regions makes five intervals, not 4,096.
  * @module
  */
+import type { SpreadMoves } from "#state/spread.ts";
 import type { BoundService } from "#steer/candidate.ts";
 import type { World } from "#steer/filter.ts";
 import { isPartial, type RegionState } from "#steer/region-state.ts";
@@ -37,9 +38,13 @@ export const secondIntervals = (service: BoundService, states: readonly RegionSt
     service.spec.chain.flatMap((filter) => filterFor(filter).cuts?.(filter, service.candidates, states) ?? []),
   );
 
+export const spreadIntervals = (moves: SpreadMoves | undefined): Intervals =>
+  moves === undefined || moves.size === 0 ? WHOLE : intervalsOf([...moves.values()].flatMap(({ ends }) => ends));
+
 /** Set of `ROLL` bits that the chain may ask for in this world. */
 export function mayRoll(service: BoundService, world: World): number {
   let set = world.states.some(isPartial) ? ROLL.ramp : 0;
+  if (world.spread !== undefined && world.spread.size > 0) set |= ROLL.spread;
   for (const filter of service.spec.chain) set |= filterFor(filter).mayRoll(filter, service.candidates, world);
   return set;
 }

@@ -2,7 +2,7 @@
  * Deterministic selection: a hash of (service, client key, time slot), never the query type, never random. UDP and
  * TCP, A and AAAA, and every node agree (rulings 1 and 2).
  *
- * Owns:    client keys, slots, and the three rolls that filters may use, each of 0 to 4,095.
+ * Owns:    client keys, slots, and the four rolls that a chain may use, each of 0 to 4,095.
  * Units:   ms and seconds as named.
  * @module
  */
@@ -10,9 +10,9 @@ import { combine32, mix32 } from "#base/hash.ts";
 
 export const ROLL_VALUES = 4_096;
 /** Bits of a set of rolls. */
-export const ROLL = { main: 1, second: 2, ramp: 4 } as const;
+export const ROLL = { main: 1, second: 2, ramp: 4, spread: 8 } as const;
 export type RollName = keyof typeof ROLL;
-export type Rolls = { main: number; second: number; ramp: number };
+export type Rolls = { main: number; second: number; ramp: number; spread: number };
 
 /**
  * @param bits prefix of the address that counts: 24 and 48 by default with ECS, all bits for a resolver
@@ -37,10 +37,11 @@ export const prefixSlotMs = (ttlMaxSeconds: number): number => ttlMaxSeconds * 1
 export const resolverSlotMs = (ttlMinSeconds: number): number => Math.max(1_000, ttlMinSeconds * 250);
 
 /** How far a client's rolls turn from one slot to the next, in 2^-32 of a circle. */
-export type Turn = { readonly main: number; readonly second: number };
-/** The golden angle (2 − the golden ratio of a circle) and the fractional part of √2, in 2^-32 of a circle. */
+export type Turn = { readonly main: number; readonly second: number; readonly spread: number };
+/** The golden angle (2 − the golden ratio of a circle) and the fractional parts of √2 and √3, in 2^-32 of a circle. */
 const GOLDEN_ANGLE = 0x61c88647;
 const SILVER_ANGLE = 0x6a09e667;
+const BRONZE_ANGLE = 0xbb67ae85;
 /** TTLs are up to a tenth shorter than `ttl.max` (`ttl.ts`), so this much on average. */
 const MEAN_TTL = 0.95;
 
@@ -54,7 +55,8 @@ const MEAN_TTL = 0.95;
  */
 export function turnPerSlot(slotMs: number, ttlMaxSeconds: number): Turn {
   const part = slotMs / (ttlMaxSeconds * 1_000 * MEAN_TTL);
-  return { main: Math.round(GOLDEN_ANGLE * part) | 0, second: Math.round(SILVER_ANGLE * part) | 0 };
+  const turn = (angle: number): number => Math.round(angle * part) | 0;
+  return { main: turn(GOLDEN_ANGLE), second: turn(SILVER_ANGLE), spread: turn(BRONZE_ANGLE) };
 }
 
 /** The client's place for one service, before time enters. */
@@ -70,6 +72,7 @@ export const jitterOf = (place: number, slot: number): number => (place + Math.i
 export function roll(place: number, slot: number, turn: Turn, into: Rolls): void {
   into.main = (mix32(place ^ 0x5bd1e995) + Math.imul(slot, turn.main)) >>> 20;
   into.second = (mix32(place ^ 0x1b873593) + Math.imul(slot, turn.second)) >>> 20;
+  into.spread = (mix32(place ^ 0x27d4eb2f) + Math.imul(slot, turn.spread)) >>> 20;
   into.ramp = place & (ROLL_VALUES - 1);
 }
 

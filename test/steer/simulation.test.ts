@@ -225,7 +225,7 @@ for (const [name, chain] of Object.entries(CHAINS)) {
     for (let run = 0; run < 25; run++) {
       const endMs = NOW_MS + 120_000;
       const lives = REGIONS.map(() => timeline(rng, endMs));
-      const rolls: Rolls = { main: Math.floor(rng() * 4_096), second: 0, ramp: 0 };
+      const rolls: Rolls = { main: Math.floor(rng() * 4_096), second: 0, ramp: 0, spread: 0 };
       const seconds = Array.from({ length: 120 }, (_, second) => {
         const nowMs = NOW_MS + second * 1_000;
         const now = lives.map((life) => life.findLast(({ fromMs }) => fromMs <= nowMs)!);

@@ -86,7 +86,7 @@ export const GEO: FilterSpec = { name: "geo", onEmpty: "undo" };
 export const NEAREST: FilterSpec = { name: "nearest", bias: {}, slackKm: 50 };
 export const LATENCY: FilterSpec = { name: "latency", slackMs: 10 };
 export const PRIORITY: FilterSpec = { name: "priority", split: [], onEmpty: "undo" };
-export const SHED: FilterSpec = { name: "shed", lowPermille: 700, highPermille: 900, onEmpty: "undo" };
+export const SHED: FilterSpec = { name: "shed", lowPermille: 700, highPermille: 900, spread: "none", onEmpty: "undo" };
 export const WEIGHTED: FilterSpec = { name: "weighted" };
 export const STICKY: FilterSpec = { name: "sticky" };
 export const SHUFFLE: FilterSpec = { name: "shuffle" };
@@ -179,7 +179,7 @@ export function world(
   };
 }
 
-export const rollsOf = (more: Partial<Rolls> = {}): Rolls => ({ main: 0, second: 0, ramp: 0, ...more });
+export const rollsOf = (more: Partial<Rolls> = {}): Rolls => ({ main: 0, second: 0, ramp: 0, spread: 0, ...more });
 
 /** A query with a client subnet option, or (with `ecsBits` 0) of a resolver that sent none. */
 export function client(address: string, ecsBits = 24, source = "203.0.113.53"): SteerClient {

@@ -5,7 +5,7 @@
  * Writer:  each step writes the fields of its own section below; later steps read them.
  * @module
  */
-import { STEERED, type SteerClient, type SteeredAnswer } from "#dns/answer/steering.ts";
+import { emptyAnswer, type SteerClient, type SteeredAnswer } from "#dns/answer/steering.ts";
 import type { Template } from "#dns/answer/template.ts";
 import type { ServedZone } from "#dns/answer/zone-set.ts";
 import { HEADER_OCTETS } from "#dns/wire/header.ts";
@@ -138,17 +138,7 @@ export const createDraft = (): Draft => ({
     source: NOTHING,
     isSourceIpv6: false,
   },
-  steered: {
-    status: STEERED.answer,
-    records: NOTHING,
-    count: 0,
-    stride: 0,
-    ttlSeconds: 0,
-    scopeBits: 0,
-    isFailOpen: false,
-    classNumber: 0,
-    region: -1,
-  },
+  steered: emptyAnswer(),
 });
 
 /** Makes the draft of the next query: nothing of the one before is left that a step could read. `parseQuery` clears `query`. */

@@ -8,20 +8,22 @@
  * Never:   allocates where the memo has the answer; reads a clock; draws a random number.
  * @module
  */
-import { STEERED, type SteerClient, type SteeredAnswer, type Steering } from "#dns/answer/steering.ts";
+import { emptyAnswer, STEERED, type SteerClient, type SteeredAnswer, type Steering } from "#dns/answer/steering.ts";
 import { classOf, depthOf, walk } from "#geo/walk.ts";
 import type { ClassFacts } from "#state/class-facts.ts";
 import type { ClientMap, RttMap } from "#state/client-map.ts";
 import { DNS_COUNTER } from "#state/counters.ts";
 import { healthEpoch } from "#state/health-table.ts";
 import type { RegionSpec, ServiceSpec } from "#state/snapshot.ts";
+import type { SpreadMoves } from "#state/spread.ts";
+import { numberingOf } from "#state/steering-hits.ts";
 import { type BoundService, bindService } from "#steer/candidate.ts";
 import type { ChainStep } from "#steer/chain.ts";
 import { unknownFacts } from "#steer/classify.ts";
 import { type Decision, decide } from "#steer/decide.ts";
 import { type ExplainedHop, type Explanation, explainDecisions } from "#steer/explain.ts";
 import type { World } from "#steer/filter.ts";
-import { type Intervals, mayRoll, rampIntervals, secondIntervals, WHOLE } from "#steer/intervals.ts";
+import { type Intervals, mayRoll, rampIntervals, secondIntervals, spreadIntervals, WHOLE } from "#steer/intervals.ts";
 import { mapRegionIds } from "#steer/map-spec.ts";
 import { fingerprintLength, type RegionState, readFingerprint, statesFrom } from "#steer/region-state.ts";
 import {
@@ -38,6 +40,7 @@ import {
   type Turn,
   turnPerSlot,
 } from "#steer/rolls.ts";
+import { createSpreadReader, lostRegions } from "#steer/spread/moves.ts";
 import { earliestFlip, ttlSeconds } from "#steer/ttl.ts";
 import { type AddressVariant, encodeVariant } from "#steer/variant.ts";
 
@@ -60,6 +63,8 @@ export type SteeringOptions = {
   /** Measured RTTs, for `latency`. */
   readonly rttMap?: RttMap | undefined;
   readonly hashPrefix: { readonly v4: number; readonly v6: number };
+  /** The door of the spread plan; without one nobody is moved for capacity. */
+  readonly spread?: Int32Array | undefined;
   /** Slots of `DNS_COUNTERS`: steered, fail_open and variants_compiled are counted here. */
   readonly counters: Float64Array;
   readonly memoOctets?: number;
@@ -86,11 +91,14 @@ type ClassMemo = {
   readonly rolls: number;
   /** The choice depends on the client's hash, so that the scope is the hash prefix (ruling 3). */
   readonly isHashed: boolean;
-  /** By interval of `ramp` and `second`, then by `main`: number of a variant, 0 where not compiled yet. */
+  /** Of the class's rows in the spread plan. */
+  readonly spread: Intervals;
+  /** By interval of `ramp`, `second` and `spread`, then by `main`: number of a variant, 0 where not compiled yet. */
   readonly tables: (Uint16Array | undefined)[];
 };
 
 type Service = {
+  readonly number: number;
   readonly bound: BoundService;
   readonly map: ClientMap | undefined;
   readonly unknown: ClassFacts;
@@ -109,6 +117,13 @@ type Service = {
   readonly fingerprint: Uint32Array;
   /** Epoch of the health table at the last look; -1 before the first. */
   epoch: number;
+  /** Generation of the spread plan at the last look, and the version of this service's part in it; 0: no plan. */
+  generation: number;
+  planVersion: number;
+  /** Regions that the plan counts on and that are not up. */
+  lost: readonly number[];
+  /** What the plan says, by class. */
+  moves: (SpreadMoves | undefined)[];
   states: readonly RegionState[];
   ramp: Intervals;
   second: Intervals;
@@ -123,12 +138,13 @@ type Service = {
 
 export function createSteering(options: SteeringOptions): SteeringEngine {
   const { healthTable, hashPrefix, counters, memoOctets = MEMO_OCTETS } = options;
-  const services = options.services.map((spec) => createService(spec, options));
+  const services = options.services.map((spec, number) => createService(spec, number, options));
+  const plan = createSpreadReader(options.spread, numberingOf({ ...options, maps: [...options.maps.values()] }));
   const numbers = new Map(services.map(({ bound }, number) => [bound.spec.name, number]));
   let octets = 0;
 
   // Where `place` leaves what it found: one query at a time, and nothing is allocated.
-  const rolls: Rolls = { main: 0, second: 0, ramp: 0 };
+  const rolls: Rolls = { main: 0, second: 0, ramp: 0, spread: 0 };
   let clientPlace = 0;
   let classNumber = 0;
   let row = 0;
@@ -180,22 +196,34 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
   }
 
   /** Looks at the health table again, and forgets what was compiled when something that counts has changed. */
-  function refresh(service: Service, epoch: number): void {
+  function refresh(service: Service, epoch: number, generation: number): void {
     const { bound, latest, fingerprint, flips } = service;
     readFingerprint(bound, healthTable, latest, flips);
-    let isSame = service.epoch !== -1;
+    const planVersion = plan.version(service.number);
+    let isSame = service.epoch !== -1 && planVersion === service.planVersion;
     for (let at = 0; isSame && at < latest.length; at++) isSame = latest[at] === fingerprint[at];
     service.epoch = epoch;
+    service.generation = generation;
     if (isSame) return;
     fingerprint.set(latest);
+    service.planVersion = planVersion;
     service.states = statesFrom(bound, fingerprint);
+    service.lost = planVersion === 0 ? [] : lostRegions(plan.copy(), bound, service.states);
     service.ramp = rampIntervals(bound, service.states);
     service.second = secondIntervals(bound, service.states);
     forget(service);
   }
 
+  function movesOf(service: Service): SpreadMoves | undefined {
+    if (service.planVersion === 0) return undefined;
+    const found = service.moves[classNumber] ?? plan.moves(service.number, classNumber, service.lost);
+    service.moves[classNumber] = found;
+    return found;
+  }
+
   function forget(service: Service): void {
     service.memos = [];
+    service.moves = [];
     service.memosByRow = new Map();
     service.variants = [NOTHING];
     service.variantNumbers = new Map();
@@ -204,11 +232,13 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
   function worldOf(service: Service): World {
     const facts = service.map?.classes[classNumber] ?? service.unknown;
     const { rtt, rttColumns, states } = service;
-    if (rtt === undefined || row === 0) return { facts, states, measuredMicros: undefined };
+    const moves = movesOf(service);
+    if (rtt === undefined || row === 0) return { facts, states, measuredMicros: undefined, spread: moves };
     const start = row * rtt.regionIds.length;
     return {
       facts,
       states,
+      spread: moves,
       measuredMicros: rttColumns.map((column) => (column < 0 ? 0 : rtt.rttMicros[start + column]!)),
     };
   }
@@ -222,9 +252,10 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
     const memo: ClassMemo = {
       rolls: askedInAll === 0 ? 0 : mayRoll(service.bound, world),
       isHashed: asked !== 0,
+      spread: spreadIntervals(world.spread),
       tables: [],
     };
-    octets += CLASS_MEMO_OCTETS;
+    octets += CLASS_MEMO_OCTETS + (memo.spread === WHOLE ? 0 : memo.spread.of.byteLength);
     if (row === 0) {
       service.memos[classNumber] = memo;
     } else {
@@ -281,6 +312,7 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
     const at = set & ROLL.main ? rolls.main : 0;
     let table = set & ROLL.ramp ? service.ramp.of[rolls.ramp]! : 0;
     if (set & ROLL.second) table = table * service.second.count + service.second.of[rolls.second]!;
+    if (set & ROLL.spread) table = table * memo.spread.count + memo.spread.of[rolls.spread]!;
     const cells = memo.tables[table];
     const number = cells === undefined ? 0 : cells[at]!;
     return number === 0 ? compile(service, memo, table, at) : service.variants[number]!;
@@ -349,10 +381,11 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
 
     resolve(number, qtype, client, nowMs, into) {
       const epoch = healthEpoch(healthTable);
+      const generation = plan.generation();
       const first = services[number]!;
       let service = first;
       for (let hop = 0; ; hop++) {
-        if (service.epoch !== epoch) refresh(service, epoch);
+        if (service.epoch !== epoch || service.generation !== generation) refresh(service, epoch, generation);
         const variant = variantFor(service, client, nowMs);
         add(hop, service, client, isMemoHashed, variant);
         if (variant.outcome === "fallback" && variant.fallback >= 0 && hop < MAX_HOPS) {
@@ -370,10 +403,11 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
       const first = services[numbers.get(serviceName) ?? -1];
       if (first === undefined) return undefined;
       const epoch = healthEpoch(healthTable);
+      const generation = plan.generation();
       const hops: ExplainedHop[] = [];
       let service = first;
       for (let hop = 0; ; hop++) {
-        if (service.epoch !== epoch) refresh(service, epoch);
+        if (service.epoch !== epoch || service.generation !== generation) refresh(service, epoch, generation);
         place(service, client, nowMs);
         takeRolls(service);
         const world = worldOf(service);
@@ -407,18 +441,6 @@ export function createSteering(options: SteeringOptions): SteeringEngine {
   };
 }
 
-const emptyAnswer = (): SteeredAnswer => ({
-  status: STEERED.servfail,
-  records: new Uint8Array(0),
-  count: 0,
-  stride: 0,
-  ttlSeconds: 0,
-  scopeBits: 0,
-  isFailOpen: false,
-  classNumber: 0,
-  region: -1,
-});
-
 const NOTHING: Variant = {
   outcome: "servfail",
   fallback: -1,
@@ -428,7 +450,7 @@ const NOTHING: Variant = {
   dependsOn: [],
 };
 
-function createService(spec: ServiceSpec, options: SteeringOptions): Service {
+function createService(spec: ServiceSpec, number: number, options: SteeringOptions): Service {
   const regionIds = spec.mapId === undefined ? [] : mapRegionIds(spec, options.regions);
   const bound = bindService(spec, options.regions, regionIds);
   const length = fingerprintLength(bound);
@@ -436,6 +458,7 @@ function createService(spec: ServiceSpec, options: SteeringOptions): Service {
   const prefixMs = prefixSlotMs(spec.ttlMaxSeconds);
   const resolverMs = resolverSlotMs(spec.ttlMinSeconds);
   return {
+    number,
     bound,
     map: spec.mapId === undefined || bound.isConstant ? undefined : options.maps.get(spec.mapId),
     unknown: unknownFacts(regionIds.length, spec.chain.filter(({ name }) => name === "geofence").length),
@@ -452,6 +475,10 @@ function createService(spec: ServiceSpec, options: SteeringOptions): Service {
     latest: new Uint32Array(length),
     fingerprint: new Uint32Array(length),
     epoch: -1,
+    generation: 0,
+    planVersion: 0,
+    lost: [],
+    moves: [],
     states: [],
     ramp: WHOLE,
     second: WHOLE,

@@ -40,6 +40,18 @@ export type SteeredAnswer = {
   region: number;
 };
 
+export const emptyAnswer = (): SteeredAnswer => ({
+  status: STEERED.servfail,
+  records: new Uint8Array(0),
+  count: 0,
+  stride: 0,
+  ttlSeconds: 0,
+  scopeBits: 0,
+  isFailOpen: false,
+  classNumber: 0,
+  region: -1,
+});
+
 export type Steering = {
   /** Number of a service by name, or -1. Zones are bound to numbers when a snapshot is applied. */
   serviceNumber(name: string): number;

@@ -1,9 +1,12 @@
 /**
  * Filter `shed`: turns clients away from loaded regions: none below `low`, all from `high` on, in proportion between.
+ *
+ * Where a plan spreads the service's clients by capacity it has seen to that, with all regions in view: then the filter lets
+ * everybody pass, and the chain's end moves who is to move.
  * @module
  */
 import type { FilterSpec } from "#state/snapshot.ts";
-import type { FilterDefinition } from "#steer/filter.ts";
+import type { FilterDefinition, World } from "#steer/filter.ts";
 import { FULL_SHARE, type RegionState } from "#steer/region-state.ts";
 import { isWithinShare, ROLL, shareCuts } from "#steer/rolls.ts";
 
@@ -16,11 +19,13 @@ function keptShare({ lowPermille, highPermille }: Spec, { loadPermille }: Region
   return (FULL_SHARE * (highPermille - loadPermille)) / (highPermille - lowPermille);
 }
 const isPartial = (share: number): boolean => share > 0 && share < FULL_SHARE;
+const isPlanned = ({ spread }: Spec, world: World): boolean => spread === "capacity" && world.spread !== undefined;
 
 export const shed: FilterDefinition<Spec> = {
   kind: "sift",
   uses: { geo: false, state: true, hash: false },
   run(candidates, spec, context) {
+    if (isPlanned(spec, context)) return candidates;
     return candidates.filter((candidate) => {
       const state = context.states[candidate.index]!;
       const share = keptShare(spec, state);
@@ -31,8 +36,8 @@ export const shed: FilterDefinition<Spec> = {
       return false;
     });
   },
-  mayRoll: (spec, _candidates, { states }) =>
-    states.some((state) => isPartial(keptShare(spec, state))) ? ROLL.second : 0,
+  mayRoll: (spec, _candidates, world) =>
+    !isPlanned(spec, world) && world.states.some((state) => isPartial(keptShare(spec, state))) ? ROLL.second : 0,
   cuts: (spec, candidates, states) =>
     candidates
       .map(({ index, region }) => ({ share: keptShare(spec, states[index]!), region }))
