@@ -73,6 +73,39 @@ export const newOverrideSchema = z
   })
   .meta({ id: "NewOverride" });
 
+export const voteSchema = z
+  .object({
+    voter: text.describe("A vantage, or region/eu-west for the region's own report"),
+    isOwn: z.boolean().describe("The vote of the node that answers"),
+    isUp: z.boolean(),
+    state: text.describe("Of vantages: up, failing, down, recovering; of regions: serving, not-serving"),
+    standing: z
+      .enum(["counts", "stale", "quarantined", "ignored"])
+      .describe("`ignored`: reports of regions do not count now, because too many of them say no"),
+    ageMs: z.number().describe("Age of the evidence"),
+    sinceMs: z.number().describe("For how long the voter has been of this opinion"),
+    errorClass: text.describe("Empty: it passed"),
+    says: text,
+    status: z.number().nullable().describe("Status of HTTP or rcode of DNS"),
+    phasesMs: z.object({ connect: z.number(), tls: z.number(), answer: z.number(), total: z.number() }),
+  })
+  .meta({ id: "Vote" });
+
+export const vantageSchema = z
+  .object({
+    vantage: text,
+    isOwn: z.boolean(),
+    isSound: z.boolean().describe("False: it does not trust its own network"),
+    silentMs: z.number().nullable().describe("Since it was last heard; null: never"),
+    quarantine: text.nullable().describe("Why its votes do not count; null: they do"),
+    votes: z.object({
+      up: z.number(),
+      down: z.number(),
+      stale: z.number().describe("Too old to count"),
+    }),
+  })
+  .meta({ id: "Vantage" });
+
 export const targetHealthSchema = z
   .object({
     target: text.describe("region/eu-west, or region/eu-west/192.0.2.1 for one of its addresses"),
@@ -89,6 +122,8 @@ export const targetHealthSchema = z
     weightPercent: z.number().describe("Share left by drain; 100 without an override"),
     isStale: z.boolean(),
     isLowConfidence: z.boolean(),
+    quorum: z.number().nullable().describe("Votes that decide; null: of regions, and of what nobody votes on"),
+    votes: z.array(voteSchema).describe("Who says what of it, counted or not; of regions: their own report"),
     awaitsApproval: z.boolean().describe("Failback is manual and waits for POST /regions/{id}/failback"),
     check: text.nullable(),
     lastProbe: z.object({ atMs, isPass: z.boolean(), durationMs: z.number(), says: text }).nullable(),
@@ -242,6 +277,17 @@ export const explainSchema = z
           says: text.describe("How the region stands in this answer"),
           cause: text.nullable().describe("What its verdict rests on now"),
           override: overrideSchema.nullable().describe("Who has overridden it, why, and until when"),
+          addresses: z
+            .array(
+              z.looseObject({
+                target: text,
+                verdict: z.enum(["up", "down", "held", "unknown"]),
+                isLowConfidence: z.boolean(),
+                quorum: z.number().nullable(),
+                votes: z.array(voteSchema),
+              }),
+            )
+            .describe("Its addresses, and who votes what on each now"),
         }),
       )
       .describe("What the chain knew of each region"),

@@ -24,6 +24,7 @@ type Maybe<T> = T | Promise<T>;
 
 export type StatusView = Shape<typeof schemas.statusSchema>;
 export type TargetHealthView = Shape<typeof schemas.targetHealthSchema>;
+export type VantageView = Shape<typeof schemas.vantageSchema>;
 export type RegionView = Shape<typeof schemas.regionSchema>;
 export type ServiceView = Shape<typeof schemas.serviceSchema>;
 export type ServiceClassesView = Shape<typeof schemas.serviceClassesSchema>;
@@ -142,6 +143,7 @@ export type Views = {
   /** The query log without its queries: those come through the ring that the API is handed, and after this all are there. */
   queryLog(): Maybe<Omit<Shape<typeof schemas.queryListSchema>, "queries">>;
   /** Every target, regions and addresses. */
+  vantages(): Maybe<readonly VantageView[]>;
   health(): Maybe<readonly TargetHealthView[]>;
   /** In the order in which they apply: files first, then the API's. */
   overrides(): Maybe<readonly OverrideView[]>;

@@ -8,12 +8,17 @@ import { recordTexts } from "#app/record-text.ts";
 import { rcodeText } from "#dns/wire/rcodes.ts";
 import type { GeoLookup } from "#geo/lookup.ts";
 
+type Evidence = Pick<
+  TargetHealthView,
+  "target" | "cause" | "override" | "verdict" | "isLowConfidence" | "quorum" | "votes"
+>;
+
 export function explainView(
   question: { readonly name: string; readonly type: string; readonly from: string; readonly atMs: number },
   explained: Explained,
   generation: string,
   lookup: GeoLookup | undefined,
-  targets: ReadonlyMap<string, Pick<TargetHealthView, "cause" | "override">>,
+  targets: ReadonlyMap<string, Evidence>,
 ): ExplainView {
   const { message } = explained;
   const steered = explained.steered[0];
@@ -33,7 +38,7 @@ export function explainView(
     regions: (steered?.regions ?? []).map((region) => {
       // The facts of the answer stand in `says`; who and why is what health knows at this moment.
       const { cause = null, override = null } = targets.get(`region/${region.id}`) ?? {};
-      return { ...region, cause, override };
+      return { ...region, cause, override, addresses: addressesOf(region.id, targets) };
     }),
     steps: (steered?.steps ?? []).map((step) => ({ ...step, before: [...step.before], after: [...step.after] })),
     ttl: steered?.ttl ?? null,
@@ -44,6 +49,18 @@ export function explainView(
     authority: recordTexts(message.authority),
     additional: recordTexts(message.additional),
   };
+}
+
+function addressesOf(region: string, targets: ReadonlyMap<string, Evidence>) {
+  return [...targets.values()]
+    .filter(({ target }) => target.startsWith(`region/${region}/`))
+    .map(({ target, verdict, isLowConfidence, quorum, votes }) => ({
+      target,
+      verdict,
+      isLowConfidence,
+      quorum,
+      votes,
+    }));
 }
 
 function staticSentence(rcode: string, records: number): string {

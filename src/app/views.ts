@@ -82,6 +82,7 @@ export function createViews(parts: NodeParts): Views {
       return { every: every === 0 ? null : every, privacy, ...queryLog.counts() };
     },
     health: () => health.view().map((view) => ({ ...view })),
+    vantages: () => health.vantages(),
     overrides: () => health.listOverrides(),
     explain(request) {
       const question = readQuestion(request);

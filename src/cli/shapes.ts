@@ -28,6 +28,14 @@ export type TargetHealth = {
   readonly awaitsApproval: boolean;
   readonly override: Override | null;
 };
+export type Vote = {
+  readonly voter: string;
+  readonly isUp: boolean;
+  readonly state: string;
+  readonly standing: string;
+  readonly ageMs: number;
+  readonly says: string;
+};
 export type Region = { readonly id: string; readonly sharePercent: number | null; readonly health: TargetHealth };
 export type Service = {
   readonly name: string;
@@ -119,6 +127,13 @@ export type Explanation = {
     readonly says: string;
     readonly cause: string | null;
     readonly override: Pick<Override, "owner" | "reason" | "untilMs"> | null;
+    readonly addresses: readonly {
+      readonly target: string;
+      readonly verdict: string;
+      readonly isLowConfidence: boolean;
+      readonly quorum: number | null;
+      readonly votes: readonly Vote[];
+    }[];
   }[];
   readonly steps: readonly { readonly filter: string; readonly after: readonly string[]; readonly says: string }[];
   readonly ttl: { readonly seconds: number; readonly says: string } | null;

@@ -8,7 +8,7 @@
  */
 import { isUp, type Machine, QUIET } from "#health/machine.ts";
 import type { ProbeResult } from "#health/probes/probe.ts";
-import { type Ballot, type Confined, judgeVantages, type Present } from "#health/quarantine.ts";
+import { type Ballot, type Confined, judgeVantages, LEAST_VANTAGES, type Present } from "#health/quarantine.ts";
 import { earliestTurnMs, quorumWithout, type Tally } from "#health/quorum.ts";
 import { createReportVotes, type ReportVotes } from "#health/report-votes.ts";
 import { createVoteBook, type VoteChange } from "#health/vote-book.ts";
@@ -18,6 +18,9 @@ import type { EndpointVote, VantageVotes, VoteEvidence, VoteState } from "#state
 /** Evidence older than this many intervals (and one time-out) is stale. */
 const STALE_INTERVALS = 3;
 export const freshForMs = ({ intervalMs, timeoutMs }: CheckSpec): number => STALE_INTERVALS * intervalMs + timeoutMs;
+/** Votes that do not change come with the whole of a vantage, every few seconds, however often it probes. */
+const HEARD_WITHIN_MS = 15_000;
+const foreignFreshForMs = (check: CheckSpec): number => Math.max(HEARD_WITHIN_MS, freshForMs(check));
 
 /** What of a watched endpoint matters here. */
 export type Endpoint = {
@@ -38,16 +41,14 @@ export type StandingVote = {
   readonly isOwn: boolean;
   readonly state: VoteState;
   readonly standing: VoteStanding;
+  readonly isFresh: boolean;
   readonly evidenceMs: number;
   readonly sinceMs: number;
   readonly evidence: VoteEvidence;
 };
 
 export type Count = {
-  /** With the region's word. */
-  readonly all: Tally;
-  /** What vantages alone say. */
-  readonly probes: Tally;
+  readonly tally: Tally;
   readonly quorum: number;
 };
 
@@ -111,11 +112,11 @@ export function createElectorate(): Electorate {
     machine.hasEvidence && nowMs - conclusiveMs <= freshForMs(check);
 
   /** Undefined: nothing that counts was heard of its regions. */
-  const wordOn = ({ regions }: Endpoint): boolean | undefined => {
+  const wordOn = ({ regions }: Endpoint): Tally["word"] => {
     if (reports.size === 0 || reports.isIgnored) return undefined;
     const words = regions.map((id) => reports.wordOf(nameOfRegion(id))?.isServing);
-    if (words.includes(true)) return true;
-    return words.length > 0 && words.every((word) => word === false) ? false : undefined;
+    if (words.includes(true)) return "yes";
+    return words.length > 0 && words.every((word) => word === false) ? "no" : undefined;
   };
 
   const votesOn = (one: Endpoint, nowMs: number): StandingVote[] => {
@@ -123,27 +124,31 @@ export function createElectorate(): Electorate {
       confined.has(name) ? "quarantined" : isFresh ? "counts" : "stale";
     const { machine, conclusiveMs, evidence } = one;
     const all: StandingVote[] = [];
-    if (machine.hasEvidence)
+    if (machine.hasEvidence) {
+      const isFresh = isOwnFresh(one, nowMs);
       all.push({
         vantage,
         isOwn: true,
         state: machine.name,
-        standing: standing(vantage, isOwnFresh(one, nowMs)),
+        standing: standing(vantage, isFresh),
+        isFresh,
         evidenceMs: conclusiveMs,
         sinceMs: machine.sinceMs,
         evidence: evidenceOf(evidence),
       });
+    }
     for (const { name, votes } of book.vantages()) {
       const booked = votes.get(one.key);
       if (booked === undefined) continue;
       const { evidenceMs, sinceMs, vote } = booked;
-      const isFresh = nowMs - evidenceMs <= freshForMs(one.check);
+      const isFresh = nowMs - evidenceMs <= foreignFreshForMs(one.check);
       const { state, evidence } = vote;
       all.push({
         vantage: name,
         isOwn: false,
         state,
         standing: standing(name, isFresh),
+        isFresh,
         evidenceMs,
         sinceMs,
         evidence,
@@ -182,19 +187,14 @@ export function createElectorate(): Electorate {
         if (isUp(one.machine)) up++;
         else down++;
       }
-      const freshMs = freshForMs(one.check);
+      const freshMs = foreignFreshForMs(one.check);
       for (const { name, votes } of book.vantages()) {
         const booked = votes.get(one.key);
         if (booked === undefined || confined.has(name) || nowMs - booked.evidenceMs > freshMs) continue;
         if (isVoteUp(booked.vote.state)) up++;
         else down++;
       }
-      const word = wordOn(one);
-      return {
-        probes: { up, down, isRefused: false },
-        all: { up: up + (word === true ? 1 : 0), down, isRefused: word === false },
-        quorum: quorumNow(),
-      };
+      return { tally: { up, down, word: wordOn(one) }, quorum: quorumNow() };
     },
     votesOn,
     turnMs(one, isVerdictUp, ownFlipMs, nowMs) {
@@ -215,7 +215,7 @@ export function createElectorate(): Electorate {
         QUIET,
         ...one.regions.map((id) => reports.turnsAtMs(nameOfRegion(id), nowMs) ?? QUIET),
       );
-      return wordOn(one) === false ? ofWordsMs : Math.min(ofVotesMs, ofWordsMs);
+      return wordOn(one) === "no" ? ofWordsMs : Math.min(ofVotesMs, ofWordsMs);
     },
     refusalOf({ regions }) {
       const words = regions.map((id) => reports.wordOf(nameOfRegion(id))).filter((word) => word?.isServing === false);
@@ -223,14 +223,14 @@ export function createElectorate(): Electorate {
     },
     isConfined: (name) => confined.has(name),
     judge(endpoints, isOwnSound, nowMs) {
-      if (configured.size < 2) return false;
+      if (configured.size < LEAST_VANTAGES && confined.size === 0) return false;
       const ballots: Ballot[] = [];
       const heard = new Map<string, boolean>([[vantage, isOwnSound]]);
       for (const { name, isSound } of book.vantages()) heard.set(name, isSound);
       const present = new Set<string>();
       for (const one of endpoints) {
-        const votes = votesOn(one, nowMs).flatMap(({ vantage: name, state, sinceMs, evidenceMs }) =>
-          nowMs - evidenceMs <= freshForMs(one.check) ? [{ vantage: name, isUp: isVoteUp(state), sinceMs }] : [],
+        const votes = votesOn(one, nowMs).flatMap(({ vantage: name, state, sinceMs, isFresh }) =>
+          isFresh ? [{ vantage: name, isUp: isVoteUp(state), sinceMs }] : [],
         );
         for (const vote of votes) present.add(vote.vantage);
         ballots.push({ region: one.regions[0] ?? one.key, intervalMs: one.check.intervalMs, votes });

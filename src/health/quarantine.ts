@@ -12,7 +12,7 @@
  * Units:   steady ms.
  * @module
  */
-const LEAST_VANTAGES = 3;
+export const LEAST_VANTAGES = 3;
 const LEAST_TARGETS = 5;
 const LEAST_WITNESSES = 2;
 const SUSPECT_SHARE = 1 / 2;

@@ -14,10 +14,11 @@ import { QUIET } from "#health/machine.ts";
 
 /** Fresh votes that count. */
 export type Tally = {
+  /** Of vantages. */
   readonly up: number;
   readonly down: number;
-  /** The region says that it does not serve. */
-  readonly isRefused: boolean;
+  /** The region's own: it serves, it does not, or nothing that counts was heard. */
+  readonly word: "yes" | "no" | undefined;
 };
 
 /**
@@ -37,6 +38,7 @@ export type Decision = {
 export const SCARCE_AFTER_MS = 30_000;
 const ENOUGH_VOTES = 2;
 
+/** Fewer vantages than two have something to say: a region's word is no probe. */
 export const isScarce = ({ up, down }: Tally, quorum: number): boolean => quorum > 1 && up + down < ENOUGH_VOTES;
 
 /**
@@ -44,13 +46,14 @@ export const isScarce = ({ up, down }: Tally, quorum: number): boolean => quorum
  * @param scarceMs for how long there have been too few fresh votes; 0 when there are enough
  */
 export function decide(tally: Tally, quorum: number, isLastUp: boolean, scarceMs: number): Decision {
-  const { up, down, isRefused } = tally;
-  if (isRefused) return { isUp: false, basis: "region", isHeld: false };
+  const { up, down, word } = tally;
+  const votesUp = up + (word === "yes" ? 1 : 0);
+  if (word === "no") return { isUp: false, basis: "region", isHeld: false };
   if (down >= quorum) return { isUp: false, basis: "quorum", isHeld: false };
-  if (up >= quorum) return { isUp: true, basis: "quorum", isHeld: false };
+  if (votesUp >= quorum) return { isUp: true, basis: "quorum", isHeld: false };
   if (isScarce(tally, quorum) && scarceMs >= SCARCE_AFTER_MS && up + down > 0)
     return { isUp: up > 0, basis: "scarce", isHeld: false };
-  return { isUp: isLastUp, basis: "last", isHeld: (isLastUp ? down : up) > 0 };
+  return { isUp: isLastUp, basis: "last", isHeld: (isLastUp ? down : votesUp) > 0 };
 }
 
 /** @param excluded configured vantages that are in quarantine */

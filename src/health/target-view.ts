@@ -36,6 +36,13 @@ function regionCause(row: RegionRow): string {
   return members;
 }
 
+function addressCause({ watched }: AddressRow): string | null {
+  if (watched === undefined) return null;
+  const { isHeld, isUp, votesUp, votesDown, cause } = watched;
+  if (!isHeld) return cause;
+  return `${votesUp} for up and ${votesDown} for down are not enough: it stays ${isUp ? "up" : "down"}`;
+}
+
 function probeView(row: AddressRow, unixOf: (steadyMs: number) => number): TargetView["lastProbe"] {
   const watched = row.watched;
   if (watched?.lastResult === undefined) return null;
@@ -120,7 +127,7 @@ export function viewRow(
     state: isRegion ? row.failback.phase : (row.watched?.machine.name ?? "unprobed"),
     sinceMs: sinceMs === undefined ? null : unixOf(sinceMs),
     nextFlipAtMs: state.flipAtSeconds === 0 ? null : state.flipAtSeconds * 1_000,
-    cause: isRegion ? regionCause(row) : (row.watched?.cause ?? null),
+    cause: isRegion ? regionCause(row) : addressCause(row),
     rttMs: roundMs(state.rttMicros),
     excessRttMs: state.rttMicros === 0 ? null : state.excessRttTenthsMs / 10,
     loadPercent: row.loadPermille === 0 ? null : row.loadPermille / 10,

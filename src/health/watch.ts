@@ -47,7 +47,7 @@ export type Watched = {
   /** The verdict stays although some vote is against it. */
   isHeld: boolean;
   basis: Basis;
-  /** Votes for up and down that counted, the region's word among them. */
+  /** Votes of vantages for up and down that counted. */
   votesUp: number;
   votesDown: number;
   /** Since when there are too few votes. */
@@ -115,10 +115,10 @@ export type Watch = {
   close(): void;
 };
 
-const countAlone = ({ machine }: Watched): Count => {
-  const tally = { up: isUp(machine) ? 1 : 0, down: isUp(machine) ? 0 : 1, isRefused: false };
-  return { all: tally, probes: tally, quorum: 1 };
-};
+const countAlone = ({ machine }: Watched): Count => ({
+  tally: { up: isUp(machine) ? 1 : 0, down: isUp(machine) ? 0 : 1, word: undefined },
+  quorum: 1,
+});
 
 /** Probes after a failure that bring a verdict, if all fail. */
 const confirmationsOf = (check: CheckSpec): number =>
@@ -201,23 +201,23 @@ export function createWatch(options: WatchOptions): Watch {
   };
   /** @returns whether anything that is shown of it has changed */
   const settle = (one: Watched, nowMs: number): boolean => {
-    const { all, probes, quorum } = isJudgedAlone(one) ? countAlone(one) : electorate.count(one, nowMs);
-    one.scarceSinceMs = isScarce(probes, quorum) ? (one.scarceSinceMs ?? nowMs) : undefined;
+    const { tally, quorum } = isJudgedAlone(one) ? countAlone(one) : electorate.count(one, nowMs);
+    one.scarceSinceMs = isScarce(tally, quorum) ? (one.scarceSinceMs ?? nowMs) : undefined;
     const scarceMs = one.scarceSinceMs === undefined ? 0 : nowMs - one.scarceSinceMs;
-    one.isUpByProbes = decide(probes, quorum, one.isUpByProbes, scarceMs).isUp;
-    const { isUp, basis, isHeld } = decide(all, quorum, one.isUp, scarceMs);
+    one.isUpByProbes = decide({ ...tally, word: undefined }, quorum, one.isUpByProbes, scarceMs).isUp;
+    const { isUp, basis, isHeld } = decide(tally, quorum, one.isUp, scarceMs);
     const isLowConfidence = basis === "scarce" || basis === "last";
     const isChanged =
       isLowConfidence !== one.isLowConfidence ||
       isHeld !== one.isHeld ||
-      all.up !== one.votesUp ||
-      all.down !== one.votesDown ||
+      tally.up !== one.votesUp ||
+      tally.down !== one.votesDown ||
       isUp !== one.isUp;
     one.basis = basis;
     one.isLowConfidence = isLowConfidence;
     one.isHeld = isHeld;
-    one.votesUp = all.up;
-    one.votesDown = all.down;
+    one.votesUp = tally.up;
+    one.votesDown = tally.down;
     if (basis === "quorum" && one.kind === "address") one.isKnown = true;
     if (isUp === one.isUp) setFrozen(one, false);
     else if (isUp) turn(one, true, nowMs);

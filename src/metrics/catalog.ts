@@ -68,7 +68,7 @@ export const METRICS = {
   rhumb_zone_records: gauge("records", "Records of each zone", ["zone"]),
 
   // Health
-  rhumb_target_up: gauge("bool", "1 when the verdict on the target is up; 0 also while nothing is known of it", [
+  rhumb_target_up: gauge("bool", "1 when the verdict on the target is up or held; 0 also while nothing is known", [
     "target",
   ]),
   rhumb_target_verdict: gauge("enum", "Verdict: 0 unknown, 1 up, 2 down, 3 held", ["target"]),
@@ -110,6 +110,18 @@ export const METRICS = {
   ),
   rhumb_health_stalls_total: counter("stalls", "Times that this process stood still, so that probes were not judged"),
   rhumb_health_frozen_targets: gauge("targets", "Failing targets that the blast budget keeps at their last verdict"),
+  rhumb_health_votes: gauge(
+    "votes",
+    "Votes of each vantage on addresses of regions: for up, for down, and stale, which do not count",
+    ["vantage", "vote"],
+  ),
+  rhumb_health_vantage_quarantined: gauge("bool", "1 while the votes of the vantage do not count", ["vantage"]),
+  rhumb_health_disagreements: gauge(
+    "targets",
+    "Regions whose own report contradicts the probes, and addresses on which vantages contradict each other",
+    ["between"],
+  ),
+  rhumb_health_reports_ignored: gauge("bool", "1 while no report of a region counts, because too many say no at once"),
   rhumb_override_age_seconds: gauge("seconds", "Age of each override: an old one is a forgotten one", [
     "id",
     "target",

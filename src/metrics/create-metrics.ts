@@ -42,6 +42,15 @@ export type MetricSources = {
       readonly stalls: number;
     };
     readonly frozen: number;
+    readonly voting?: {
+      readonly vantages: readonly {
+        readonly vantage: string;
+        readonly quarantine: string | null;
+        readonly votes: { readonly up: number; readonly down: number; readonly stale: number };
+      }[];
+      readonly disagreements: Readonly<Record<string, number>>;
+      readonly areReportsIgnored: boolean;
+    };
   };
   readonly overrides?: () => readonly (Pick<OverrideSpec, "id" | "target" | "verb" | "owner" | "createdAtMs"> & {
     /** Null: no end. */
@@ -130,7 +139,7 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
     for (const { id, index } of door.targets) {
       readTarget(door.table, index, state);
       const target = { target: id };
-      set("rhumb_target_up", state.verdict === VERDICT.up ? 1 : 0, target);
+      set("rhumb_target_up", state.verdict === VERDICT.up || state.verdict === VERDICT.held ? 1 : 0, target);
       set("rhumb_target_verdict", state.verdict, target);
       set("rhumb_target_override", state.override, target);
       set("rhumb_target_stale", state.isStale ? 1 : 0, target);
@@ -154,6 +163,13 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
     set("rhumb_health_probes_waiting", scheduler.waiting);
     setTotal("rhumb_health_stalls_total", scheduler.stalls);
     set("rhumb_health_frozen_targets", frozen);
+    for (const { vantage, quarantine, votes } of stats.voting?.vantages ?? []) {
+      set("rhumb_health_vantage_quarantined", quarantine === null ? 0 : 1, { vantage });
+      for (const [vote, count] of Object.entries(votes)) set("rhumb_health_votes", count, { vantage, vote });
+    }
+    for (const [between, count] of Object.entries(stats.voting?.disagreements ?? {}))
+      set("rhumb_health_disagreements", count, { between });
+    if (stats.voting) set("rhumb_health_reports_ignored", stats.voting.areReportsIgnored ? 1 : 0);
   }
 
   function readRest(): void {

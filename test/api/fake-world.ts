@@ -49,10 +49,28 @@ const targetHealth = (target: string): TargetHealthView => ({
   weightPercent: 100,
   isStale: false,
   isLowConfidence: false,
+  quorum: 1,
+  votes: [],
   awaitsApproval: false,
   check: "region-http",
   lastProbe: { atMs: 1_799_999_999_000, isPass: true, durationMs: 1.4, says: "200 OK" },
   override: null,
+});
+
+type Vote = TargetHealthView["votes"][number];
+const vote = (over: Partial<Vote>): Vote => ({
+  voter: "ns1",
+  isOwn: false,
+  isUp: true,
+  state: "up",
+  standing: "counts",
+  ageMs: 1_000,
+  sinceMs: 60_000,
+  errorClass: "",
+  says: "ok",
+  status: null,
+  phasesMs: { connect: 0.2, tls: 0, answer: 1, total: 1.2 },
+  ...over,
 });
 
 const region = (id: string, v4: string): RegionView => ({
@@ -138,12 +156,31 @@ const EXPLANATION: ExplainView = {
   service: "www",
   client: { label: "EU/DE", network: "198.51.100.0/24", class: 3, database: "demo.mmdb", override: null },
   regions: [
-    { id: "eu-west", says: "up", cause: null, override: null },
-    { id: "us-east", says: "down", cause: "0 of 1 IPv4 addresses up", override: null },
+    { id: "eu-west", says: "up", cause: null, override: null, addresses: [] },
+    {
+      id: "us-east",
+      says: "down",
+      cause: "0 of 1 IPv4 addresses up",
+      override: null,
+      addresses: [
+        {
+          target: "region/us-east/192.0.2.1",
+          verdict: "down",
+          isLowConfidence: false,
+          quorum: 2,
+          votes: [
+            vote({ voter: "ns1", isOwn: true, isUp: false, state: "down", says: "connection refused" }),
+            vote({ voter: "ns2", isUp: true, state: "up", says: "HTTP status 200", standing: "quarantined" }),
+            vote({ voter: "ns3", isUp: false, state: "recovering", says: "connection refused" }),
+          ],
+        },
+      ],
+    },
     {
       id: "ap-south",
       says: "overridden down",
       cause: "1 of 1 IPv4 addresses up",
+      addresses: [],
       override: {
         id: "o9",
         target: "region/ap-south",
@@ -227,6 +264,16 @@ export function createWorld(
       lost: 0,
     }),
     health: () => [targetHealth("region/eu-west")],
+    vantages: () => [
+      {
+        vantage: "ns1",
+        isOwn: true,
+        isSound: true,
+        silentMs: 0,
+        quarantine: null,
+        votes: { up: 2, down: 0, stale: 0 },
+      },
+    ],
     overrides: () => overrides,
     explain: (request) => {
       calls.push({ command: "explain", input: request });

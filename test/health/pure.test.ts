@@ -195,11 +195,11 @@ test("withinWindow() forgets what is 60 s old", () => {
   assert.equal(withinWindow(spent("a"), 60_000).length, 0);
 });
 
-/** One letter a vote: u up, d down; R: the region says no. */
+/** One letter a vote: u up, d down; Y, N: the region says yes, no. */
 const tally = (text: string): Tally => ({
   up: text.split("u").length - 1,
   down: text.split("d").length - 1,
-  isRefused: text.includes("R"),
+  word: text.includes("Y") ? "yes" : text.includes("N") ? "no" : undefined,
 });
 for (const { text, quorum, last, scarceMs = 0, isUp, basis = "quorum", isHeld = false } of [
   { text: "u", quorum: 1, last: false, isUp: true },
@@ -217,8 +217,15 @@ for (const { text, quorum, last, scarceMs = 0, isUp, basis = "quorum", isHeld = 
   { text: "", quorum: 2, last: true, scarceMs: 90_000, isUp: true, basis: "last" },
   { text: "", quorum: 2, last: false, scarceMs: 90_000, isUp: false, basis: "last" },
   { text: "dd", quorum: 3, last: true, scarceMs: 90_000, isUp: true, basis: "last", isHeld: true }, // two of five: not scarce
-  { text: "uuuR", quorum: 2, last: true, isUp: false, basis: "region" },
-  { text: "R", quorum: 1, last: true, isUp: false, basis: "region" },
+  { text: "uuuN", quorum: 2, last: true, isUp: false, basis: "region" },
+  { text: "N", quorum: 1, last: true, isUp: false, basis: "region" },
+  { text: "dY", quorum: 1, last: true, isUp: false },
+  { text: "uY", quorum: 2, last: false, isUp: true },
+  { text: "duY", quorum: 2, last: false, isUp: true },
+  { text: "dduY", quorum: 2, last: true, isUp: false },
+  { text: "dY", quorum: 2, last: true, isUp: true, basis: "last", isHeld: true },
+  { text: "dY", quorum: 2, last: true, scarceMs: 30_000, isUp: false, basis: "scarce" },
+  { text: "Y", quorum: 2, last: false, scarceMs: 30_000, isUp: false, basis: "last", isHeld: true }, // it cannot know
 ]) {
   test(`decide() of "${text}" with quorum ${quorum}, last ${last ? "up" : "down"}, after ${scarceMs} ms`, () =>
     assert.deepEqual(decide(tally(text), quorum, last, scarceMs), { isUp, basis, isHeld }));

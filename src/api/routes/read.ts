@@ -92,6 +92,15 @@ export function readRoutes({ views, audit, clock }: RouteContext): Route[] {
     }),
     defineRoute({
       method: "GET",
+      url: "/vantages",
+      role: "read",
+      tag,
+      summary: "Who probes and votes, and whose votes count",
+      response: z.array(schemas.vantageSchema),
+      handle: () => views.vantages(),
+    }),
+    defineRoute({
+      method: "GET",
       url: "/explain",
       role: "read",
       tag,

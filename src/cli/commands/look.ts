@@ -6,7 +6,7 @@ import { countText } from "#base/units.ts";
 import { type ApiOptions, apiCommand, clientFor, type Exit } from "#cli/command.ts";
 import { follow } from "#cli/follow.ts";
 import { type Cell, type Colour, formatSpan, paint, plain, say, sayJson, table } from "#cli/output.ts";
-import type { Event, Explanation, Region, Service, Status } from "#cli/shapes.ts";
+import type { Event, Explanation, Region, Service, Status, Vote } from "#cli/shapes.ts";
 
 const COLOURS: Readonly<Record<string, Colour>> = {
   up: "green",
@@ -123,6 +123,12 @@ function statusText(status: Status, regions: readonly Region[], services: readon
   return lines.join("\n");
 }
 
+function voteText({ voter, isUp, state, standing, ageMs, says }: Vote): string {
+  const words = [says, `${formatSpan(ageMs)} ago`, standing === "counts" ? "" : standing].filter((word) => word !== "");
+  const opinion = state === (isUp ? "up" : "down") ? state : `${isUp ? "up" : "down"} (${state})`;
+  return `${voter} ${opinion}, ${words.join(", ")}`;
+}
+
 /** The text of `rhumb explain`. */
 function explainText(explanation: Explanation): string {
   const { name, type, from, client, service, steps, ttl, scope } = explanation;
@@ -147,6 +153,16 @@ function explainText(explanation: Explanation): string {
     } else if (!/^up( \(not yet probed\))?$/.test(says))
       facts.push(["region", `${id}: ${says}${cause === null ? "" : ` (${cause})`}`]);
   }
+  for (const { addresses } of explanation.regions)
+    for (const { target, verdict, isLowConfidence, quorum, votes } of addresses) {
+      // One vote that all follow is told by the region's own line.
+      if (votes.length < 2 && votes.every(({ isUp }) => isUp === (verdict !== "down"))) continue;
+      const wanted = quorum === null ? "" : `, ${countText(quorum, "vote")} wanted`;
+      facts.push([
+        "votes",
+        `${target} ${verdict}${isLowConfidence ? " (low confidence)" : ""}${wanted}: ${votes.map(voteText).join("; ")}`,
+      ]);
+    }
   for (const [key, value] of facts) lines.push(`${key.padEnd(11)} ${plain(value)}`);
   if (explanation.isFailOpen)
     lines.push(paint("fail open   targets that are down are answered, because nothing better is left", "yellow"));
