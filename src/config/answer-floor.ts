@@ -13,7 +13,7 @@
 import type { Problem } from "#base/problem.ts";
 import { countText } from "#base/units.ts";
 import { formatName } from "#dns/wire/name.ts";
-import { createNameKey, hashName, type NameKey } from "#dns/wire/name-key.ts";
+import { createNameKey, type NameKey, readNameKey } from "#dns/wire/name-key.ts";
 import { TYPE, typeText } from "#dns/wire/types.ts";
 import {
   findRrset,
@@ -167,7 +167,7 @@ export function compareAnswers(before: Snapshot, after: Snapshot): AnswerChange 
       const isChosen = (image.nodes[word + NODE.flags]! & (NODE_FLAG.steer | NODE_FLAG.alias)) !== 0;
       if (isSteeredOnly && !isChosen) continue;
       const nameAt = image.nodes[word + NODE.nameAt]!;
-      hashName(image.names, nameAt, nameAt + image.nodes[word + NODE.nameOctets]!, image.seed, key);
+      readNameKey(image.names, nameAt, nameAt + image.nodes[word + NODE.nameOctets]!, image.seed, key);
       if (isChosen) for (const { type } of FAMILIES) compare(image, node, type);
       if (isSteeredOnly) continue;
       const first = image.nodes[word + NODE.firstRrset]!;

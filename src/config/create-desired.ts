@@ -96,7 +96,7 @@ export type DesiredStore = {
 
 export type DesiredOptions = {
   readonly door: Pick<ConfigDoor, "propose" | "current">;
-  readonly shared: Pick<Shared, "publish" | "records" | "onRecord">;
+  readonly shared: Pick<Shared, "publish" | "records" | "onRecord" | "status">;
   readonly store: LogStore;
   readonly log: Log;
   readonly emit: Emit;
@@ -230,6 +230,9 @@ export function createDesired(options: DesiredOptions): DesiredStore {
   function mustBeSettled(basedOn: string | undefined): void {
     if (state.forks.size > 0) throw new RhumbError("RHUMB_CONFIG_CONFLICT", toldForks);
     const now = acceptedVersion() ?? "none";
+    // Its store is new or was lost: what it would make might look older than what the others have.
+    if (!state.accepted && !shared.status().isConnected)
+      throw new RhumbError("RHUMB_CONFIG_NOT_SHARED", "this node does not reach the others, and knows no version yet");
     if (basedOn !== undefined && basedOn !== now) throw new RhumbError("RHUMB_CONFIG_MOVED", now);
   }
 
@@ -250,12 +253,12 @@ export function createDesired(options: DesiredOptions): DesiredStore {
     how: { readonly isDryRun: boolean; readonly own?: Overlay | undefined; readonly isResolving?: boolean },
   ): Promise<PushResult> {
     const before = state.accepted ?? { files: {}, overlay: sharedOf(door.current()?.overlay ?? {}) };
-    const diff = diffTexts(textsOf(before), textsOf(content));
     const version = acceptedVersion();
     const body: DesiredConfig = { ...content, ...by, ancestors: ancestorsOf(heads) };
     const isNew = how.isResolving === true || !isSameContent(before, content);
     const problems = pushedProblems(content.files);
-    if (hasErrors(problems)) return { ...refusedFor(problems, how.isDryRun), version, diff };
+    if (hasErrors(problems)) return { ...refusedFor(problems, how.isDryRun), version, diff: "" };
+    const diff = diffTexts(textsOf(before), textsOf(content));
     const own = how.own && { overlay: how.own };
     const trial = { ...bodyToPushed(body), version: { epoch: 0, sequence: 0, node: "" } };
     const tried = await door.propose({

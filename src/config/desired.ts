@@ -81,7 +81,9 @@ export type Judgement = "take" | "known" | "fork";
 export function judge(accepted: Desired | undefined, incoming: Desired): Judgement {
   if (!accepted) return "take";
   const order = compareVersions(incoming.version, accepted.version);
-  if (order === 0 || buildsOn(accepted, incoming)) return "known";
+  // A node that lost its memory may make one version twice: who carries records keeps one of them, the same everywhere.
+  if (order === 0) return isSameContent(accepted, incoming) ? "known" : "take";
+  if (buildsOn(accepted, incoming)) return "known";
   if (buildsOn(incoming, accepted)) return "take";
   if (isSameContent(accepted, incoming)) return order > 0 ? "take" : "known";
   return "fork";
