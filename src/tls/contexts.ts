@@ -44,7 +44,7 @@ export type TlsSettings = {
   readonly tickets: Tickets;
   /** OCSP responses (DER) by SHA-256 of the certificate, lower-case hex. */
   readonly staples: ReadonlyMap<string, Uint8Array>;
-  /** For drivers whose library keeps none by itself. */
+  /** Of TLS 1.2 clients that take no tickets; undefined: they are not taken up again. */
   readonly sessions: SessionCache | undefined;
 };
 
@@ -64,6 +64,8 @@ export type TlsContexts = {
   readonly hasChallenges: boolean;
   readonly client: "none" | "optional" | "require";
   readonly settings: TlsSettings;
+  /** How many there are to choose from. */
+  readonly identities: number;
   /** The slot of time whose ticket keys count now. */
   ticketSlot(): number;
   /** Gives back what drivers made ready of it: others have taken its place. Who still uses it has it made again. */
@@ -115,6 +117,7 @@ export function createTlsContexts(options: TlsContextsOptions): TlsContexts {
     hasChallenges: challenges.size > 0,
     client: policy.client?.mode ?? "none",
     settings,
+    identities: identities.size,
     ticketSlot: () => ticketSlot(tickets, nowMs()),
     release() {
       for (const identity of identities) {

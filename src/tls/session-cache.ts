@@ -10,6 +10,8 @@ export type SessionCache = {
   put(id: Uint8Array, session: Buffer): void;
   get(id: Uint8Array): Buffer | undefined;
   size(): number;
+  /** How many it keeps; also for drivers whose library keeps them by itself. */
+  readonly max: number;
 };
 
 /** One is about 1.5 KB where clients show certificates, else 150 octets. */
@@ -41,5 +43,6 @@ export function createSessionCache(maxSessions = DEFAULT_MAX_SESSIONS): SessionC
       return session;
     },
     size: () => sessions.size,
+    max: maxSessions,
   };
 }

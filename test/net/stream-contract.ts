@@ -77,7 +77,7 @@ export function streamContract(name: string, create: () => TcpDriver): void {
       await run(bed, t);
       await bed.close();
       const { held } = bed.driver as TcpDriver & { held?(): Record<string, number> };
-      if (held) assert.deepEqual(held(), { sockets: 0, buffers: 0, pipes: 0, timers: 0 });
+      if (held) assert.deepEqual(held(), { sockets: 0, buffers: 0, pipes: 0, timers: 0, sessions: 0, contexts: 0 });
     });
   };
 

@@ -1,8 +1,8 @@
-/** A listener that ends TLS by the net driver, for tests: it echoes, and keeps what was agreed on. */
+/** A listener that ends TLS, for tests: it echoes, and keeps what was agreed on. */
 import { execFile } from "node:child_process";
 import type { TestContext } from "node:test";
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from "node:tls";
-import type { TlsAgreement } from "#net/driver.ts";
+import type { TcpDriver, TlsAgreement } from "#net/driver.ts";
 import { createNetDriver } from "#net/node/driver.ts";
 import type { TlsContexts } from "#tls/contexts.ts";
 import { bindTcp } from "../net/bed.ts";
@@ -14,8 +14,13 @@ export type TlsBed = {
   use(contexts: TlsContexts): void;
 };
 
-export function openTlsBed(t: TestContext, first: TlsContexts, alpn: readonly string[] = []): TlsBed {
-  const driver = createNetDriver();
+export function openTlsBed(
+  t: TestContext,
+  first: TlsContexts,
+  alpn: readonly string[] = [],
+  create: () => TcpDriver = createNetDriver,
+): TlsBed {
+  const driver = create();
   t.after(() => driver.close());
   const { fd, port } = bindTcp();
   let contexts = first;

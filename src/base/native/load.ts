@@ -19,13 +19,24 @@ export type Native = {
    * keeps `view` referenced for as long.
    */
   addressOf(view: ArrayBufferView): bigint;
+  /**
+   * A function of ours that libraries may call, in this thread, while one of the calls runs. What it throws does not get
+   * through: the caller sees 0. There are 8,192 in a process.
+   * @param types as C names them: of the result, then of each parameter
+   */
+  callback(types: readonly [string, ...string[]], run: (...values: number[]) => number): Callback;
 };
+export type Callback = { readonly address: number; free(): void };
 
 /** The part of koffi that is used here. */
 type Koffi = {
   load(path: null): { func(prototype: string): (...args: never[]) => number };
   errno(): number;
   address(view: ArrayBufferView): bigint;
+  proto(result: string, parameters: readonly string[]): object;
+  pointer(type: object): object;
+  register(run: (...values: number[]) => number, type: object): bigint;
+  unregister(callback: bigint): void;
 };
 
 /** Those whose layouts and constants we know (`layout.ts`, asm-generic/socket.h). */
@@ -50,7 +61,14 @@ export function loadNative<Calls extends Native>(
     const calls = Object.fromEntries(
       Object.entries<string>(prototypes).map(([name, prototype]) => [name, library.func(prototype)]),
     );
-    const native: Native = { errno: () => koffi.errno(), addressOf: (view) => koffi.address(view) };
+    const native: Native = {
+      errno: () => koffi.errno(),
+      addressOf: (view) => koffi.address(view),
+      callback([result, ...parameters], run) {
+        const registered = koffi.register(run, koffi.pointer(koffi.proto(result, parameters)));
+        return { address: Number(registered), free: () => koffi.unregister(registered) };
+      },
+    };
     return { ...calls, ...native } as Calls;
   } catch (error) {
     const [says] = (error instanceof Error ? error.message : String(error)).split("\n");

@@ -13,7 +13,7 @@ import type { Clock } from "#base/clock.ts";
 import { systemError } from "#base/native/load.ts";
 import { createWheel } from "#base/wheel.ts";
 import { connectFault } from "#net/connect-fault.ts";
-import type { ConnectFault, RelayEnd, RelayReason, TcpAddress, TcpConn, TcpDriver } from "#net/driver.ts";
+import type { ConnectFault, TcpAddress, TcpConn, TcpDriver } from "#net/driver.ts";
 import { createBufferPool } from "#net/epoll/buffers.ts";
 import {
   EPOLLERR,
@@ -29,10 +29,14 @@ import {
 import { createPipes } from "#net/epoll/pipes.ts";
 import { createPoller } from "#net/epoll/poller.ts";
 import { createPreambles } from "#net/epoll/preamble.ts";
-import { createPump, MSG_NOSIGNAL, noteReadable } from "#net/epoll/pump.ts";
-import { DOING, type Doing, type EpollRelay, EpollSocket, type SocketOwner } from "#net/epoll/socket.ts";
+import { createPump, noteReadable } from "#net/epoll/pump.ts";
+import { createRelays } from "#net/epoll/relays.ts";
+import { DOING, type Doing, EpollSocket, type SocketOwner } from "#net/epoll/socket.ts";
 import { createStreams } from "#net/epoll/stream.ts";
 import { createSockets } from "#net/epoll/system.ts";
+import { createHandshakes } from "#net/epoll/tls/handshake.ts";
+import type { OpensslCalls } from "#net/epoll/tls/openssl.ts";
+import { createTransport } from "#net/epoll/transport.ts";
 
 /** Everything, once: no call is needed to begin or to stop reading or writing. */
 const SOCKET_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
@@ -65,16 +69,32 @@ export type EpollDriver = TcpDriver & {
   /** Of an eventfd: writing eight octets to it, from any thread, ends a wait (`wake.ts`). */
   readonly wakeDescriptor: number;
   /** What it holds, for tests of what it lets go of. */
-  held(): { readonly sockets: number; readonly buffers: number; readonly pipes: number; readonly timers: number };
+  held(): {
+    readonly sockets: number;
+    readonly buffers: number;
+    readonly pipes: number;
+    readonly timers: number;
+    /** Sessions and contexts of OpenSSL. */
+    readonly sessions: number;
+    readonly contexts: number;
+  };
 };
 
-/** @throws what the system says when there is no descriptor for it */
-export function createEpollDriver(options: { readonly calls: EpollCalls; readonly clock: Clock }): EpollDriver {
-  const { calls, clock } = options;
+/**
+ * @param options.tls without it there is no `startTls`
+ * @throws what the system says when there is no descriptor for it
+ */
+export function createEpollDriver(options: {
+  readonly calls: EpollCalls;
+  readonly tls?: OpensslCalls | undefined;
+  readonly clock: Clock;
+}): EpollDriver {
+  const { calls, tls, clock } = options;
   const poller = createPoller(calls);
   const wakeDescriptor = openEventDescriptor(calls);
   poller.add(wakeDescriptor, EPOLLIN | EPOLLET, WAKE_SLOT, 0);
   const sockets = createSockets(calls);
+  const transport = createTransport(calls, sockets, tls);
   const buffers = createBufferPool(calls);
   const pipes = createPipes(calls);
   let nowMs = clock.monotonicMs();
@@ -90,35 +110,49 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
   let queue: EpollSocket[] = [];
   let served: EpollSocket[] = [];
 
+  const relays = createRelays({
+    wheel,
+    buffers,
+    nowMs: () => nowMs,
+    clock,
+    again,
+    drop,
+    calledBack() {
+      hasCalledBack = true;
+    },
+    later: (call) => calledLater.push(call),
+  });
   const pump = createPump({
     calls,
     sockets,
+    transport,
     buffers,
     pipes,
     nowMs: () => nowMs,
     again,
-    limits: armLimits,
+    limits: relays.limits,
     tellFirstOctet(relay) {
       const { firstOctet } = relay;
       relay.firstOctet = undefined;
       hasCalledBack = true;
       firstOctet?.();
     },
-    finish,
+    finish: relays.finish,
   });
-  const preambles = createPreambles({
-    calls,
-    again,
-    over(socket) {
-      socket.doing = DOING.resting;
-      wheel.cancel(socket);
-      hasCalledBack = true;
-    },
-  });
+  /** A preamble or a handshake is. */
+  function over(socket: EpollSocket): void {
+    socket.doing = DOING.resting;
+    wheel.cancel(socket);
+    hasCalledBack = true;
+  }
+  const preambles = createPreambles({ calls, transport, again, over });
+  const handshakes =
+    tls && createHandshakes({ calls: tls, read: (...of) => owner.read(...of), began: transport.began, over, drop });
 
   const streams = createStreams({
     calls,
     sockets,
+    transport,
     buffers,
     again,
     arm: (socket, ms) => wheel.arm(socket, clock.monotonicMs() + ms),
@@ -145,10 +179,10 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
         return;
       }
       // A socket that is relayed belongs to its relay.
-      if (socket.doing !== DOING.resting && socket.doing !== DOING.reading) return;
+      if (socket.doing !== DOING.resting && socket.doing !== DOING.reading && socket.doing !== DOING.shaking) return;
       if (last !== undefined) {
         const buffer = buffers.copy(last.length, last);
-        calls.send(socket.descriptor, buffer.address, last.length, MSG_NOSIGNAL);
+        transport.send(socket, buffer.address, last.length, 0);
         buffers.give(buffer);
       }
       drop(socket, isReset);
@@ -181,8 +215,8 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
   }
 
   function drop(socket: EpollSocket, isReset: boolean): void {
-    if (isReset) sockets.reset(socket.descriptor);
-    else sockets.close(socket.descriptor, socket.isReadable);
+    if (isReset) transport.reset(socket);
+    else transport.close(socket);
     socket.doing = DOING.closed;
     wheel.cancel(socket);
     if (socket.pending !== undefined) buffers.give(socket.pending);
@@ -192,6 +226,7 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
     socket.pipe = undefined;
     socket.rest = undefined;
     socket.look = undefined;
+    socket.handshake = undefined;
     table[socket.slot] = undefined;
     free.push(socket.slot);
     open--;
@@ -220,6 +255,10 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
       case DOING.reading:
         hasCalledBack = true;
         preambles.event(socket, events);
+        break;
+      case DOING.shaking:
+        noteReadable(socket, events);
+        handshakes!.proceed(socket);
         break;
       case DOING.connecting:
         noteReadable(socket, events);
@@ -261,13 +300,16 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
         poller.modify(socket.descriptor, EPOLLIN, socket.slot, socket.generation);
         break;
       case DOING.relaying:
-        checkLimits(socket.relay!);
+        relays.check(socket.relay!);
         break;
       case DOING.connecting:
         settle(socket, errno.ETIMEDOUT);
         break;
       case DOING.closing:
         streams.timeOut(socket);
+        break;
+      case DOING.shaking:
+        handshakes!.timeOut(socket);
         break;
       default:
         preambles.timeOut(socket);
@@ -304,60 +346,6 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
       socket.doing = DOING.resting;
     } else drop(socket, true);
     done(error);
-  }
-
-  // ── relays ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  function dueMsOf(relay: EpollRelay): number {
-    const isHalfClosed = relay.client.hasEnded || relay.upstream.hasEnded;
-    const limitMs = isHalfClosed ? relay.halfCloseMs : relay.idleMs;
-    return Math.min(relay.endsAtMs, limitMs > 0 ? relay.activeMs + limitMs : Number.POSITIVE_INFINITY);
-  }
-  /** Octets that move later postpone the end without a word to the wheel: it looks again when it comes. */
-  function armLimits(relay: EpollRelay): void {
-    const dueMs = dueMsOf(relay);
-    if (dueMs === Number.POSITIVE_INFINITY) wheel.cancel(relay.client);
-    else wheel.arm(relay.client, dueMs);
-  }
-  function checkLimits(relay: EpollRelay): void {
-    if (dueMsOf(relay) > nowMs) armLimits(relay);
-    else finish(relay, nowMs >= relay.endsAtMs ? "lifetime" : "idle");
-  }
-
-  function end(relay: EpollRelay, reason: RelayReason): RelayEnd {
-    const { client, upstream } = relay;
-    relay.reason = reason;
-    drop(client, reason !== "closed");
-    drop(upstream, reason !== "closed");
-    return {
-      reason,
-      octetsToUpstream: Math.max(0, client.carried),
-      octetsToClient: Math.max(0, upstream.carried),
-    };
-  }
-  function finish(relay: EpollRelay, reason: RelayReason): void {
-    hasCalledBack = true;
-    relay.done(end(relay, reason));
-  }
-
-  /** What comes before all that will be read: a head of ours, and octets that were read and not consumed. */
-  function putFirst(from: EpollSocket, head: Uint8Array | undefined): void {
-    const headOctets = head?.length ?? 0;
-    const octets = headOctets + (from.rest?.length ?? 0);
-    if (octets > 0) {
-      from.pending = buffers.copy(octets, head, from.rest);
-      from.pendingOctets = octets;
-      from.carried = -headOctets;
-    }
-    from.rest = undefined;
-  }
-  function join(relay: EpollRelay, socket: EpollSocket, peer: EpollSocket): void {
-    wheel.cancel(socket);
-    socket.relay = relay;
-    socket.peer = peer;
-    socket.look = undefined;
-    socket.doing = DOING.relaying;
-    again(socket);
   }
 
   return {
@@ -436,37 +424,19 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
       };
     },
 
-    relay(clientConn, upstreamConn, { head, idleMs, lifetimeMs, halfCloseMs }, done, firstOctet) {
-      const client = clientConn as EpollSocket;
-      const upstream = upstreamConn as EpollSocket;
-      const activeMs = clock.monotonicMs();
-      const relay: EpollRelay = {
-        client,
-        upstream,
-        idleMs,
-        halfCloseMs,
-        endsAtMs: lifetimeMs > 0 ? activeMs + lifetimeMs : Number.POSITIVE_INFINITY,
-        activeMs,
-        done,
-        firstOctet,
-        reason: undefined,
-      };
-      putFirst(client, head);
-      putFirst(upstream, undefined);
-      join(relay, client, upstream);
-      join(relay, upstream, client);
-      armLimits(relay);
-      return {
-        stop() {
-          if (relay.reason !== undefined) return;
-          const stopped = end(relay, "stopped");
-          calledLater.push(() => done(stopped));
-        },
-      };
-    },
+    relay: (client, upstream, options, done, firstOctet) =>
+      relays.begin(client as EpollSocket, upstream as EpollSocket, options, done, firstOctet),
+    ...(handshakes && { startTls: (client, terms, done) => handshakes.start(client as EpollSocket, terms, done) }),
 
     open: () => open,
-    held: () => ({ sockets: open, buffers: buffers.held(), pipes: pipes.held(), timers: wheel.armed() }),
+    held: () => ({
+      sockets: open,
+      buffers: buffers.held(),
+      pipes: pipes.held(),
+      timers: wheel.armed(),
+      sessions: transport.held(),
+      contexts: handshakes?.held() ?? 0,
+    }),
 
     close() {
       if (isClosed) return;
@@ -474,6 +444,7 @@ export function createEpollDriver(options: { readonly calls: EpollCalls; readonl
       for (const socket of table) {
         if (socket !== undefined) drop(socket, socket.accept === undefined);
       }
+      handshakes?.close();
       pump.close();
       streams.end();
       pipes.close();

@@ -11,10 +11,9 @@ import { constants } from "node:os";
 import { writeLatin1 } from "#base/latin1.ts";
 import { STREAM_HIGH_WATER } from "#net/driver.ts";
 import { BUFFER_OCTETS, type BufferPool } from "#net/epoll/buffers.ts";
-import type { Address, EpollCalls } from "#net/epoll/load.ts";
-import { MSG_NOSIGNAL } from "#net/epoll/pump.ts";
+import type { Address } from "#net/epoll/load.ts";
 import { DOING, type EpollSocket, type EpollStream } from "#net/epoll/socket.ts";
-import type { Sockets } from "#net/epoll/system.ts";
+import type { Transport } from "#net/epoll/transport.ts";
 
 /** From here on another call costs less than a copy. */
 const DIRECT_OCTETS = 16_384;
@@ -41,25 +40,22 @@ export type Outbox = {
  * @param options.again resumes this socket in the loop: there is room again, or it broke
  */
 export function createOutbox(options: {
-  readonly calls: Pick<EpollCalls, "send" | "errno">;
-  readonly sockets: Pick<Sockets, "endWriting">;
+  readonly transport: Pick<Transport, "send" | "endWriting">;
   readonly buffers: BufferPool;
   addressOf(octets: Uint8Array): Address;
   again(socket: EpollSocket): void;
 }): Outbox {
-  const { sockets, buffers, addressOf, again } = options;
-  const { send, errno } = options.calls;
+  const { transport, buffers, addressOf, again } = options;
   const written: EpollSocket[] = [];
 
   /** @returns what the kernel took. Less than all: it takes no more, or the socket broke */
   function give(socket: EpollSocket, at: Address, octets: number, flags: number): number {
-    const sent = send(socket.descriptor, at, octets, flags);
+    const sent = transport.send(socket, at, octets, flags);
     if (sent === octets) return sent;
     const stream = socket.streaming!;
     if (sent < 0) {
-      const error = errno();
-      if (error === EINTR) return give(socket, at, octets, flags);
-      if (error !== EAGAIN) {
+      if (sent === -EINTR) return give(socket, at, octets, flags);
+      if (sent !== -EAGAIN) {
         socket.wasReset = true;
         again(socket);
         discard(stream);
@@ -84,7 +80,7 @@ export function createOutbox(options: {
     while (stream.waiting > 0 && !stream.isBlocked) {
       const { out, outAt, outEnd, more } = stream;
       const isLast = more === undefined;
-      const sent = give(socket, out!.address + outAt, outEnd - outAt, MSG_NOSIGNAL | (isLast ? flags : MSG_MORE));
+      const sent = give(socket, out!.address + outAt, outEnd - outAt, isLast ? flags : MSG_MORE);
       if (sent < 0) return;
       stream.waiting -= sent;
       if (sent < outEnd - outAt) stream.outAt += sent;
@@ -99,7 +95,7 @@ export function createOutbox(options: {
     }
     if (stream.waiting === 0 && stream.isFinishing && !stream.isFinished) {
       stream.isFinished = true;
-      sockets.endWriting(socket.descriptor);
+      transport.endWriting(socket);
     }
     if (stream.wantsRoom && stream.waiting <= LOW_WATER) again(socket);
   }
@@ -156,7 +152,7 @@ export function createOutbox(options: {
       let at = 0;
       if (octets.length >= DIRECT_OCTETS && !stream.isBlocked) {
         flush(socket, MSG_MORE);
-        if (!stream.isBlocked && !socket.wasReset) at = give(socket, addressOf(octets), octets.length, MSG_NOSIGNAL);
+        if (!stream.isBlocked && !socket.wasReset) at = give(socket, addressOf(octets), octets.length, 0);
         if (socket.wasReset) return true;
       }
       if (at < octets.length) keep(socket, octets, at);

@@ -10,6 +10,7 @@ import type { ReadEnd } from "#net/driver.ts";
 import type { EpollCalls } from "#net/epoll/load.ts";
 import { noteReadable } from "#net/epoll/pump.ts";
 import { DOING, type EpollSocket, type Look } from "#net/epoll/socket.ts";
+import type { Transport } from "#net/epoll/transport.ts";
 
 /** One read at most. */
 const SCRATCH_OCTETS = 16_384;
@@ -29,11 +30,12 @@ export type Preambles = {
  * @param options.over the reading has ended: no time-out any more
  */
 export function createPreambles(options: {
-  readonly calls: EpollCalls;
+  readonly calls: Pick<EpollCalls, "addressOf">;
+  readonly transport: Pick<Transport, "receive">;
   again(socket: EpollSocket): void;
   over(socket: EpollSocket): void;
 }): Preambles {
-  const { calls, again, over } = options;
+  const { calls, transport, again, over } = options;
   const scratch = new Uint8Array(new ArrayBuffer(SCRATCH_OCTETS));
   const scratchAt = Number(calls.addressOf(scratch));
 
@@ -66,7 +68,7 @@ export function createPreambles(options: {
     while (socket.isReadable && socket.doing === DOING.reading && socket.look === look) {
       const before = socket.rest ?? new Uint8Array(0);
       const wanted = Math.min(socket.maxOctets - before.length, SCRATCH_OCTETS);
-      const count = calls.recv(socket.descriptor, scratchAt, wanted, 0);
+      const count = transport.receive(socket, scratchAt, wanted);
       if (count > 0) {
         const rest = new Uint8Array(before.length + count);
         rest.set(before);
@@ -76,7 +78,7 @@ export function createPreambles(options: {
         show(socket);
         continue;
       }
-      const error = count === 0 ? 0 : calls.errno();
+      const error = -count;
       if (error === EINTR) continue;
       socket.isReadable = false;
       if (error === EAGAIN) {

@@ -13,6 +13,7 @@ import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, type Epoll
 import { PIPE_OCTETS, type Pipe, type Pipes } from "#net/epoll/pipes.ts";
 import type { EpollRelay, EpollSocket } from "#net/epoll/socket.ts";
 import type { Sockets } from "#net/epoll/system.ts";
+import type { Transport } from "#net/epoll/transport.ts";
 
 /** Octets of one connection until others get their turn. */
 const OCTETS_PER_TURN = 262_144;
@@ -22,7 +23,6 @@ const STREAM_READS = 4;
 const RESCUE_READS = 16;
 
 const { EAGAIN, EINTR } = constants.errno;
-export const MSG_NOSIGNAL = 0x4000;
 const SPLICE_F_MOVE = 1;
 const SPLICE_F_NONBLOCK = 2;
 const SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
@@ -52,8 +52,9 @@ export type Pump = {
  * @param options.finish the relay is over; it ends both sockets
  */
 export function createPump(options: {
-  readonly calls: EpollCalls;
+  readonly calls: Pick<EpollCalls, "splice" | "errno">;
   readonly sockets: Sockets;
+  readonly transport: Transport;
   readonly buffers: BufferPool;
   readonly pipes: Pipes;
   nowMs(): number;
@@ -62,8 +63,12 @@ export function createPump(options: {
   tellFirstOctet(relay: EpollRelay): void;
   finish(relay: EpollRelay, reason: RelayReason): void;
 }): Pump {
-  const { calls, sockets, buffers, pipes, nowMs, again, limits, tellFirstOctet, finish } = options;
-  const { recv, send, splice, errno } = calls;
+  const { calls, sockets, transport, buffers, pipes, nowMs, again, limits, tellFirstOctet, finish } = options;
+  /** Its results are those of a transport. */
+  function splice(from: number, to: number, octets: number): number {
+    const count = calls.splice(from, 0, to, 0, octets, SPLICE_FLAGS);
+    return count >= 0 ? count : -calls.errno();
+  }
   let current: NativeBuffer = buffers.take();
 
   const resetBy = (socket: EpollSocket): void => {
@@ -76,9 +81,9 @@ export function createPump(options: {
     const from = to.peer!;
     if (!to.hasEnded && to.pendingOctets === 0) {
       for (let reads = 0; reads < RESCUE_READS; reads++) {
-        const count = recv(to.descriptor, current.address, BUFFER_OCTETS, 0);
+        const count = transport.receive(to, current.address, BUFFER_OCTETS);
         if (count <= 0) break;
-        const sent = send(from.descriptor, current.address, count, MSG_NOSIGNAL);
+        const sent = transport.send(from, current.address, count, 0);
         if (sent > 0) to.carried += sent;
         if (sent < count) break;
       }
@@ -88,7 +93,8 @@ export function createPump(options: {
 
   /** @returns a pipe if this is a stream, and one is to be had */
   function pipeOf(from: EpollSocket): Pipe | undefined {
-    if (from.fullReads < STREAM_READS || from.isUrgent) letGoOfPipe(from);
+    const isCopied = from.tls !== undefined || from.peer!.tls !== undefined;
+    if (from.fullReads < STREAM_READS || from.isUrgent || isCopied) letGoOfPipe(from);
     else from.pipe ??= pipes.take();
     return from.pipe;
   }
@@ -101,11 +107,11 @@ export function createPump(options: {
   /**
    * `to` did not take all of `count` octets. A buffer stays with the connection, and another one is shared from now on.
    *
-   * @param sent what the kernel took, -1: see errno. @returns whether `to` is still there
+   * @param sent what the kernel took, or an error number below 0. @returns whether `to` is still there
    */
   function keep(from: EpollSocket, to: EpollSocket, count: number, sent: number): boolean {
     if (sent < 0) {
-      const error = errno();
+      const error = -sent;
       from.pendingOctets = count; // of a pipe: so it is not taken for empty
       if (error !== EAGAIN && error !== EINTR) {
         lost(to);
@@ -130,7 +136,7 @@ export function createPump(options: {
     from.isHandedOn = true;
     if (to.isHandedOn) finish(relay, "closed");
     else {
-      sockets.endWriting(to.descriptor);
+      transport.endWriting(to);
       limits(relay);
     }
   }
@@ -147,15 +153,15 @@ export function createPump(options: {
       const pipe = pipeOf(from);
       const count =
         pipe === undefined
-          ? recv(from.descriptor, current.address, BUFFER_OCTETS, 0)
-          : splice(from.descriptor, 0, pipe.writeEnd, 0, PIPE_OCTETS, SPLICE_FLAGS);
+          ? transport.receive(from, current.address, BUFFER_OCTETS)
+          : splice(from.descriptor, pipe.writeEnd, PIPE_OCTETS);
       if (count > 0) {
         octets += count;
         relay.activeMs = nowMs();
         const sent =
           pipe === undefined
-            ? send(to.descriptor, current.address, count, MSG_NOSIGNAL)
-            : splice(pipe.readEnd, 0, to.descriptor, 0, count, SPLICE_FLAGS);
+            ? transport.send(to, current.address, count, 0)
+            : splice(pipe.readEnd, to.descriptor, count);
         if (sent === count) from.carried += count;
         else if (!keep(from, to, count, sent)) return;
         if (relay.firstOctet !== undefined && from === relay.upstream) {
@@ -180,7 +186,7 @@ export function createPump(options: {
         handOnEnd(from);
         return;
       }
-      const error = errno();
+      const error = -count;
       if (error === EINTR) continue;
       if (error === EAGAIN) {
         from.isReadable = false;
@@ -196,12 +202,11 @@ export function createPump(options: {
     const { pending, pipe } = from;
     const sent =
       pending === undefined
-        ? splice(pipe!.readEnd, 0, to.descriptor, 0, from.pendingOctets, SPLICE_FLAGS)
-        : send(to.descriptor, pending.address + from.pendingAt, from.pendingOctets, MSG_NOSIGNAL);
+        ? splice(pipe!.readEnd, to.descriptor, from.pendingOctets)
+        : transport.send(to, pending.address + from.pendingAt, from.pendingOctets, 0);
     if (sent < 0) {
-      const error = errno();
-      if (error === EINTR) again(from);
-      else if (error !== EAGAIN) lost(to);
+      if (sent === -EINTR) again(from);
+      else if (sent !== -EAGAIN) lost(to);
       return;
     }
     from.relay!.activeMs = nowMs();

@@ -10,6 +10,8 @@ import type { ReadEnd, RelayEnd, RelayReason, StreamOwner, TcpAddress, TcpConn }
 import type { NativeBuffer } from "#net/epoll/buffers.ts";
 import type { Pipe } from "#net/epoll/pipes.ts";
 import type { Streams } from "#net/epoll/stream.ts";
+import type { Handshake } from "#net/epoll/tls/handshake.ts";
+import type { TlsSession } from "#net/epoll/transport.ts";
 
 /** What a socket is doing, and so what its events and its time-out mean. */
 export const DOING = {
@@ -23,6 +25,8 @@ export const DOING = {
   /** It streamed, its owner has closed it, and there is something left to send. */
   closing: 7,
   closed: 8,
+  /** A TLS handshake, from the hello on. */
+  shaking: 9,
 } as const;
 export type Doing = (typeof DOING)[keyof typeof DOING];
 
@@ -114,6 +118,10 @@ export class EpollSocket extends WheelEntry implements TcpConn {
   accept: ((limit: number) => void) | undefined;
 
   streaming: EpollStream | undefined;
+  /** While it shakes hands. */
+  handshake: Handshake | undefined;
+  /** From the handshake on. */
+  tls: TlsSession | undefined;
 
   relay: EpollRelay | undefined;
   peer: EpollSocket | undefined;

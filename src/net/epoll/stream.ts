@@ -14,12 +14,12 @@ import { createOutbox, LOW_WATER, type Outbox } from "#net/epoll/outbox.ts";
 import { noteReadable } from "#net/epoll/pump.ts";
 import { DOING, type EpollSocket, EpollStream } from "#net/epoll/socket.ts";
 import type { Sockets } from "#net/epoll/system.ts";
+import type { Transport } from "#net/epoll/transport.ts";
 
 /** Octets of one conn until others get their turn. */
 const OCTETS_PER_TURN = 262_144;
 /** What is left to send of a conn that was closed goes on as long as the peer takes some of it in such a time. */
 const CLOSE_STALL_MS = 30_000;
-const MSG_PEEK = 2;
 const { EAGAIN, EINTR } = constants.errno;
 
 export type Streams = {
@@ -48,19 +48,18 @@ export type Streams = {
 export function createStreams(options: {
   readonly calls: EpollCalls;
   readonly sockets: Sockets;
+  readonly transport: Transport;
   readonly buffers: BufferPool;
   again(socket: EpollSocket): void;
   arm(socket: EpollSocket, ms: number): void;
   drop(socket: EpollSocket, isReset: boolean): void;
 }): Streams {
-  const { calls, sockets, buffers, again, arm, drop } = options;
-  const { recv, errno } = calls;
+  const { calls, sockets, transport, buffers, again, arm, drop } = options;
   const arrived = buffers.take();
   const { bytes } = arrived;
   const memory = bytes.buffer;
   const outbox = createOutbox({
-    calls,
-    sockets,
+    transport,
     buffers,
     again,
     addressOf: (octets) =>
@@ -76,7 +75,7 @@ export function createStreams(options: {
     const stream = socket.streaming!;
     for (let octets = 0; socket.isReadable && isToldOctets(socket); ) {
       if (octets >= OCTETS_PER_TURN) return void again(socket);
-      const count = recv(socket.descriptor, arrived.address, BUFFER_OCTETS, 0);
+      const count = transport.receive(socket, arrived.address, BUFFER_OCTETS);
       if (count > 0) {
         octets += count;
         // What comes after a short read, be it an end, is an event of its own; unless it was announced with this one.
@@ -85,7 +84,7 @@ export function createStreams(options: {
         outbox.flushWritten();
         continue;
       }
-      const error = count === 0 ? 0 : errno();
+      const error = -count;
       if (error === EINTR) continue;
       socket.isReadable = false;
       if (error === EAGAIN) socket.readsToEnd = false;
@@ -97,7 +96,7 @@ export function createStreams(options: {
   /** A socket that broke may have last words: they are read first, when the owner wants them. */
   function breakOff(socket: EpollSocket): void {
     const { owner, isPaused } = socket.streaming!;
-    if (isPaused && (socket.rest !== undefined || recv(socket.descriptor, arrived.address, 1, MSG_PEEK) > 0)) return;
+    if (isPaused && (socket.rest !== undefined || transport.hasUnread(socket, arrived.address))) return;
     drop(socket, true);
     owner.onGone();
   }

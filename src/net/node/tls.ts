@@ -12,6 +12,7 @@ import type { TcpConn, TlsAgreement, TlsPeer, TlsTerms, TlsUpstreamTerms } from 
 import type { NetConn } from "#net/node/conn.ts";
 import { limited, type NetTimers } from "#net/node/timers.ts";
 import { nodeContextsOf } from "#net/node/tls-contexts.ts";
+import { peerOf } from "#net/tls-peer.ts";
 import type { TlsContexts } from "#tls/contexts.ts";
 
 /** The protocol of TLS-ALPN-01 (RFC 8737 §4). */
@@ -148,12 +149,6 @@ function agreementOf(socket: TLSSocket): TlsAgreement {
     alpn: typeof alpnProtocol === "string" ? alpnProtocol : undefined,
     version: socket.getProtocol() ?? "",
     cipher: socket.getCipher()?.standardName ?? "",
-    peer: certificate && {
-      subject: subjectText(certificate.subject),
-      fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
-    },
+    peer: certificate && peerOf(certificate),
   };
 }
-
-/** RFC 4514: the last part first. OpenSSL gives one part a line, in the certificate's order, with its values escaped. */
-const subjectText = (subject: string | undefined): string => (subject ?? "").split("\n").reverse().join(",");

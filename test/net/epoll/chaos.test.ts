@@ -118,9 +118,9 @@ for (const seed of [1, 2, 3]) {
     assert.ok((reasons.get("client-reset") ?? 0) > 5 && (reasons.get("upstream-reset") ?? 0) > 5, "some do not");
 
     // The listener, the buffer that all share; no pipe, no timer.
-    assert.deepEqual(driver.held(), { sockets: 1, buffers: 2, pipes: 0, timers: 0 });
+    assert.deepEqual(driver.held(), { sockets: 1, buffers: 2, pipes: 0, timers: 0, sessions: 0, contexts: 0 });
     await bed.close();
-    assert.deepEqual(driver.held(), { sockets: 0, buffers: 0, pipes: 0, timers: 0 });
+    assert.deepEqual(driver.held(), { sockets: 0, buffers: 0, pipes: 0, timers: 0, sessions: 0, contexts: 0 });
     // Sockets of peers close in their own time.
     await until(() => readdirSync("/proc/self/fd").length <= descriptorsBefore);
   });

@@ -273,5 +273,5 @@ test("epoll driver leaves no descriptor behind", { skip }, async () => {
   driver.close();
   driver.close();
   assert.equal(descriptors(), before);
-  assert.deepEqual(driver.held(), { sockets: 0, buffers: 0, pipes: 0, timers: 0 });
+  assert.deepEqual(driver.held(), { sockets: 0, buffers: 0, pipes: 0, timers: 0, sessions: 0, contexts: 0 });
 });

@@ -21,7 +21,7 @@ function check(
     t.after(bed.abandon);
     await run({ ...bed, driver });
     await bed.close();
-    assert.deepEqual(driver.held(), { sockets: 0, buffers: 0, pipes: 0, timers: 0 });
+    assert.deepEqual(driver.held(), { sockets: 0, buffers: 0, pipes: 0, timers: 0, sessions: 0, contexts: 0 });
   });
 }
 
