@@ -17,6 +17,7 @@ import type { SteeringShares } from "#app/steering-shares.ts";
 import type { Log } from "#base/log.ts";
 import type { Cluster } from "#cluster/engine.ts";
 import type { Store } from "#cluster/store.ts";
+import type { DesiredStore } from "#config/create-desired.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import type { ConfigDoor } from "#config/propose.ts";
 import type { Health } from "#health/engine.ts";
@@ -71,6 +72,7 @@ export type NodeParts = {
   readonly lastReload: () => { atMs: number; isOk: boolean; says: string } | null;
   readonly isReady: () => boolean;
   readonly drain: NodeDrain;
+  readonly desired: DesiredStore;
   readonly cluster: Cluster;
   readonly load: LoadControl;
 };

@@ -41,6 +41,7 @@ import { createZoneLoader, MAX_ZONE_OCTETS } from "#app/zone-loader.ts";
 import { systemClock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import { type CompileContext, compile, createCompileContext, readStateFolder } from "#config/compile.ts";
+import { createDesired } from "#config/create-desired.ts";
 import { loadConfig } from "#config/load.ts";
 import { parseRoot } from "#config/parse.ts";
 import { type ConfigDoor, createConfigDoor } from "#config/propose.ts";
@@ -196,6 +197,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       drain,
       steeringShares,
       snapshot: snapshotOf,
+      desired: () => desired.heartbeat(),
       url: () => apiUrl,
     });
     closers.push(() => nodeCluster.close());
@@ -290,8 +292,10 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       onApplied: ({ names: followed, files }) => {
         names.follow(followed);
         upstreams.follow(files);
+        desired.applied();
       },
     });
+    const desired = createDesired({ door, shared: nodeCluster.cluster, store, log, emit, clock });
     closers.push(() => api?.close());
     closers.push(async () => {
       await Promise.all([
@@ -304,6 +308,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     if (!first.isApplied) throw new StartRefused(options.config, first.problems);
     const latency = createLatencyMemory({ store, geo, clock, log });
     await latency.restore(snapshotOf()?.regions.map(({ id }) => id) ?? []);
+    await desired.start();
 
     const parts: NodeParts = {
       options,
@@ -329,6 +334,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       lastReload: () => lastReload,
       isReady: () => isReady,
       drain,
+      desired,
       cluster: nodeCluster.cluster,
       load: nodeCluster.load,
     };

@@ -4,6 +4,7 @@
  */
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
+import { connect, createServer as createRelay, type Socket } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { openIdentity } from "#cluster/identity.ts";
@@ -43,8 +44,20 @@ export type RedisServer = {
   signal(signal: NodeJS.Signals): void;
 };
 
+/** One node's way to Redis, in user space. */
+export type Way = {
+  readonly port: number;
+  /** From now on nothing gets through, either way; connections stand, as when a link is cut. */
+  cut(): void;
+  /** Each piece arrives so much later. */
+  delay(ms: number): void;
+  restore(): void;
+};
+
 export type ClusterBed = {
   readonly redis: RedisServer;
+  /** Of each node to Redis. */
+  way(name: NodeName): Way;
   readonly dns: readonly ClusterNode[];
   readonly balancers: Readonly<Record<RegionName, ClusterNode>>;
   readonly backends: Readonly<Record<RegionName, readonly Backend[]>>;
@@ -77,6 +90,51 @@ export async function startRedisServer(context: Context): Promise<RedisServer> {
       server = await start();
     },
     signal: (signal) => void server.kill(signal),
+  };
+}
+
+async function openWay(context: Context, target: number): Promise<Way> {
+  const sockets = new Set<Socket>();
+  let isCut = false;
+  let delayMs = 0;
+  const carry = (from: Socket, to: Socket): void => {
+    sockets.add(from);
+    from.on("error", () => {});
+    from.on("close", () => {
+      sockets.delete(from);
+      to.destroy();
+    });
+    from.on("data", (octets) => {
+      if (isCut) return;
+      if (delayMs === 0) to.write(octets);
+      else setTimeout(() => to.write(octets), delayMs);
+    });
+  };
+  const server = createRelay((inner) => {
+    const outer = connect(target, "127.0.0.1");
+    carry(inner, outer);
+    carry(outer, inner);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  context.after(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return {
+    port: (server.address() as { port: number }).port,
+    cut() {
+      isCut = true;
+    },
+    delay(ms) {
+      delayMs = ms;
+    },
+    restore() {
+      isCut = false;
+      delayMs = 0;
+      // What was lost would have been sent again: here both ends begin anew.
+      for (const socket of sockets) socket.destroy();
+    },
   };
 }
 
@@ -114,16 +172,20 @@ export async function startCluster(context: Context, options: BedOptions = {}): 
   const { interval = "1s", by = "redis" } = options;
   const redis = await startRedisServer(context);
   const webPort = await freePort();
+  const ways = new Map<NodeName, Way>();
   const names: NodeName[] = [...DNS_NODES, ...REGIONS.map((region) => `lb-${region}` as const)];
   const ports = new Map<NodeName, { readonly dns: number; readonly api: number }>();
-  for (const name of names) ports.set(name, { dns: await freePort(), api: await freePort() });
+  for (const name of names) {
+    ports.set(name, { dns: await freePort(), api: await freePort() });
+    ways.set(name, await openWay(context, redis.port));
+  }
   const folders = new Map(names.map((name) => [name, folderWith(context, { token: TOKEN })]));
   const keys = names.map(
     (name) => `    ${name}: { key: "${openIdentity(join(folders.get(name)!, "state")).publicKey}" }`,
   );
-  const cluster = `cluster:
+  const clusterOf = (name: NodeName): string => `cluster:
   state: state/
-${by === "redis" ? `  redis: "redis://127.0.0.1:${redis.port}"\n` : ""}  nodes:
+${by === "redis" ? `  redis: "redis://127.0.0.1:${ways.get(name)!.port}"\n` : ""}  nodes:
 ${keys.join("\n")}
 `;
   const controlOf = (name: NodeName): string => {
@@ -144,7 +206,7 @@ ${peers.join("\n")}
       `${region}: { at: [${AT[region].join(", ")}], v4: [${ADDRESS[region]}], v6: [], check: region-http, capacity: 1000rps }`,
   );
   const dnsFiles = (name: NodeName): Record<string, string> => ({
-    "rhumb.yaml": `${controlOf(name)}${cluster}dns: { listen: ["127.0.0.1:${ports.get(name)!.dns}"], workers: 1 }
+    "rhumb.yaml": `${controlOf(name)}${clusterOf(name)}dns: { listen: ["127.0.0.1:${ports.get(name)!.dns}"], workers: 1 }
 zones: zones/
 geo: { regions: regions.yaml }
 health:
@@ -171,7 +233,7 @@ all 5 STEER all
   for (const region of REGIONS)
     backends[region] = [await startHttp(context, `${region}-1`), await startHttp(context, `${region}-2`)];
   const balancerFiles = (region: RegionName): Record<string, string> => ({
-    "rhumb.yaml": `${controlOf(`lb-${region}`)}${cluster}balancer:
+    "rhumb.yaml": `${controlOf(`lb-${region}`)}${clusterOf(`lb-${region}`)}balancer:
   region: ${region}
   workers: 1
   listeners: { web: { listen: "${ADDRESS[region]}:${webPort}", protocol: http, pool: web } }
@@ -210,5 +272,12 @@ all 5 STEER all
   const all = [...dns, ...Object.values(balancers)];
   await Promise.all(Object.values(balancers).map((node) => node.start()));
   await Promise.all(dns.map((node) => node.start()));
-  return { redis, dns, balancers, backends, node: (name) => all.find((each) => each.name === name)! };
+  return {
+    redis,
+    way: (name) => ways.get(name)!,
+    dns,
+    balancers,
+    backends,
+    node: (name) => all.find((each) => each.name === name)!,
+  };
 }

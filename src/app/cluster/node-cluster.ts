@@ -21,6 +21,7 @@ import type { Store } from "#cluster/store.ts";
 import type { Health } from "#health/engine.ts";
 import { createLoadControl, type LoadControl } from "#health/load-control.ts";
 import type { Emit } from "#state/events.ts";
+import type { Heartbeat } from "#state/shared.ts";
 import type { Snapshot } from "#state/snapshot.ts";
 
 export type NodeCluster = {
@@ -46,6 +47,8 @@ export function createNodeCluster(options: {
   readonly drain: NodeDrain;
   readonly steeringShares: SteeringShares;
   readonly snapshot: () => Snapshot | undefined;
+  /** What became of the desired configuration here. */
+  readonly desired: () => Heartbeat["desired"];
   /** Where others reach this node's control API. */
   readonly url: () => string | undefined;
 }): NodeCluster {
@@ -67,7 +70,7 @@ export function createNodeCluster(options: {
         clockMs: clock.nowMs(),
         roles: [...(snapshot?.dns ? ["dns" as const] : []), ...(snapshot?.balancer ? ["balancer" as const] : [])],
         serves: snapshot?.generation ?? null,
-        desired: null,
+        desired: options.desired(),
         region: snapshot?.balancer?.region ?? null,
         url: options.url() ?? null,
       };
