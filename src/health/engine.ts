@@ -21,7 +21,13 @@ import { annul, approve } from "#health/failback.ts";
 import { fullTarget } from "#health/glob.ts";
 import { identityOf } from "#health/identity.ts";
 import { createMemory } from "#health/memory.ts";
-import { createOverrides, type OverrideInput, type OverrideStore, shownEnd } from "#health/overrides.ts";
+import {
+  createOverrides,
+  type OverrideInput,
+  type OverrideStore,
+  type SharedOverride,
+  shownEnd,
+} from "#health/overrides.ts";
 import type { StartProbe } from "#health/probes/probe.ts";
 import { createProbes } from "#health/probes/table.ts";
 import { createPublisher } from "#health/publish.ts";
@@ -89,6 +95,10 @@ export type Health = {
   setOverride(input: OverrideInput, options?: { readonly force?: boolean }): OverrideView;
   /** @param text id or target. @returns what was cleared. @throws RHUMB_HEALTH_OVERRIDE_FROM_FILE */
   clearOverride(text: string): readonly OverrideSpec[];
+  /** What all nodes have said of targets through their APIs: the newest of each. */
+  setSharedOverrides(shared: readonly SharedOverride[]): void;
+  /** Calls `listener` when this node's API set an override, or cleared it (`null`). @returns how to end it */
+  onOverride(listener: (target: string, spec: OverrideSpec | null) => void): () => void;
   /** @param region bare name or id. @returns its new state. @throws RHUMB_HEALTH_REGION_UNKNOWN, RHUMB_HEALTH_NOT_HELD */
   approveFailback(region: string): TargetView;
   /** A region's load in permille of its capacity. */
@@ -118,6 +128,7 @@ export function createHealth(options: HealthOptions): Health {
   const publisher = createPublisher(table);
   const transitions = createTransitionCounters();
   const listeners = new Set<(changed: readonly number[]) => void>();
+  const overrideListeners = new Set<(target: string, spec: OverrideSpec | null) => void>();
   const overrides = createOverrides({ clock, rng, emit: (event) => announce(event), store: options.store });
   let isClosed = false;
   let closing: Promise<void> = Promise.resolve();
@@ -323,12 +334,21 @@ export function createHealth(options: HealthOptions): Health {
       }
       overrides.add(spec);
       restageAll();
+      for (const listener of overrideListeners) listener(spec.target, spec);
       return withMatches(spec);
     },
     clearOverride(text) {
       const cleared = overrides.clear(text);
       restageAll();
+      for (const { target } of cleared) for (const listener of overrideListeners) listener(target, null);
       return cleared;
+    },
+    setSharedOverrides(shared) {
+      if (overrides.setShared(shared)) restageAll();
+    },
+    onOverride(listener) {
+      overrideListeners.add(listener);
+      return () => overrideListeners.delete(listener);
     },
     approveFailback(region) {
       const row = rows.region(fullTarget(region));

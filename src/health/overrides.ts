@@ -2,13 +2,17 @@
  * What operators say: overrides of the file and of the API as one list, in which the last match wins.
  *
  * Owns:    the list, its expiry and its warnings. The API's overrides are stored through the store that is handed in.
- * Never:   writes the health table; the engine asks `find()` per target.
+ * Never:   writes the health table; the engine asks `find()` per target. Moves anything between nodes.
  *
  * The API's come after the file's, later ones after earlier ones; setting the same target again replaces the older one.
  * `region/eu-west` governs the region's row; `region/eu-west/*` its addresses. An override ends at `untilMs`, but never
  * while the blast budget has something frozen: an expiry must not add to an outage that is already too big. One on backends
  * may be without an end (`UNTIL_CLEARED_MS`), as HAProxy's `set server … state` is: who takes a server out for good does
  * not want it back after four hours.
+ *
+ * What one node's API is told, all nodes do: of each target the newest counts (`setShared()`), in the order of versions, so
+ * that all nodes agree on the last match. What others no longer speak of stays until it ends or is cleared: they may be away.
+ * Files are each node's own.
  *
  * Units:   Unix ms.
  * @module
@@ -19,6 +23,7 @@ import type { Rng } from "#base/rng.ts";
 import { formatDurationMs } from "#base/units.ts";
 import { createMatcher, fullTarget } from "#health/glob.ts";
 import type { Emit, RhumbEvent } from "#state/events.ts";
+import { compareVersions, type RecordVersion } from "#state/shared.ts";
 import { type OverrideSpec, type OverrideVerb, UNTIL_CLEARED_MS } from "#state/snapshot.ts";
 
 const OVERRIDE_DEFAULT_MS = 4 * 3_600_000;
@@ -41,6 +46,13 @@ export type OverrideInput = {
   readonly untilMs?: number;
 };
 
+/** What the nodes have said last of a target; `null`: it was cleared. */
+export type SharedOverride = {
+  readonly target: string;
+  readonly spec: OverrideSpec | null;
+  readonly version: RecordVersion;
+};
+
 type ActiveOverride = OverrideSpec & { readonly matches: (id: string) => boolean };
 
 export type Overrides = {
@@ -54,6 +66,8 @@ export type Overrides = {
    * @throws RHUMB_HEALTH_OVERRIDE_FROM_FILE when only the file has it
    */
   clear(text: string): readonly OverrideSpec[];
+  /** @returns whether that changed anything */
+  setShared(shared: readonly SharedOverride[]): boolean;
   list(): readonly OverrideSpec[];
   /** The last match among those in force, and, to try it out, `extra` after them. */
   find(id: string, extra?: OverrideSpec): OverrideSpec | undefined;
@@ -63,6 +77,25 @@ export type Overrides = {
 
 /** Its end as people see it: null where it has none. */
 export const shownEnd = ({ untilMs }: OverrideSpec): number | null => (untilMs === UNTIL_CLEARED_MS ? null : untilMs);
+
+const VERBS: readonly string[] = ["up", "down", "drain", "ignore-health"] satisfies OverrideVerb[];
+
+/** What another node signed is not yet of the right shape. */
+function isSound({ target, spec }: SharedOverride): boolean {
+  if (spec === null) return true;
+  if (typeof spec !== "object") return false;
+  const texts = [spec.id, spec.target, spec.reason, spec.owner];
+  const numbers = [spec.weightPercent, spec.createdAtMs, spec.untilMs];
+  return (
+    texts.every((text) => typeof text === "string") &&
+    numbers.every(Number.isFinite) &&
+    VERBS.includes(spec.verb) &&
+    spec.weightPercent >= 0 &&
+    spec.weightPercent <= 100 &&
+    spec.target === target &&
+    fullTarget(target) === target
+  );
+}
 
 const invalid = (says: string): RhumbError => new RhumbError("RHUMB_HEALTH_OVERRIDE_INVALID", says);
 
@@ -113,6 +146,13 @@ export function createOverrides(options: {
     tell("health.override-expiring", "resolved", spec, `The override down on ${spec.target} is no longer about to end`);
   };
   const strip = ({ matches: _, ...spec }: ActiveOverride): OverrideSpec => spec;
+  /** By target, as far as it was shared. */
+  let versions: ReadonlyMap<string, RecordVersion> = new Map();
+  const inOrder = (a: OverrideSpec, b: OverrideSpec): number => {
+    const [first, second] = [versions.get(a.target), versions.get(b.target)];
+    if (!first || !second) return Number(second !== undefined) - Number(first !== undefined);
+    return compareVersions(first, second);
+  };
 
   return {
     setFile(specs) {
@@ -127,7 +167,7 @@ export function createOverrides(options: {
       const untilMs = input.untilMs ?? nowMs + (input.forMs ?? OVERRIDE_DEFAULT_MS);
       if (input.target.trim() === "") throw invalid("an override without a target");
       if (input.reason.trim() === "") throw invalid(`${input.verb} ${input.target} without a reason`);
-      if (!["up", "down", "drain", "ignore-health"].includes(input.verb)) throw invalid(`the verb ${input.verb}`);
+      if (!VERBS.includes(input.verb)) throw invalid(`the verb ${input.verb}`);
       if (!(weightPercent >= 0 && weightPercent <= 100)) throw invalid(`a drain weight of ${weightPercent}`);
       const target = fullTarget(input.target.trim());
       const mayStay = untilMs === UNTIL_CLEARED_MS && target.startsWith("backend/");
@@ -168,6 +208,32 @@ export function createOverrides(options: {
         );
       }
       return cleared;
+    },
+    setShared(shared) {
+      const sound = shared.filter(isSound);
+      versions = new Map(sound.map(({ target, version }) => [target, version]));
+      const before = api;
+      const nowMs = clock.nowMs();
+      const next = new Map(api.map((spec) => [spec.target, spec]));
+      for (const { target, spec } of sound) {
+        const held = next.get(target);
+        if (held?.id === spec?.id || (spec !== null && spec.untilMs <= nowMs)) continue;
+        if (held) endWarning(held);
+        if (spec === null) {
+          next.delete(target);
+          const says = `The override ${sayVerb(held!)} on ${target} was cleared at another node`;
+          tell("health.override-cleared", "resolved", held!, says);
+          continue;
+        }
+        next.set(target, active({ ...spec, origin: "api" }));
+        const instead = held ? ` in place of ${sayVerb(held)} by ${held.owner}` : "";
+        const says = `${spec.owner} set ${sayVerb(spec)} on ${target} at another node${instead}: ${spec.reason}`;
+        tell("health.override-set", "info", spec, says);
+      }
+      api = [...next.values()].sort(inOrder);
+      const isChanged = api.length !== before.length || api.some((spec, index) => spec !== before[index]);
+      if (isChanged) save();
+      return isChanged;
     },
     list: () => all().map(strip),
     find(id, extra) {
