@@ -30,7 +30,12 @@ export type Ballot = {
 /** A vantage with fresh votes. */
 export type Present = { readonly vantage: string; readonly isSound: boolean };
 
-export type Confined = { readonly says: string; readonly sinceMs: number; readonly clearSinceMs: number | undefined };
+export type Confined = {
+  /** It said so itself, or the others contradict it. */
+  readonly by: "itself" | "others";
+  readonly says: string;
+  readonly clearSinceMs: number | undefined;
+};
 
 /** How one vantage stands with the others. */
 type Standing = {
@@ -99,14 +104,16 @@ export function judgeVantages(
   const isWitness = (vantage: string): boolean => !confined.has(vantage);
   const sound = present.filter(({ isSound }) => isSound).length;
   const isBelieved = sound > present.length - sound;
-  const confine = (vantage: string, says: string): void => {
+  const confine = (vantage: string, by: Confined["by"], says: string): void => {
     const isLast = !present.some((other) => other.vantage !== vantage && isWitness(other.vantage));
-    if (!isLast) confined.set(vantage, { says, sinceMs: nowMs, clearSinceMs: undefined });
+    if (!isLast) confined.set(vantage, { by, says, clearSinceMs: undefined });
   };
 
-  // The least sound first: whoever distrusts itself is no witness against others.
+  if (!isBelieved) for (const [vantage, { by }] of before) if (by === "itself") confined.delete(vantage);
+  // First whoever distrusts itself: it is no witness against others.
   for (const { vantage, isSound } of present) {
-    if (!confined.has(vantage) && !isSound && isBelieved) confine(vantage, "it does not trust its own network");
+    if (!confined.has(vantage) && !isSound && isBelieved)
+      confine(vantage, "itself", "it does not trust its own network");
   }
   for (const { vantage, isSound } of present) {
     const standing = standingOf(vantage, regions, isWitness);
@@ -114,7 +121,7 @@ export function judgeVantages(
     if (now === undefined) {
       if (!isStricken(standing)) continue;
       const says = `${standing.lone.length} of ${standing.targets} regions turned bad for it at once, which the others see up`;
-      confine(vantage, says);
+      confine(vantage, "others", says);
       continue;
     }
     const isClear = (isSound || !isBelieved) && standing.lone.length <= standing.targets * CLEAR_SHARE;
