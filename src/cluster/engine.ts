@@ -198,6 +198,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     },
     takeSignal(text) {
       const line = readLine(text);
+      if (typeof line === "object" && line.version.node === node) return; // an echo of our own
       const refused = typeof line === "string" ? line : judgeSignal(line);
       if (refused !== undefined) refusals.add(refused, typeof line === "string" ? "" : line.version.node);
       if (refused !== undefined || typeof line === "string") return;
@@ -212,7 +213,6 @@ export function createCluster(options: ClusterOptions): Cluster {
     if (line.signal === undefined) return "damaged";
     if (!keyring.knows(line.version.node)) return "unknownNode";
     if (line.text.length > MAX_SIGNAL_OCTETS) return "full";
-    if (line.version.node === node) return "old";
     const last = lastSignals.get(`${line.signal} ${line.version.node}`);
     if (last && compareVersions(line.version, last) <= 0) return "old";
     return keyring.verify(line) ? undefined : "damaged";

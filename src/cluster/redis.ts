@@ -14,11 +14,18 @@ import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import { createRedisClient, type RedisClient, redisText } from "#cluster/redis-client.ts";
 import type { RedisSpec } from "#state/cluster.ts";
+import type { RecordKind } from "#state/shared.ts";
 
 /** Every key of ours, so that one look shows who else may use the same Redis. */
 export const REDIS_KEYS = {
   /** Backend of a client of a pool with `sticky: { store: redis }`; `client` is `pool:address`, or `pool:hash` of a field. */
   sticky: (client: string) => `rhumb:sticky:${client}`,
+  /** A record, as `PX COPY`: such as `rhumb:report:us-east/lb1`. It expires when the record ends. */
+  record: (kind: RecordKind, key: string) => `rhumb:${kind}:${key}`,
+  /** Hash of one kind: key of each record → its stamp. What nodes compare once a second. */
+  index: (kind: RecordKind) => `rhumb:index:${kind}`,
+  /** Channel of what has just changed: copies of small records, and signals. */
+  news: "rhumb:news",
 } as const;
 
 /** After an answer that did not come in time nobody asks for so long, and then one. */
@@ -29,6 +36,8 @@ export type Redis = {
   isUp(): boolean;
   /** Calls back with each change of `isUp()`. */
   onChange(listener: (isUp: boolean) => void): void;
+  /** Why it is away, or what it refused last; empty: nothing. */
+  why(): string;
   /** @returns what Redis answers; undefined: it is away, too slow, or says no */
   ask<Answer>(question: (client: RedisClient) => Promise<Answer>, limitMs: number): Promise<Answer | undefined>;
   close(): void;
@@ -96,6 +105,7 @@ export function connectRedis(options: {
   return {
     isUp: () => isUp === true,
     onChange: (listener) => void listeners.push(listener),
+    why: () => (lastRefusal === "" ? lastError : lastRefusal),
     async ask(question, limitMs) {
       if (!hasBegun && !isClosed) begin();
       if (isClosed || (isUp === false && client.status !== "ready") || isSlow()) return undefined;

@@ -18,6 +18,7 @@ function createRedis(answer: unknown) {
   const redis: Redis = {
     isUp: () => answer !== undefined,
     onChange() {},
+    why: () => "",
     ask: async (question, limitMs) => {
       asked.push([limitMs]);
       return answer === undefined ? undefined : question(client);
