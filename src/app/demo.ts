@@ -25,6 +25,7 @@ import { readVersion } from "#cli/version.ts";
 import { compile, createCompileContext } from "#config/compile.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import { loadConfig } from "#config/load.ts";
+import type { Pushed } from "#config/pushed.ts";
 import type { RegionSpec } from "#state/snapshot.ts";
 
 const DNS_PORT = 5_300;
@@ -48,8 +49,8 @@ export async function demo({ portBase, run: runFolder }: DemoOptions): Promise<n
   mkdirSync(run, { recursive: true, mode: 0o700 });
   if (!existsSync(join(run, "token")))
     writeFileSync(join(run, "token"), `${randomBytes(24).toString("hex")}\n`, { mode: 0o600 });
-  const load = (): ConfigFiles => {
-    const files = loadConfig(config);
+  const load = (pushed?: Pushed): ConfigFiles => {
+    const files = loadConfig(config, { pushed });
     const token = readFileSync(join(run, "token"), "utf8").trim();
     return { ...files, secrets: new Map([...files.secrets, [TOKEN_REFERENCE, { value: token }]]) };
   };

@@ -20,6 +20,7 @@ import type { Store } from "#cluster/store.ts";
 import type { DesiredStore } from "#config/create-desired.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import type { ConfigDoor } from "#config/propose.ts";
+import type { Pushed } from "#config/pushed.ts";
 import type { Health } from "#health/engine.ts";
 import type { LoadControl } from "#health/load-control.ts";
 import type { Metrics } from "#metrics/create-metrics.ts";
@@ -35,7 +36,7 @@ export type NodeOptions = {
   /** The demo world moves ports and addresses of what was compiled; everybody else leaves it alone. */
   readonly rework?: (snapshot: Snapshot) => Snapshot;
   /** Reads the files; the demo world adds the token of its own run folder. Default: as `config` says. */
-  readonly load?: () => ConfigFiles;
+  readonly load?: (pushed?: Pushed) => ConfigFiles;
   /** Absolute. Default: as the configuration says. */
   readonly stateFolder?: string | undefined;
   /** Who is asked for host names of backends, `address:port`. Default: the system's name servers. */

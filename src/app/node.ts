@@ -18,6 +18,7 @@ import { createBalancerEngine } from "#app/balancer/engine.ts";
 import { createTlsKeeper } from "#app/balancer/tls-keeper.ts";
 import { createBalancerViews } from "#app/balancer/views.ts";
 import { createNodeCluster } from "#app/cluster/node-cluster.ts";
+import { joinOverrides } from "#app/cluster/overrides.ts";
 import { createCommands } from "#app/commands.ts";
 import { createDnsEngine } from "#app/dns-engine.ts";
 import { createGeoLoader } from "#app/geo-loader.ts";
@@ -81,7 +82,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
   const {
     log,
     rework = (snapshot) => snapshot,
-    load = () => loadConfig(options.config, { maxZoneOctets: MAX_ZONE_OCTETS }),
+    load = (pushed) => loadConfig(options.config, { maxZoneOctets: MAX_ZONE_OCTETS, pushed }),
   } = options;
   const startedAtMs = clock.nowMs();
   const files = load();
@@ -270,8 +271,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     });
     closers.push(() => upstreams.close());
     const door: ConfigDoor = createConfigDoor({
-      load: async () => {
-        const files = await names.complete(await zones.complete(load(), door.current()?.files));
+      load: async (pushed) => {
+        const files = await names.complete(await zones.complete(load(pushed), door.current()?.files));
         return upstreams.complete(files);
       },
       compile: (files, overlay, previous) => {
@@ -309,6 +310,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     const latency = createLatencyMemory({ store, geo, clock, log });
     await latency.restore(snapshotOf()?.regions.map(({ id }) => id) ?? []);
     await desired.start();
+    const overrides = joinOverrides({ shared: nodeCluster.cluster, health, clock });
+    closers.push(() => overrides.close());
 
     const parts: NodeParts = {
       options,
