@@ -83,7 +83,9 @@ test("without the channel the rounds of reading bring it", { skip }, async (cont
   await agreeOn(nodes, "quiet");
 });
 
-test("a Redis that is away, comes back empty, or hangs: nodes go on, say so, and fill it again", { skip }, async (context) => {
+test("a Redis that is away, comes back empty, or hangs: nodes go on, say so, and fill it again", {
+  skip,
+}, async (context) => {
   const port = await freePort();
   const server = await startRedis(context, port);
   const nodes = startNodes(context, port);
@@ -111,7 +113,9 @@ test("a Redis that is away, comes back empty, or hangs: nodes go on, say so, and
   await until(() => nodes.slice(1).every((node) => node.status().isConnected));
 });
 
-test("what a node made is written back by the others when Redis is emptied and it is gone", { skip }, async (context) => {
+test("what a node made is written back by the others when Redis is emptied and it is gone", {
+  skip,
+}, async (context) => {
   const port = await freePort();
   await startRedis(context, port);
   const nodes = startNodes(context, port);
@@ -137,7 +141,8 @@ test("records of strangers and damaged ones are refused, told, and do no harm", 
   await until(() => nodes.every((node) => node.status().refused.unknownNode > 0));
   cli(port, "SET", "rhumb:override:x", "0 0 rubbish");
   cli(port, "HSET", "rhumb:index:override", "x", "9.9.AAAAAAAA.ns1", "y", "no stamp", "z", "1.1.AAAAAAAA.ns2");
-  await until(() => nodes.every((node) => node.status().refused.damaged > 0));
+  // Who reads it first takes it out of the index.
+  await until(() => nodes.some((node) => node.status().refused.damaged > 0));
   await until(() => cli(port, "HKEYS", "rhumb:index:override") === "");
   assert.ok(nodes.every((node) => node.records("override").length === 0 && node.status().isConnected));
   assert.ok(nodes.every((node) => kindsOf(node).every((kind) => kind === "cluster.refused alarm")));
@@ -146,7 +151,7 @@ test("records of strangers and damaged ones are refused, told, and do no harm", 
 test("the user of docs/cluster.md may do what a node does, and no more", { skip }, async (context) => {
   const port = await freePort();
   await startRedis(context, port);
-  cli(port, ...ACL_LINE.replace("PASSWORD", "s3cret").split(" "));
+  assert.equal(cli(port, ...ACL_LINE.replace("PASSWORD", "s3cret").split(" ")), "OK");
   cli(port, "ACL", "SETUSER", "default", "off");
   const redis = redisAt(port, { user: "rhumb", password: "s3cret" });
   const nodes = NODES.map((name) => startNode(name, { clock: systemClock, snapshot: snapshotWith({ redis }) }));
