@@ -5,6 +5,7 @@
 import type { ErrorCode } from "#base/errors.ts";
 import type { BuildReport } from "#geo/build.ts";
 import type { Fingerprint } from "#geo/fingerprint.ts";
+import type { LearnedLatency } from "#geo/learned-latency.ts";
 import type { RttBuildOptions, RttColumns } from "#geo/rtt-map.ts";
 import type { ClientMap, RttMap } from "#state/client-map.ts";
 import type { GeoOverride, MapSpec, RegionSpec } from "#state/snapshot.ts";
@@ -52,7 +53,18 @@ export type GeoJob =
       /** True: nothing but the files may have changed; when they are refused there is nothing to build. */
       readonly onlyIfRead: boolean;
     }
-  | { readonly kind: "rtt"; readonly columns: RttColumns; readonly options: RttBuildOptions };
+  | {
+      readonly kind: "rtt";
+      readonly columns: RttColumns;
+      readonly options: RttBuildOptions;
+      readonly learned: readonly LearnedLatency[];
+      /** Where autonomous systems have their networks, and these their countries; asked where `learned` speaks of systems. */
+      readonly systems: HeldDatabase | undefined;
+      readonly places: HeldDatabase | undefined;
+      readonly overrides: readonly GeoOverride[];
+    };
+
+export type HeldDatabase = { readonly file: string; readonly bytes: SharedArrayBuffer };
 
 export type GeoWorkerData = {
   readonly job: GeoJob;

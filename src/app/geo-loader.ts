@@ -15,6 +15,7 @@ import { RhumbError } from "#base/errors.ts";
 import { fileIdentityOrNothing } from "#base/file-identity.ts";
 import type { Log } from "#base/log.ts";
 import { createLatencyTable, LATENCY_EXPIRY_MS, type LatencyInput } from "#geo/latency-table.ts";
+import type { LearnedLatency } from "#geo/learned-latency.ts";
 import { createGeoLookup, type GeoLookup } from "#geo/lookup.ts";
 import type { ClientMap, RttMap } from "#state/client-map.ts";
 import type { Emit } from "#state/events.ts";
@@ -71,6 +72,8 @@ export type GeoLoader = {
    * @throws RhumbError RHUMB_GEO_LATENCY_INVALID with what is wrong
    */
   setLatency(entries: readonly LatencyInput[], replace: boolean): Promise<void>;
+  /** What nodes learnt from connections and beacons, all of it; lies below what `setLatency` brought. Resolves when it is in use. */
+  setLearned(rows: readonly LearnedLatency[]): Promise<void>;
   latency(limit: number): readonly LatencyInput[];
   close(): Promise<void>;
 };
@@ -121,6 +124,7 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
   let isClosed = false;
   const workers = new Set<Worker>();
   const latencyTable = createLatencyTable((id) => regions.some((region) => region.id === id));
+  let learned: readonly LearnedLatency[] = [];
   let expiry: Timer | undefined;
 
   /** One thing at a time: a reload never overtakes a change of configuration. */
@@ -279,6 +283,10 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
     const result = await runInWorker<RttResult>({
       kind: "rtt",
       columns: latencyTable.columns(),
+      learned,
+      systems: asns.used && { file: asns.used.file, bytes: asns.used.bytes },
+      places: places.used && { file: places.used.file, bytes: places.used.bytes },
+      overrides: geo.overrides,
       options: {
         generation: ++generation,
         regionIds: regions.map(({ id }) => id),
@@ -354,7 +362,7 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
           }
         }
         builtFrom = from;
-        if (regionsChanged && latencyTable.count() > 0) await rebuildRtt();
+        if (regionsChanged && (latencyTable.count() > 0 || learned.length > 0)) await rebuildRtt();
         return maps;
       }),
     reload: (isForced) =>
@@ -391,6 +399,10 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
         throw new RhumbError("RHUMB_GEO_LATENCY_INVALID", [...shown, ...more].join("; "));
       }
       expireLater();
+      await enqueue(rebuildRtt);
+    },
+    async setLearned(rows) {
+      learned = rows;
       await enqueue(rebuildRtt);
     },
     latency: (limit) => latencyTable.list(limit),

@@ -17,7 +17,10 @@ import {
   readDatabaseFile,
 } from "#geo/database.ts";
 import { type Fingerprint, findLoss, findNetworkLoss, takeFingerprint } from "#geo/fingerprint.ts";
+import { layLatency, type ShortNetwork, systemOf } from "#geo/learned-latency.ts";
+import { createGeoLookup } from "#geo/lookup.ts";
 import { buildRttMap, countNetworks } from "#geo/rtt-map.ts";
+import { findSystemNetworks } from "#geo/system-networks.ts";
 import { createClassifier } from "#steer/classify.ts";
 
 type Opener<T> = {
@@ -78,12 +81,36 @@ function use<T extends PlaceDatabase | AsnDatabase>(
   return { database, result: { used: "held", opened: opened(database, bytes), identity, refusal } };
 }
 
+/** The networks of the autonomous systems that the job speaks of, each in the country that its first address is in. */
+function systemsOf({ learned, systems, places, overrides }: Extract<GeoJob, { kind: "rtt" }>): NetworksOf {
+  const wanted = new Set(learned.flatMap(({ network }) => systemOf(network)?.asn ?? []));
+  if (!systems || wanted.size === 0) return () => [];
+  const found = findSystemNetworks(openAsnDatabase(systems.file, Buffer.from(systems.bytes)), wanted);
+  const lookup = createGeoLookup({ places: places && Buffer.from(places.bytes), asns: undefined, overrides });
+  const countryOf = ({ isIpv6, high, low }: ShortNetwork): string => {
+    const address = new Uint8Array(isIpv6 === 1 ? 16 : 4);
+    new DataView(address.buffer).setUint32(0, high);
+    if (isIpv6 === 1) new DataView(address.buffer).setUint16(4, low);
+    return lookup(address).location.country;
+  };
+  const byCountry = new Map<number, ReadonlyMap<string, readonly ShortNetwork[]>>();
+  return (asn, country) => {
+    const networks = found.get(asn) ?? [];
+    if (country === "") return networks;
+    const countries = byCountry.get(asn) ?? Map.groupBy(networks, countryOf);
+    byCountry.set(asn, countries);
+    return countries.get(country) ?? [];
+  };
+}
+type NetworksOf = Parameters<typeof layLatency>[2];
+
 function run(job: GeoJob): MapsResult | RttResult {
   const startedMs = performance.now();
   const tookMs = () => Math.round(performance.now() - startedMs);
   if (job.kind === "rtt") {
-    const rtt = buildRttMap(job.columns, job.options);
-    return { rtt, networks: countNetworks(job.columns), tookMs: tookMs() };
+    const columns = job.learned.length === 0 ? job.columns : layLatency(job.columns, job.learned, systemsOf(job));
+    const rtt = buildRttMap(columns, job.options);
+    return { rtt, networks: countNetworks(columns), tookMs: tookMs() };
   }
   const places = use(job.places, PLACES);
   const asns = use(job.asns, ASNS);

@@ -26,11 +26,20 @@ export type ClientMap = {
   };
 };
 
+/**
+ * Added to a value of `RttMap.rttMicros` that is hearsay: beacons of pages say it, which anybody can send. It may sway, never
+ * decide (`steer/filters/latency.ts`).
+ */
+export const HEARSAY = 0x8000_0000;
+export const isHearsay = (rttMicros: number): boolean => rttMicros >= HEARSAY;
+/** µs, whoever says it. */
+export const rttMicrosOf = (value: number): number => (value >= HEARSAY ? value - HEARSAY : value);
+
 /** Measured RTT: client network → row of `rttMicros` (one value per region id, 0 where not measured). */
 export type RttMap = {
   readonly generation: number;
   readonly nodes: Int32Array;
   readonly regionIds: readonly string[];
-  /** Row-major: row × regionIds.length + region. Row 0 is "not measured". */
+  /** Row-major: row × regionIds.length + region; with `HEARSAY` or without. Row 0 is "not measured". */
   readonly rttMicros: Uint32Array;
 };

@@ -71,13 +71,18 @@ export const MAX_ANCESTORS = 256;
 /** `spec: null` is the tombstone of one that was cleared. */
 export type OverrideShare = { readonly spec: OverrideSpec | null };
 
+/** Who says how long a round trip takes: handshakes of a balancer's own clients, or pages in browsers. */
+export type LatencySource = "connections" | "beacons";
+
 /** Round trips from networks of clients to regions that this node has learnt: from beacons of pages, or connections of balancers. */
 export type LatencyShare = {
   readonly rows: readonly {
-    /** `198.51.100.0/24`, `2001:db8::/48`, or `AS64500`. */
+    /** `198.51.100.0/24`, `2001:db8:1::/48`, `AS64500`, or `AS64500-DE`: its networks in one country. */
     readonly network: string;
     readonly region: string;
+    readonly by: LatencySource;
     readonly rttMicros: number;
+    /** Those of long ago count for less. */
     readonly samples: number;
     /** How long before `atMs` of the record the newest of them was taken. */
     readonly ageMs: number;

@@ -6,7 +6,7 @@
  * @module
  */
 import { formatIp, maskIp } from "#base/ip.ts";
-import type { ClientMap } from "#state/client-map.ts";
+import { type ClientMap, rttMicrosOf } from "#state/client-map.ts";
 import type { BoundService, Candidates } from "#steer/candidate.ts";
 import type { ChainStep } from "#steer/chain.ts";
 import type { Decision } from "#steer/decide.ts";
@@ -182,7 +182,7 @@ const explainRegions = ({ service, world, decision, flips }: ExplainedHop): Expl
   service.candidates.map(({ index, region, weight, priority, factsIndex }) => {
     const state = world.states[index]!;
     const km = world.facts.distanceKm[factsIndex] ?? -1;
-    const micros = world.measuredMicros?.[index] ?? 0;
+    const micros = rttMicrosOf(world.measuredMicros?.[index] ?? 0);
     return {
       service: service.spec.name,
       id: region.id,

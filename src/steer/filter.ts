@@ -15,7 +15,7 @@ export type World = {
   readonly facts: ClassFacts;
   /** Per candidate, in the service's order. */
   readonly states: readonly RegionState[];
-  /** RTT measured from the client's network in µs per candidate; 0: not measured. Undefined: nothing was measured. */
+  /** RTT measured from the client's network in µs per candidate, with `HEARSAY` or without; 0: not measured. Undefined: nothing was measured. */
   readonly measuredMicros: readonly number[] | undefined;
   /** Where the plan sends clients of this class, as the regions are now. Undefined: there is no plan for the service. */
   readonly spread?: SpreadMoves | undefined;

@@ -5,26 +5,75 @@
  * client is near the vantage; else the prior that distance gives. To this comes how far the region's probe RTT lies
  * above its baseline (the probe's own RTT has it in already).
  *
+ * What is measured has the client's access network in it (a radio link adds 40 ms to every region), what is estimated has
+ * not. So estimates of a client of whom something was measured are lifted by what its measured regions have in common above
+ * theirs: a region that alone was measured does not lose by it.
+ *
+ * Hearsay (beacons of pages) sways the estimate, by `HEARSAY_CAP_MS` at most, and where there is one to sway; a probe's own
+ * RTT beats it.
+ *
  * Probes move clients only by more than the slack: the choice without probes stays unless another region is better by
  * more than that. Regions that are equally fast therefore never swap.
  * @module
  */
+import { isHearsay, rttMicrosOf } from "#state/client-map.ts";
 import type { FilterSpec } from "#state/snapshot.ts";
-import type { Candidate } from "#steer/candidate.ts";
+import type { Candidate, Candidates } from "#steer/candidate.ts";
 import { priorRttMs } from "#steer/distance.ts";
 import type { FilterContext, FilterDefinition } from "#steer/filter.ts";
 
 type Cost = { readonly candidate: Candidate; readonly withoutProbesMs: number; readonly ms: number };
 
+/** About what 2,000 km of distance are worth: beacons choose among neighbours, not among continents. */
+const HEARSAY_CAP_MS = 30;
+
+/** What was measured by somebody whom we trust, in µs; 0: nothing. */
+function trustedMicros(candidate: Candidate, { measuredMicros }: FilterContext): number {
+  const value = measuredMicros?.[candidate.index] ?? 0;
+  return isHearsay(value) ? 0 : value;
+}
+
+/**
+ * What all regions of which something is known have in common above their estimates, in ms; 0 where nothing is. Hearsay
+ * counts where there is nothing better.
+ */
+function accessMs(candidates: Candidates, context: FilterContext): number {
+  if (context.measuredMicros === undefined) return 0;
+  const hasTrusted = candidates.some((candidate) => trustedMicros(candidate, context) > 0);
+  let leastMs = Number.POSITIVE_INFINITY;
+  for (const candidate of candidates) {
+    const value = context.measuredMicros[candidate.index]!;
+    const km = context.facts.distanceKm[candidate.factsIndex] ?? -1;
+    if (value === 0 || km < 0 || (hasTrusted && isHearsay(value))) continue;
+    leastMs = Math.min(leastMs, rttMicrosOf(value) / 1_000 - priorRttMs(km));
+  }
+  return leastMs === Number.POSITIVE_INFINITY ? 0 : Math.max(0, leastMs);
+}
+
+function swayed(estimateMs: number, value: number): number {
+  if (!isHearsay(value)) return estimateMs;
+  const saidMs = rttMicrosOf(value) / 1_000;
+  return Math.max(1, estimateMs - HEARSAY_CAP_MS, Math.min(estimateMs + HEARSAY_CAP_MS, saidMs));
+}
+
 /** Undefined where nothing is known of the way from this client to the region. */
-function costOf(candidate: Candidate, context: FilterContext): Cost | undefined {
+function costOf(candidate: Candidate, context: FilterContext, commonMs: number): Cost | undefined {
   const state = context.states[candidate.index]!;
-  const measuredMicros = context.measuredMicros?.[candidate.index] ?? 0;
+  const measuredMicros = trustedMicros(candidate, context);
   const km = context.facts.distanceKm[candidate.factsIndex] ?? -1;
-  if (measuredMicros === 0 && km < 0) return undefined;
-  const withoutProbesMs = measuredMicros > 0 ? measuredMicros / 1_000 : priorRttMs(km);
-  const isProbeNear = measuredMicros === 0 && context.facts.isNearVantage && state.probeRttMs > 0;
-  return { candidate, withoutProbesMs, ms: isProbeNear ? state.probeRttMs : withoutProbesMs + state.excessRttMs };
+  if (measuredMicros > 0) {
+    const ms = measuredMicros / 1_000;
+    return { candidate, withoutProbesMs: ms, ms: ms + state.excessRttMs };
+  }
+  if (km < 0) return undefined;
+  const said = context.measuredMicros?.[candidate.index] ?? 0;
+  const withoutProbesMs = swayed(priorRttMs(km) + commonMs, said);
+  const isProbeNear = context.facts.isNearVantage && state.probeRttMs > 0;
+  return {
+    candidate,
+    withoutProbesMs,
+    ms: isProbeNear ? state.probeRttMs + commonMs : withoutProbesMs + state.excessRttMs,
+  };
 }
 
 export const latency: FilterDefinition<Extract<FilterSpec, { name: "latency" }>> = {
@@ -33,8 +82,9 @@ export const latency: FilterDefinition<Extract<FilterSpec, { name: "latency" }>>
   run(candidates, spec, context) {
     const known: Cost[] = [];
     const unknown: Candidate[] = [];
+    const commonMs = accessMs(candidates, context);
     for (const candidate of candidates) {
-      const cost = costOf(candidate, context);
+      const cost = costOf(candidate, context, commonMs);
       if (cost) known.push(cost);
       else unknown.push(candidate);
     }
