@@ -19,7 +19,7 @@ import { createExchangePlan, type ExchangePlan } from "#l7/exchange/plan.ts";
 import { createRandomHex } from "#l7/exchange/random-hex.ts";
 import { createSubrequest } from "#l7/exchange/subrequest.ts";
 import { serveHttp1 } from "#l7/http1/client-connection.ts";
-import { createHttp2Connection } from "#l7/http2/connection.ts";
+import { serveHttp2 } from "#l7/http2/connection.ts";
 import { createRouter } from "#l7/rules/create-router.ts";
 import type { ClientConnection, ConnectionHost } from "#l7/stream.ts";
 import { type ArrivalPlan, type Arrived, createArrivalPlan, createArrivals } from "#net/arrival.ts";
@@ -136,7 +136,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
   function enter(client: Arrived, { exchange }: Plan): void {
     const { http2, timeouts } = exchange.http;
     if (client.tls !== undefined) serve(client, exchange, client.tls.alpn === "h2");
-    else if (!http2.isEnabled || driver.takeSocket === undefined) serve(client, exchange, false);
+    else if (!http2.isEnabled) serve(client, exchange, false);
     else {
       undecided.add(client);
       chooseVersion(client.conn, timeouts.headMs, (version) => {
@@ -149,9 +149,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
   function serve(arrived: Arrived, { http, listener }: ExchangePlan, isHttp2: boolean): void {
     const scheme = listener.protocol === "https" ? "https" : "http";
     const terms = { arrived, spec: http, scheme, host: connectionHost } as const;
-    const connection = isHttp2
-      ? createHttp2Connection({ ...terms, socket: driver.takeSocket!(arrived.conn) })
-      : serveHttp1(terms);
+    const connection = isHttp2 ? serveHttp2(terms) : serveHttp1(terms);
     connections.set(connection, arrived);
   }
   function leave(client: Arrived): void {

@@ -1,7 +1,8 @@
 /**
- * Fields of HTTP/2 messages, both ways: what may stand in them (RFC 9113 §8.2), and how they go to `node:http2`.
+ * Fields of HTTP/2 messages, both ways: what may stand in them (RFC 9113 §8.2), and how they go to `node:http2`, which speaks
+ * with backends.
  *
- * Owns:    the rules of names and values. nghttp2 holds peers to most of them, but passes over a regular field that it does
+ * Owns:    the rules of names and values. nghttp2 holds backends to most of them, but passes over a regular field that it does
  *          not like where the message has to be refused; at what we send it does not look at all.
  * @module
  */
@@ -42,6 +43,13 @@ export function isConnectionField(name: string): boolean {
     default:
       return false;
   }
+}
+
+/** Whether a client's trailers are none: the message that they end is malformed then (RFC 9113 §8.1). */
+export function isMalformedTrailers(raw: readonly string[]): boolean {
+  for (let at = 0; at < raw.length; at += 2)
+    if (!isName(raw[at]!) || !isValue(raw[at + 1]!) || isConnectionField(raw[at]!)) return true;
+  return false;
 }
 
 /** What would change that which was decided by the head is dropped (RFC 9110 §6.5.1). @returns undefined: nothing is left */

@@ -8,6 +8,7 @@
 import { contentLengthOf } from "#l7/http1/field-scan.ts";
 import { isAuthority, isTarget, isToken } from "#l7/http1/grammar.ts";
 import { isConnectionField, isName, isPseudo, isValue } from "#l7/http2/fields.ts";
+import type { HeaderList } from "#l7/http2/hpack/header-list.ts";
 import { addKey } from "#l7/http2/websocket.ts";
 import { type Fields, type RequestHead, UNKNOWN_LENGTH } from "#l7/message.ts";
 
@@ -40,25 +41,16 @@ const BAD_SCHEME = malformed("The scheme is missing, or neither http nor https")
 const BAD_PATH = malformed("The path is missing, or not a path");
 const BAD_AUTHORITY = malformed("The authority is missing, or not a host name or address with a port");
 const TWO_HOSTS = malformed("Host is not the authority");
+const TOO_MANY = new Refusal("R13", 431, "The head has more fields than the limit");
 const TOO_LARGE = new Refusal("R7", 431, "The head is longer than the limit");
 const OTHER_EXPECTATION = new Refusal("R29", 417, "Expect is not 100-continue");
 const CONNECT = new Refusal("R30", 501, "CONNECT is not implemented but for WebSockets");
 
-/** What a field counts beside its name and value (RFC 9113 §6.5.2). */
-const FIELD_OVERHEAD = 32;
-
 /**
- * @param raw names and values in turn, as Node gives them: in the order of the wire, latin1
- * @param maxOctets of the field section; nghttp2 holds those to it alone who have acknowledged our SETTINGS
  * @param isEnded END_STREAM came with the head
  * @param scheme of the connection: what the client says of it decides nothing
  */
-export function readRequestHead(
-  raw: readonly string[],
-  isEnded: boolean,
-  scheme: "http" | "https",
-  maxOctets: number,
-): RequestHead | Refusal {
+export function readRequestHead(list: HeaderList, isEnded: boolean, scheme: "http" | "https"): RequestHead | Refusal {
   let method: string | undefined;
   let said: string | undefined;
   let path: string | undefined;
@@ -70,13 +62,14 @@ export function readRequestHead(
   let takesTrailers = false;
   let expectsContinue = false;
   let isPastPseudo = false;
-  let octets = 0;
+  const { raw } = list;
   const fields: Fields = [];
 
+  if (list.isTooLong) return TOO_LARGE;
+  if (list.isTooMany) return TOO_MANY;
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at]!;
     const value = raw[at + 1]!;
-    octets += name.length + value.length + FIELD_OVERHEAD;
     if (isPseudo(name)) {
       if (isPastPseudo) return LATE_PSEUDO;
       if (name === ":method" && method === undefined) method = value;
@@ -123,7 +116,6 @@ export function readRequestHead(
     }
   }
 
-  if (octets > maxOctets) return TOO_LARGE;
   if (method === undefined || !isToken(method)) return BAD_METHOD;
   const isTunnel = method === "CONNECT" && protocol === "websocket";
   if (method === "CONNECT" && !isTunnel) return CONNECT;

@@ -1,9 +1,9 @@
 /**
- * A field section of HTTP/2 → the head of a response (RFC 9113 §8.3.2), strictly, and back.
+ * A field section of HTTP/2 → the head of a response (RFC 9113 §8.3.2), strictly.
  * @module
  */
 import { contentLengthOf } from "#l7/http1/field-scan.ts";
-import { isConnectionField, isName, isPseudo, isValue, pushFields } from "#l7/http2/fields.ts";
+import { isConnectionField, isName, isPseudo, isValue } from "#l7/http2/fields.ts";
 import { type Fields, type ResponseHead, UNKNOWN_LENGTH } from "#l7/message.ts";
 
 /** Whether a response has room for a body (RFC 9110 §6.4.1). */
@@ -42,13 +42,4 @@ export function readResponseHead(raw: readonly string[], isEnded: boolean, metho
     return { status, fields, bodyOctets: 0, declaredOctets: length === UNKNOWN_LENGTH ? undefined : length };
   if (isEnded && length > 0) return "The stream ends before Content-Length is reached";
   return { status, fields, bodyOctets: isEnded ? 0 : length, declaredOctets: undefined };
-}
-
-/** @returns names and values in turn, as Node takes them */
-export function writeResponseHead({ status, fields, bodyOctets, declaredOctets }: ResponseHead): string[] {
-  const raw = [":status", String(status)];
-  pushFields(raw, fields);
-  const length = declaredOctets ?? (bodyOctets > 0 ? bodyOctets : undefined);
-  if (length !== undefined && status !== 204) raw.push("content-length", String(length));
-  return raw;
 }

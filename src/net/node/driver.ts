@@ -122,7 +122,8 @@ export function createNetDriver(options: { readonly clock?: Clock } = {}): TcpDr
     close() {
       for (const listener of listeners) listener.stop();
       for (const socket of sockets) {
-        if (socket.connecting) socket.destroy();
+        // While a FIN is on its way out libuv refuses to reset, and Node would wait for the handle for ever.
+        if (socket.connecting || (socket.writableEnded && !socket.writableFinished)) socket.destroy();
         else socket.resetAndDestroy();
       }
       timers.close();

@@ -9,7 +9,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:h
 import { connect as dial, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { createDeadlines, type Deadlines } from "#l7/exchange/deadlines.ts";
-import { createHttp2Connection } from "#l7/http2/connection.ts";
+import { serveHttp2 } from "#l7/http2/connection.ts";
 import type { Fields, RequestHead, ResponseHead } from "#l7/message.ts";
 import type { ClientConnection, ClientEvents, ClientStream } from "#l7/stream.ts";
 import { createNetDriver } from "#net/node/driver.ts";
@@ -109,8 +109,7 @@ export function openFront(t: TestContext, changes: FrontChanges = {}, onRequest?
     },
   };
   driver.listen(fd, 511, (conn) => {
-    const connection = createHttp2Connection({
-      socket: driver.takeSocket!(conn),
+    const connection = serveHttp2({
       arrived: arrivedOn(conn),
       spec,
       scheme: "http",
@@ -217,8 +216,14 @@ export class RawPeer {
   async goaway(): Promise<number> {
     return (await this.frame(({ type }) => type === TYPE.goaway)).payload.readUInt32BE(4);
   }
+  /** Of all DATA frames that have come. */
+  dataOctets(): number {
+    return this.frames.reduce((octets, { type, payload }) => octets + (type === TYPE.data ? payload.length : 0), 0);
+  }
   summary(): string {
-    return this.frames.map(({ type, stream, payload }) => `${type}/${stream}(${payload.toString("hex")})`).join(" ");
+    return this.frames
+      .map(({ type, stream, payload }) => `${type}/${stream}(${payload.toString("hex", 0, 40)})`)
+      .join(" ");
   }
 }
 
