@@ -1,5 +1,5 @@
 /**
- * Which HTTP listeners need sockets of Node: where TLS or HTTP/2 is spoken, to clients or to a backend. All others run on
+ * Which HTTP listeners need sockets of Node: where TLS is spoken, or HTTP/2 to a backend. All others run on
  * whatever driver is fastest.
  * @module
  */
@@ -8,7 +8,7 @@ import type { RuleSpec } from "#state/http.ts";
 
 /** @param pools of the snapshot that the listener is of */
 export function needsNode({ protocol, http }: ListenerSpec, pools: readonly PoolSpec[]): boolean {
-  if (protocol === "https" || http === undefined || http.http2.isEnabled) return true;
+  if (protocol === "https" || http === undefined) return true;
   return http.rules.flatMap(poolsOf).some((index) => {
     const { protocol: spoken, tls } = pools[index]!.upstream;
     return spoken === "http2" || tls !== undefined;
