@@ -2,8 +2,8 @@
  * Asks every node the same questions all the time, and writes down what they say: who gave a wrong or an empty answer, and how
  * long it took until all agreed.
  *
- * A phase begins with `expect()`: from then on an answer may be that of the phase before or the new one, and once a node has
- * given the new one it may not go back. Everything else is wrong.
+ * A phase begins with `during()`. A node may answer as in the phase in which it was last seen or as in a later one, and never
+ * go back; those that are `away` in a phase need not arrive in it. Everything else is wrong.
  */
 import assert from "node:assert/strict";
 import { createSocket, type Socket } from "node:dgram";
@@ -19,7 +19,6 @@ const EVERY_MS = 100;
 const PATIENCE_MS = 1_000;
 
 export type Answers = Readonly<Record<string, readonly string[]>>;
-type Sample = { readonly atMs: number; readonly node: string; readonly name: string; readonly says: string };
 export type Phase = {
   readonly label: string;
   /** Until all nodes gave the new answers, for the first time; undefined: they never did. */
@@ -31,8 +30,11 @@ export type Phase = {
 };
 
 export type Recorder = {
-  /** What each name is to say from now on, at all nodes that are not `away`. Resolves when they do, with the time it took in ms. */
-  expect(label: string, answers: Answers, away?: readonly string[]): Promise<number>;
+  /**
+   * Does something, after which each name is to say this, at all nodes that are not `away`.
+   * @returns when they do: how long it took, in ms
+   */
+  during(label: string, answers: Answers, work: () => unknown, away?: readonly string[]): Promise<number>;
   /** Goes on as it is for so long. */
   hold(ms: number): Promise<void>;
   /** No wrong and no empty answer, in no phase; prints a line for each. */
@@ -43,7 +45,7 @@ const text = (addresses: readonly string[]): string => [...addresses].sort().joi
 
 class Asker {
   readonly #socket: Socket;
-  readonly #waiting = new Map<number, { readonly name: string; readonly atMs: number }>();
+  readonly #waiting = new Map<number, { readonly name: string; readonly atMs: number; readonly phase: number }>();
   #id = Math.floor(Math.random() * 65_536);
   readonly #port: number;
 
@@ -60,22 +62,18 @@ class Asker {
     });
   }
 
-  ask(name: string): void {
+  ask(name: string, phase: number): void {
     this.#id = (this.#id + 1) & 0xffff;
-    this.#waiting.set(this.#id, { name, atMs: performance.now() });
+    this.#waiting.set(this.#id, { name, atMs: performance.now(), phase });
     this.#socket.send(encodeQuery(parseName(name) as Uint8Array, TYPE.A, { id: this.#id }), this.#port, "127.0.0.1");
   }
 
-  /** @returns the questions that nobody has answered in time */
-  overdue(): number {
+  /** @returns in which phases those questions were asked that nobody has answered in time */
+  overdue(): readonly number[] {
     const limitMs = performance.now() - PATIENCE_MS;
-    let count = 0;
-    for (const [id, { atMs }] of this.#waiting) {
-      if (atMs > limitMs) continue;
-      this.#waiting.delete(id);
-      count++;
-    }
-    return count;
+    const late = [...this.#waiting].filter(([, { atMs }]) => atMs <= limitMs);
+    for (const [id] of late) this.#waiting.delete(id);
+    return late.map(([, { phase }]) => phase);
   }
 
   async close(): Promise<void> {
@@ -85,6 +83,19 @@ class Asker {
   }
 }
 
+type OpenPhase = {
+  readonly label: string;
+  readonly answers: Answers;
+  readonly away: ReadonlySet<string>;
+  readonly beganMs: number;
+  agreedMs: number | undefined;
+  samples: number;
+  readonly arrived: Set<string>;
+  readonly wrong: string[];
+  readonly silent: Record<string, number>;
+  readonly agreed: PromiseWithResolvers<number>;
+};
+
 /** @param names absolute, without the last dot */
 export function recordAnswers(
   context: Pick<TestContext, "after" | "diagnostic">,
@@ -92,39 +103,29 @@ export function recordAnswers(
   names: readonly string[],
 ): Recorder {
   const startMs = performance.now();
-  const phases: Phase[] = [];
-  let open:
-    | {
-        readonly label: string;
-        readonly before: Answers;
-        readonly answers: Answers;
-        readonly away: ReadonlySet<string>;
-        readonly beganMs: number;
-        agreedMs: number | undefined;
-        readonly samples: Sample[];
-        readonly arrived: Set<string>;
-        readonly wrong: string[];
-        readonly silent: Record<string, number>;
-        readonly agreed: PromiseWithResolvers<number>;
-      }
-    | undefined;
+  const phases: OpenPhase[] = [];
+  /** By node and name: the phase as of which it answers. */
+  const seenIn = new Map<string, number>();
 
   function note(node: string, name: string, says: string): void {
-    if (open === undefined) return;
-    const { answers, before, away, arrived, samples, wrong, beganMs, agreed } = open;
+    const now = phases.at(-1);
+    if (now === undefined) return;
     const atMs = performance.now();
-    samples.push({ atMs, node, name, says });
-    const isNew = says === text(answers[name] ?? []);
-    const isOld = before[name] !== undefined && says === text(before[name]);
+    now.samples++;
     const key = `${node} ${name}`;
-    if (isNew) arrived.add(key);
-    else if (!isOld || (arrived.has(key) && !away.has(node)))
-      wrong.push(`${Math.round(atMs - startMs)} ms: ${node} said of ${name}: ${says}`);
-    const awaited = nodes.filter((each) => !away.has(each.name)).length * names.length;
-    const here = [...arrived].filter((each) => !away.has(each.split(" ")[0]!)).length;
-    if (here < awaited || open.agreedMs !== undefined) return;
-    open.agreedMs = atMs - beganMs;
-    agreed.resolve(open.agreedMs);
+    const from = seenIn.get(key) ?? 0;
+    const phase = phases.findIndex(({ answers }, index) => index >= from && says === text(answers[name] ?? []));
+    if (phase === -1) now.wrong.push(`${Math.round(atMs - startMs)} ms: ${node} said of ${name}: ${says}`);
+    else seenIn.set(key, phase);
+    if (says !== text(now.answers[name] ?? [])) return;
+    now.arrived.add(key);
+    if (!now.away.has(node)) seenIn.set(key, phases.length - 1);
+    const isAwaited = (each: string): boolean => !now.away.has(each);
+    const awaited = nodes.filter((each) => isAwaited(each.name)).length * names.length;
+    const here = [...now.arrived].filter((each) => isAwaited(each.split(" ")[0]!)).length;
+    if (here < awaited || now.agreedMs !== undefined) return;
+    now.agreedMs = atMs - now.beganMs;
+    now.agreed.resolve(now.agreedMs);
   }
 
   const askers = nodes.map(({ name: node, port }) => ({
@@ -133,9 +134,11 @@ export function recordAnswers(
   }));
   const asking = setInterval(() => {
     for (const { node, asker } of askers) {
-      const overdue = asker.overdue();
-      if (open && overdue > 0 && !open.away.has(node)) open.silent[node] = (open.silent[node] ?? 0) + overdue;
-      for (const name of names) asker.ask(name);
+      for (const index of asker.overdue()) {
+        const phase = phases[index];
+        if (phase && !phase.away.has(node)) phase.silent[node] = (phase.silent[node] ?? 0) + 1;
+      }
+      for (const name of names) asker.ask(name, phases.length - 1);
     }
   }, EVERY_MS);
   context.after(async () => {
@@ -143,35 +146,27 @@ export function recordAnswers(
     await Promise.all(askers.map(({ asker }) => asker.close()));
   });
 
-  function end(): void {
-    if (open === undefined) return;
-    const { label, agreedMs, samples, wrong, silent } = open;
-    phases.push({ label, agreedMs, samples: samples.length, wrong, silent });
-  }
-
   return {
-    expect(label, answers, away = []) {
-      const before = open?.answers ?? answers;
-      end();
-      open = {
+    async during(label, answers, work, away = []) {
+      const phase: OpenPhase = {
         label,
-        before,
         answers,
         away: new Set(away),
         beganMs: performance.now(),
         agreedMs: undefined,
-        samples: [],
+        samples: 0,
         arrived: new Set(),
         wrong: [],
         silent: {},
         agreed: Promise.withResolvers(),
       };
-      return open.agreed.promise;
+      phases.push(phase);
+      await work();
+      return phase.agreed.promise;
     },
     hold: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     finish() {
-      end();
-      open = undefined;
+      clearInterval(asking);
       for (const { label, agreedMs, samples, wrong, silent } of phases) {
         const unanswered = Object.entries(silent).map(([node, count]) => `${node}: ${count}`);
         context.diagnostic(

@@ -1,0 +1,105 @@
+/**
+ * One view of health and configuration, by three DNS nodes and three regions, each a process of its own, with a real Redis.
+ * All answers are written down every 100 ms, while one thing after another fails: none may be wrong or empty.
+ */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { recordAnswers } from "./answer-recorder.ts";
+import { ADDRESS, type ClusterBed, type ClusterNode, REGIONS, type RegionName, startCluster } from "./cluster-bed.ts";
+import { without } from "./tools.ts";
+
+const skip = without("redis-server");
+const NAMES = ["app.test.example", "all.test.example", "static.test.example"];
+/** What names say while these regions are up. */
+const answersOf = (...regions: readonly RegionName[]) => ({
+  "app.test.example": [ADDRESS[REGIONS.find((region) => regions.includes(region))!]],
+  "all.test.example": regions.map((region) => ADDRESS[region]),
+  "static.test.example": ["192.0.2.80"],
+});
+
+async function setOverride(node: ClusterNode, target: string, verb = "down"): Promise<string> {
+  const answer = await node.api("POST", "/overrides", { target, verb, reason: "a test of the cluster" });
+  assert.equal(answer.status, 201, answer.text);
+  return answer.json<{ id: string }>().id;
+}
+async function clearOverride(node: ClusterNode, id: string): Promise<void> {
+  const answer = await node.api("DELETE", `/overrides/${id}`);
+  assert.equal(answer.status, 200, answer.text);
+}
+
+const record = (t: test.TestContext, bed: ClusterBed) => recordAnswers(t, bed.dns, NAMES);
+
+/** One failure each: the blast budget lets automation take one region out per minute. */
+const FAILURES: readonly {
+  readonly name: string;
+  readonly hurt: (bed: ClusterBed) => unknown;
+  readonly heal: (bed: ClusterBed) => unknown;
+}[] = [
+  {
+    name: "its balancer was killed",
+    hurt: (bed) => bed.balancers["us-east"].stop(),
+    heal: (bed) => bed.balancers["us-east"].start(),
+  },
+  {
+    name: "its balancer stands still: the port takes connections and never answers",
+    hurt: (bed) => bed.balancers["us-east"].process().signal("SIGSTOP"),
+    heal: (bed) => bed.balancers["us-east"].process().signal("SIGCONT"),
+  },
+  {
+    // The pool fails open, so probes go on passing; that no backend is healthy, the balancer reports itself.
+    name: "its port answers as ever, and it reports that no backend is healthy",
+    hurt: (bed) => {
+      for (const backend of bed.backends["us-east"]) backend.setHealthy(false);
+    },
+    heal: (bed) => {
+      for (const backend of bed.backends["us-east"]) backend.setHealthy(true);
+    },
+  },
+];
+for (const { name, hurt, heal } of FAILURES)
+  test(`all nodes leave a region, and come back to it: ${name}`, { skip, timeout: 120_000 }, async (t) => {
+    const bed = await startCluster(t);
+    const recorder = record(t, bed);
+    await recorder.during("all are up", answersOf(...REGIONS), () => {});
+    await recorder.during(name, answersOf("eu-west", "ap-south"), () => hurt(bed));
+    await recorder.during("it is well again", answersOf(...REGIONS), () => heal(bed));
+    recorder.finish();
+  });
+
+test("an override of one node is served by all, whatever Redis does", { skip, timeout: 240_000 }, async (t) => {
+  const bed = await startCluster(t);
+  const [ns1, ns2, ns3] = bed.dns as [ClusterNode, ClusterNode, ClusterNode];
+  const recorder = record(t, bed);
+  const ids: Record<string, string> = {};
+  const override = (node: ClusterNode, region: RegionName) => async () => {
+    ids[region] = await setOverride(node, `region/${region}`);
+  };
+  const clear = (node: ClusterNode, region: RegionName) => () => clearOverride(node, ids[region]!);
+  await recorder.during("all are up", answersOf(...REGIONS), () => {});
+
+  await recorder.during("an override of ns2", answersOf("eu-west", "ap-south"), override(ns2, "us-east"));
+  await bed.redis.stop();
+  await recorder.during("Redis is away: ns1 serves its own override", answersOf("ap-south"), override(ns1, "eu-west"), [
+    "ns2",
+    "ns3",
+  ]);
+  await recorder.during("Redis came back empty: all serve both", answersOf("ap-south"), bed.redis.start);
+
+  await ns3.stop();
+  const some = answersOf("eu-west", "ap-south");
+  await recorder.during("ns3 was killed, and an override cleared", some, clear(ns1, "eu-west"), ["ns3"]);
+  // Until it has heard of the others it serves what it knew.
+  await ns3.start();
+  await recorder.during("ns3 is back, and knows", some, () => {});
+
+  bed.way("ns3").cut();
+  await recorder.during("ns3 is cut off from Redis", answersOf(...REGIONS), clear(ns2, "us-east"), ["ns3"]);
+  await recorder.during("it is joined again", answersOf(...REGIONS), bed.way("ns3").restore);
+
+  bed.redis.signal("SIGSTOP");
+  const others = answersOf("us-east", "eu-west");
+  await recorder.during("Redis stands still", others, override(ns3, "ap-south"), ["ns1", "ns2"]);
+  await recorder.during("it goes on", others, () => bed.redis.signal("SIGCONT"));
+  await recorder.during("cleared", answersOf(...REGIONS), clear(ns3, "ap-south"));
+  recorder.finish();
+});
