@@ -46,9 +46,7 @@ for (const upstream of ["http1", "http2"] as const)
     const port = upstream === "http2" ? await startHttp2Backend(t) : (await startHttpBackend(t, "a")).port;
     const site = await startSite(t, {
       ports: [port],
-      // A stream counts with Node until it is destroyed, a moment after the client has seen its end: who always uses as many as
-      // are allowed would now and then have one refused.
-      listener: "http: { http2: { enabled: true, streams: 128 } }",
+      listener: "http: { http2: { enabled: true } }",
       pool: `upstream: { protocol: ${upstream} }`,
     });
     const body = join(folderWith(t, { body: "b".repeat(BODY_OCTETS) }), "body");
