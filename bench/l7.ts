@@ -28,6 +28,7 @@ const LOADS = {
   connection: "HTTP/1.1, a connection each",
   bulk: "HTTP/1.1, bodies of 1 MiB",
   https: "HTTPS (HTTP/1.1), connections that stay",
+  handshake: "HTTPS (HTTP/1.1), a connection and a full handshake each",
   http2: "HTTPS (HTTP/2), streams side by side",
   websocket: "WebSocket messages",
   half: "Latency at half load",
@@ -102,7 +103,10 @@ function makeCertificate(): Certificate {
 /** Who takes part, and before which servers; beds are kept for the next load of their kind. */
 const BEDS = {
   plain: { recipes: chosen([EPOLL, NET, HAPROXY, NGINX]), options: (): BedOptions => ({}) },
-  tls: { recipes: chosen([NET, HAPROXY, NGINX]), options: (): BedOptions => ({ certificate: makeCertificate() }) },
+  tls: {
+    recipes: chosen([EPOLL, NET, HAPROXY, NGINX]),
+    options: (): BedOptions => ({ certificate: makeCertificate() }),
+  },
   websocket: {
     recipes: chosen([EPOLL, NET, HAPROXY, NGINX]),
     options: (): BedOptions => ({
@@ -134,9 +138,10 @@ async function measure(load: Load): Promise<LoadResult> {
       const traffic = { http1: REQUEST, connection: CONNECTION, bulk: BULK }[load];
       return runTraffic(bed, bed.runners, { ...run, traffic });
     }
-    case "https": {
+    case "https":
+    case "handshake": {
       const bed = await bedOf("tls");
-      return runTraffic(bed, bed.runners, { ...run, traffic: REQUEST });
+      return runTraffic(bed, bed.runners, { ...run, traffic: load === "https" ? REQUEST : CONNECTION });
     }
     case "http2": {
       const bed = await bedOf("tls");

@@ -26,13 +26,15 @@ const LATENCIES: readonly Column[] = [
   { head: "added p99", key: "addedP99", text: whole },
   { head: "errors", key: "errors", text: whole },
 ];
+const CONNECTIONS: readonly Column[] = [...CPU, { head: "connections/s", key: "rate", text: whole }, ...REST];
 const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
   request: REQUESTS,
   http1: REQUESTS,
   https: REQUESTS,
   http2: REQUESTS,
   websocket: [...CPU, { head: "messages/s", key: "rate", text: whole }, ...REST],
-  connection: [...CPU, { head: "connections/s", key: "rate", text: whole }, ...REST],
+  connection: CONNECTIONS,
+  handshake: CONNECTIONS,
   bulk: [{ head: "MiB/s", key: "rate", text: whole }, { ...CPU[0]!, head: "CPU µs/MiB", text: whole }, ...REST],
   half: LATENCIES,
   "half-tls": LATENCIES,

@@ -185,7 +185,7 @@ export const listenerSchema = z
 export const balancerStatsSchema = z
   .object({
     region: text,
-    engine: z.object({ name: text, why: text }).nullable(),
+    engine: z.object({ name: text, why: text, tls: z.object({ name: text, why: text }) }).nullable(),
     workers: z.array(z.object({ name: text, kind: text, restarts: count, isServing: z.boolean() })),
     listeners: z.array(listenerSchema),
     pools: z.array(poolSchema),

@@ -77,7 +77,11 @@ export type Status = {
   readonly workers: readonly unknown[];
   readonly balancer: {
     readonly region: string;
-    readonly engine: { readonly name: string; readonly why: string } | null;
+    readonly engine: {
+      readonly name: string;
+      readonly why: string;
+      readonly tls: { readonly name: string; readonly why: string };
+    } | null;
     readonly workers: number;
     readonly listeners: readonly {
       readonly name: string;

@@ -1,14 +1,14 @@
 /**
- * Which HTTP listeners need sockets of Node: where TLS is spoken, or HTTP/2 to a backend. All others run on
- * whatever driver is fastest.
+ * Which HTTP listeners need sockets of Node: where TLS or HTTP/2 is spoken to a backend. All others run on whatever driver is
+ * fastest.
  * @module
  */
 import type { ListenerSpec, PoolSpec } from "#state/balancer.ts";
 import type { RuleSpec } from "#state/http.ts";
 
 /** @param pools of the snapshot that the listener is of */
-export function needsNode({ protocol, http }: ListenerSpec, pools: readonly PoolSpec[]): boolean {
-  if (protocol === "https" || http === undefined) return true;
+export function needsNode({ http }: ListenerSpec, pools: readonly PoolSpec[]): boolean {
+  if (http === undefined) return true;
   return http.rules.flatMap(poolsOf).some((index) => {
     const { protocol: spoken, tls } = pools[index]!.upstream;
     return spoken === "http2" || tls !== undefined;

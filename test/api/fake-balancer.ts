@@ -145,7 +145,11 @@ export function createFakeBalancer(calls: Call[], pools: readonly string[] = ["w
     listeners: () => [listener],
     stats: () => ({
       region: "us-east",
-      engine: { name: "epoll", why: "this machine has it" },
+      engine: {
+        name: "epoll",
+        why: "this machine has it",
+        tls: { name: "epoll", why: "this machine has it" },
+      },
       workers: [{ name: "balancer-epoll-0", kind: "epoll", restarts: 0, isServing: true }],
       listeners: [listener],
       pools: pools.map(poolOf),

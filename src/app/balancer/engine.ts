@@ -14,7 +14,7 @@ import { createRequestNewsDesk } from "#app/balancer/request-news.ts";
 import { type BoundFd, createSocketBank, formatListen, type InheritedSockets } from "#app/balancer/sockets.ts";
 import { chooseTcpEngine, type TcpEngine } from "#app/balancer/tcp-engine.ts";
 import { NO_CHALLENGES, readTexts, type TlsMaterial } from "#app/balancer/tls-material.ts";
-import { workerKindOf } from "#app/balancer/worker-kind.ts";
+import { type EngineKinds, workerKindOf } from "#app/balancer/worker-kind.ts";
 import type { Clock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import { createInTurn } from "#base/in-turn.ts";
@@ -89,6 +89,7 @@ export type FetchedTls = Pick<TlsMaterial, "staples" | "issued" | "challenges">;
 
 const socketsKey = ({ protocol, listen }: ListenerSpec): string =>
   `${protocol === "udp" ? "udp" : "tcp"} ${formatListen(listen)}`;
+const textOf = ({ name, why }: { readonly name: string; readonly why: string }): string => `${name} (${why})`;
 
 export function createBalancerEngine(options: {
   readonly log: Log;
@@ -152,10 +153,11 @@ export function createBalancerEngine(options: {
     timer = clock.after(KEEPER_TICK_MS, tick);
   }
 
+  const kinds = (): EngineKinds => ({ plain: tcpEngine!.name, tls: tcpEngine!.tls.name });
   const kindIn =
     (snapshot: BalancerSnapshot) =>
     (listener: ListenerSpec): BalancerWorkerKind =>
-      workerKindOf(listener, snapshot, tcpEngine!.name);
+      workerKindOf(listener, snapshot, kinds());
   /** What a listener's sockets are for: another worker or another place needs others. */
   const socketsIn = (snapshot: BalancerSnapshot) => {
     const kindOf = kindIn(snapshot);
@@ -190,7 +192,7 @@ export function createBalancerEngine(options: {
     return createBalancerMember({
       name,
       kind,
-      plainKind: tcpEngine!.name,
+      kinds: kinds(),
       world: first,
       rows,
       backendTable,
@@ -419,7 +421,7 @@ export function createBalancerEngine(options: {
         if (!isFirst) return;
         bank.dropInherited();
         const where = snapshot.listeners.map((listener) => `${listener.name} on ${formatListen(addressOf(listener))}`);
-        const says = `Balancing ${where.join(", ") || "nothing yet"}; plain TCP by ${tcpEngine!.name} (${tcpEngine!.why})`;
+        const says = `Balancing ${where.join(", ") || "nothing yet"}; plain TCP by ${textOf(tcpEngine!)}, TLS by ${textOf(tcpEngine!.tls)}`;
         emit({ kind: "engine.started", atMs: clock.nowMs(), severity: "info", subject: "balancer", says });
       }),
     setTls: (next) =>

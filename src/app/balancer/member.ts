@@ -14,6 +14,7 @@ import type {
 } from "#app/balancer/protocol.ts";
 import type { RequestNews } from "#app/balancer/request-news.ts";
 import type { BoundFd } from "#app/balancer/sockets.ts";
+import type { EngineKinds } from "#app/balancer/worker-kind.ts";
 import { createOpenings } from "#app/openings.ts";
 import { createSupervisedWorker, type WorkerEnd } from "#app/supervised-worker.ts";
 import type { Clock } from "#base/clock.ts";
@@ -63,7 +64,7 @@ export type BalancerMember = {
 export function createBalancerMember(options: {
   name: string;
   kind: BalancerWorkerKind;
-  plainKind: BalancerWorkerKind;
+  kinds: EngineKinds;
   world: BalancerWorld;
   rows: number;
   backendTable: Int32Array;
@@ -78,7 +79,7 @@ export function createBalancerMember(options: {
   /** The thread is gone, and what it held with it. @returns the sockets for the thread that takes its place */
   onFall(member: BalancerMember, end: WorkerEnd): ReadonlyMap<string, MemberSockets>;
 }): BalancerMember {
-  const { kind, name, plainKind, backendTable, limits, rateLimits, log } = options;
+  const { kind, name, kinds, backendTable, limits, rateLimits, log } = options;
   const backendCounters = createBackendCounters(options.rows);
   const listenerCounters = createCounterSlots(MAX_LISTENERS * LISTENER_COUNTERS.length);
   const latencies = createLatencyBlock(options.rows);
@@ -94,7 +95,7 @@ export function createBalancerMember(options: {
     file: new URL("./worker.ts", import.meta.url),
     workerData: (ack): BalancerWorkerData => ({
       kind,
-      plainKind,
+      kinds,
       world,
       backendTable,
       backendCounters,

@@ -5,7 +5,9 @@
  *          worker that serves a revision writes it into its word of shared memory and wakes who waits there.
  * @module
  */
+
 import type { TlsMaterial } from "#app/balancer/tls-material.ts";
+import type { EngineKinds } from "#app/balancer/worker-kind.ts";
 import type { ServeFailed } from "#app/supervised-worker.ts";
 import type { LogFields } from "#base/log.ts";
 import type { CacheStats, Purge } from "#l7/cache/cache.ts";
@@ -32,8 +34,7 @@ export type BalancerWorld = {
 
 export type BalancerWorkerData = {
   readonly kind: BalancerWorkerKind;
-  /** Of the workers that serve plain TCP and plain HTTP/1.1. */
-  readonly plainKind: BalancerWorkerKind;
+  readonly kinds: EngineKinds;
   world?: BalancerWorld;
   readonly backendTable: Int32Array;
   /** This worker's counters of backends and of listeners. */

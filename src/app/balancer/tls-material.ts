@@ -1,20 +1,13 @@
 /**
  * What listeners that end TLS are served with, as it crosses to the workers: texts of files and what was fetched.
  *
- * Owns:    the type, the reading of files (main thread), and how a worker makes contexts of it.
+ * Owns:    the type, the reading of files (main thread), and what of it is a listener's.
  * @module
  */
 import { readFileSync } from "node:fs";
 import { RhumbError } from "#base/errors.ts";
 import type { BalancerSnapshot, ListenerSpec } from "#state/balancer.ts";
-import {
-  type CertificatePem,
-  type ChallengeCertificate,
-  createTlsContexts,
-  type TlsContexts,
-  type TlsPolicy,
-} from "#tls/contexts.ts";
-import type { SessionCache } from "#tls/session-cache.ts";
+import type { CertificatePem, ChallengeCertificate, TlsContextsOptions, TlsPolicy } from "#tls/contexts.ts";
 import { MIN_TICKET_SECRET_OCTETS } from "#tls/tickets.ts";
 
 export type TlsMaterial = {
@@ -94,12 +87,8 @@ export function certificatesOf({ name, certificates }: ListenerSpec, { texts, is
   ];
 }
 
-/** @throws RhumbError RHUMB_BALANCER_CERTIFICATE */
-export function contextsFor(
-  spec: ListenerSpec,
-  material: TlsMaterial,
-  worker: { readonly sessions: SessionCache; readonly nowMs: () => number },
-): TlsContexts {
+/** What contexts of a listener are made of, all of it data. */
+export function contextsInput(spec: ListenerSpec, material: TlsMaterial): TlsContextsOptions {
   const { texts, ticketSecrets, staples, challenges } = material;
   const tls = spec.tls!;
   const policy: TlsPolicy = {
@@ -112,13 +101,12 @@ export function contextsFor(
     },
   };
   const secret = ticketSecrets[tls.tickets.secretFile ?? ""]!;
-  return createTlsContexts({
+  return {
     listener: spec.name,
     certificates: certificatesOf(spec, material),
     policy,
     tickets: { secret, rotateMs: tls.tickets.rotateMs },
     ...(tls.staples ? { staples } : {}),
     challenges: challenges.alpn[spec.name] ?? [],
-    ...worker,
-  });
+  };
 }

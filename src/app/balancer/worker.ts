@@ -17,7 +17,7 @@ import type {
   FromBalancerWorker,
   ToBalancerWorker,
 } from "#app/balancer/protocol.ts";
-import { contextsFor } from "#app/balancer/tls-material.ts";
+import { createWorkerTls } from "#app/balancer/tls-contexts.ts";
 import { createWorkerHttp } from "#app/balancer/worker-http.ts";
 import { workerKindOf } from "#app/balancer/worker-kind.ts";
 import { createAlgorithm } from "#balance/table.ts";
@@ -29,6 +29,7 @@ import { createUdpListener } from "#l4/udp/udp-listener.ts";
 import type { TcpDriver } from "#net/driver.ts";
 import { createEpollDriver, type EpollDriver } from "#net/epoll/driver.ts";
 import { loadEpoll } from "#net/epoll/load.ts";
+import { loadOpenssl } from "#net/epoll/tls/openssl.ts";
 import type { Listener, ListenerContext } from "#net/listener.ts";
 import { createListenerSet } from "#net/listener-set.ts";
 import { createNetDriver } from "#net/node/driver.ts";
@@ -68,7 +69,9 @@ const driver: TcpDriver = epoll ?? createNetDriver({ clock });
 function openEpoll(): EpollDriver {
   const calls = loadEpoll();
   if (typeof calls === "string") throw new Error(`The epoll engine was chosen, and ${calls}`);
-  return createEpollDriver({ calls, clock });
+  const tls = data.kinds.tls === "epoll" ? loadOpenssl() : undefined;
+  if (typeof tls === "string") throw new Error(`TLS was to end in epoll workers, and ${tls}`);
+  return createEpollDriver({ calls, tls, clock });
 }
 
 // ── what nodes share of sticky clients ───────────────────────────────────────────────────────────────────────────
@@ -117,7 +120,7 @@ const sticky: StickyStore = {
 const isRelayed = ({ pool }: ListenerSpec): boolean =>
   pool === undefined || world.snapshot.pools[pool]!.mode === "proxy";
 
-const sessions = createSessionCache();
+const tls = createWorkerTls({ sessions: createSessionCache(), nowMs: clock.nowMs });
 const acmeProofs = createHttpChallenges();
 const http = createWorkerHttp({
   driver,
@@ -138,7 +141,7 @@ function createListener(spec: ListenerSpec, context: ListenerContext): Listener 
 const listeners = createListenerSet({
   clock,
   log,
-  serves: (listener, snapshot) => isRelayed(listener) && workerKindOf(listener, snapshot, data.plainKind) === data.kind,
+  serves: (listener, snapshot) => isRelayed(listener) && workerKindOf(listener, snapshot, data.kinds) === data.kind,
   createPlaces: (spec, { zone }) =>
     createPlaces({
       spec,
@@ -160,7 +163,7 @@ const listeners = createListenerSet({
   },
   listenerNumber: (name) => world.slots[name]!,
   limits: createClientLimits(data.limits),
-  contextsOf: (spec) => contextsFor(spec, world.tls, { sessions, nowMs: clock.nowMs }),
+  contextsOf: (spec) => tls.of(spec, world.tls),
 });
 
 function serve(next: BalancerWorld): void {
@@ -170,10 +173,12 @@ function serve(next: BalancerWorld): void {
     followTable(next.snapshot);
     listeners.apply(next.snapshot);
     http.apply(next.snapshot, listeners.places);
+    tls.keep();
     acmeProofs.set(next.tls.challenges.http);
     acknowledge(data.ack, next.revision);
   } catch (error) {
     world = before;
+    tls.drop();
     tell({
       type: "serve-failed",
       revision: next.revision,

@@ -54,7 +54,8 @@ function balancerLines({ region, engine, workers, listeners, pools }: NonNullabl
   const where = listeners.map(
     ({ name, protocol, address, port }) => `${plain(name)} ${endpointText(address, port)} ${protocol}`,
   );
-  const how = engine ? `; engine ${engine.name} (${engine.why}), ${countText(workers, "worker")}` : "";
+  const tls = engine && engine.tls.name !== engine.name ? `, TLS ${engine.tls.name} (${engine.tls.why})` : "";
+  const how = engine ? `; engine ${engine.name} (${engine.why})${tls}, ${countText(workers, "worker")}` : "";
   const rows = pools.map(({ name, algorithm, healthy, backends, panic, active, queued }): Cell[] => [
     name,
     algorithm,
