@@ -19,20 +19,24 @@ export type Vantages = {
 
 const WHOLE_MS = 5_000;
 
-/** @param delayMs how long each message takes */
+/**
+ * @param delayMs how long each message takes
+ * @param startWithinMs nodes start at random moments of this span; 0: all at once
+ */
 export function createVantages(
   names: readonly string[],
   snapshot: HealthSnapshot,
-  over: { readonly delayMs?: number; readonly seed?: number; readonly quorum?: number } = {},
+  over: { readonly delayMs?: number; readonly seed?: number; readonly startWithinMs?: number } = {},
 ): Vantages {
-  const { delayMs = 20, seed = 1 } = over;
+  const { delayMs = 20, seed = 1, startWithinMs = 0 } = over;
+  const rng = createSeededRng(seed);
   const clock = createManualClock();
   const beds = Object.fromEntries(
     names.map((name, index) => [name, createBed({ clock, rng: createSeededRng(seed * 100 + index) })]),
   );
   const cut = new Set<string>();
   const sent: VantageVotes[] = [];
-  const quorum = over.quorum ?? Math.floor(names.length / 2) + 1;
+  const quorum = Math.floor(names.length / 2) + 1;
   const deliver = (from: string, votes: VantageVotes): void => {
     const text = JSON.stringify(votes);
     for (const [to, bed] of Object.entries(beds)) {
@@ -49,8 +53,12 @@ export function createVantages(
       deliver(name, bed.health.votes());
       clock.after(WHOLE_MS, tellAll);
     };
-    bed.health.apply({ ...snapshot, vantage: name, vantages: names, quorum });
-    clock.after(WHOLE_MS, tellAll);
+    const start = (): void => {
+      bed.health.apply({ ...snapshot, vantage: name, vantages: names, quorum });
+      clock.after(WHOLE_MS, tellAll);
+    };
+    if (startWithinMs === 0) start();
+    else clock.after(rng() * startWithinMs, start);
   }
   return {
     clock,
