@@ -119,7 +119,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
     onBadRequest(arrived, status) {
       count(status === 408 ? "http_timeouts" : "http_bad_requests");
       const counter = classCounter(status);
-      if (counter !== undefined) count(counter);
+      if (counter >= 0) slots[counter]! += 1;
       const { exchange } = plan;
       if (exchange.http.accessLog !== undefined)
         context.logAccess(badRequestEntry(exchange, arrived, status, clock.nowMs()));

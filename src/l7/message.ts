@@ -7,6 +7,8 @@
  * @module
  */
 
+import type { KnownFields, KnownLines } from "#l7/known-fields.ts";
+
 /** Names and values in turn, in the order of the wire; names in lower case, values without white space around them. */
 export type Fields = string[];
 
@@ -33,6 +35,8 @@ export type RequestHead = {
   readonly upgrade: string | undefined;
   /** Said `TE: trailers`. */
   readonly takesTrailers: boolean;
+  /** Where the same fields came before: what is known of them. */
+  readonly known?: KnownFields | undefined;
 };
 
 export type ResponseHead = {
@@ -43,6 +47,8 @@ export type ResponseHead = {
   readonly bodyOctets: number;
   /** What Content-Length said, where there is no body (HEAD, 304): it is passed on. */
   readonly declaredOctets: number | undefined;
+  /** Where the same fields came before: what is known of them. */
+  readonly known?: KnownLines | undefined;
 };
 
 /** A response of our own. */
@@ -64,6 +70,13 @@ export function listOf(fields: readonly string[], name: string): string | undefi
   for (let at = 0; at < fields.length; at += 2)
     if (fields[at] === name) list = list === undefined ? fields[at + 1]! : `${list}, ${fields[at + 1]!}`;
   return list;
+}
+
+/** Whether two lists say the same in the same order. */
+export function areSame(fields: readonly string[], others: readonly string[]): boolean {
+  if (fields.length !== others.length) return false;
+  for (let at = 0; at < fields.length; at++) if (fields[at] !== others[at]) return false;
+  return true;
 }
 
 /** Takes all fields of this name out, in place. */

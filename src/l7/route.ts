@@ -30,6 +30,8 @@ export type Route = {
   /** The target that the backend gets. */
   rewrite(request: HttpRequest): string;
   editRequest(fields: Fields, request: HttpRequest): void;
+  /** Whether `editRequest` does anything. */
+  readonly editsRequest: boolean;
   editResponse(fields: Fields, request: HttpRequest): void;
   /** Where copies go, with its share in percent. */
   readonly mirror: PoolRef | undefined;

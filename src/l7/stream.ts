@@ -14,6 +14,7 @@
  * @module
  */
 import type { Deadlines } from "#l7/exchange/deadlines.ts";
+import type { KnownOutbound } from "#l7/known-fields.ts";
 import type { Fields, RequestHead, ResponseHead } from "#l7/message.ts";
 import type { Arrived } from "#net/arrival.ts";
 import type { BackendSpec } from "#state/balancer.ts";
@@ -89,7 +90,10 @@ export type ConnectionHost = {
 // ── the backend's end ────────────────────────────────────────────────────────────────────────────────────────────
 
 /** A request as it goes to the backend: its fields are complete but for Host, framing and `Connection`. */
-export type OutboundRequest = RequestHead;
+export type OutboundRequest = RequestHead & {
+  /** Where another request was told the same: its fields are these, with this request's id. */
+  readonly told?: KnownOutbound | undefined;
+};
 
 /** Where in its life a request was when its upstream failed. */
 export type UpstreamFault = {

@@ -6,11 +6,20 @@
  */
 import { combine32, hashBytes, hashText, mix32 } from "#base/hash.ts";
 import { maskIp, parseIp, unmapIp } from "#base/ip.ts";
-import type { PoolSpec } from "#state/balancer.ts";
+import type { AlgorithmName, PoolSpec } from "#state/balancer.ts";
 
 /** So that an IPv4 network and an IPv6 network of the same octets have different keys. */
 const IPV4_SEED = 4;
 const IPV6_SEED = 6;
+
+const HASH_ALGORITHMS: ReadonlySet<AlgorithmName> = new Set<AlgorithmName>([
+  "ip_hash",
+  "ring_hash",
+  "maglev",
+  "rendezvous",
+]);
+/** Whether an algorithm looks at the key of who asks. */
+export const hasKey = (algorithm: AlgorithmName): boolean => HASH_ALGORITHMS.has(algorithm);
 
 /**
  * @param client the address as text

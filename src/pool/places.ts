@@ -26,7 +26,6 @@ import {
   BACKEND_EPOCH_WORD,
   BACKEND_STATE,
   BACKEND_WORD,
-  type BackendCounter,
   backendCounter,
   backendWord,
 } from "#state/backend-table.ts";
@@ -40,20 +39,24 @@ const RANKED_LOOKS = 16;
 
 const NOBODY: readonly number[] = [];
 
-const FAULT_COUNTERS: Readonly<Record<PlaceFault, BackendCounter>> = {
-  refused: "connect_refused",
-  timeout: "connect_timeout",
-  unreachable: "connect_error",
-  other: "connect_error",
-  reset: "resets",
+const FAULT_COUNTERS: Readonly<Record<PlaceFault, number>> = {
+  refused: BACKEND_COUNTER.connect_refused,
+  timeout: BACKEND_COUNTER.connect_timeout,
+  unreachable: BACKEND_COUNTER.connect_error,
+  other: BACKEND_COUNTER.connect_error,
+  reset: BACKEND_COUNTER.resets,
 };
 
-const RESPONSE_COUNTERS: Readonly<Record<number, BackendCounter>> = {
-  1: "responses_1xx",
-  2: "responses_2xx",
-  3: "responses_3xx",
-  4: "responses_4xx",
-};
+const { responses_1xx, responses_2xx, responses_3xx, responses_4xx, responses_5xx } = BACKEND_COUNTER;
+/** By the first digit of the status. */
+const RESPONSE_COUNTERS: readonly number[] = [
+  responses_5xx,
+  responses_1xx,
+  responses_2xx,
+  responses_3xx,
+  responses_4xx,
+  responses_5xx,
+];
 
 export type PlacesOptions = {
   readonly spec: PoolSpec;
@@ -94,7 +97,7 @@ export function createPlaces(options: PlacesOptions): Places {
     table,
     take: place,
     nowMs: () => clock.monotonicMs(),
-    count: (row, change) => addTo(row, "queued", change),
+    count: (row, change) => addTo(row, BACKEND_COUNTER.queued, change),
   });
   const stickiness = createStickiness({ spec, store: options.sticky, table: options.stickyTable, clock });
 
@@ -122,13 +125,15 @@ export function createPlaces(options: PlacesOptions): Places {
     ranking.refresh();
     return true;
   }
-  function addTo(row: number, counter: BackendCounter, change: number): void {
-    counters[backendCounter(row, BACKEND_COUNTER[counter])]! += change;
+  /** @param counter of `BACKEND_COUNTER` */
+  function addTo(row: number, counter: number, change: number): void {
+    counters[backendCounter(row, counter)]! += change;
   }
 
+  /** A plain read sees the word of a moment ago, and costs a tenth of an atomic one: nearly always it is 0 already. */
   function clearWord(row: number, word: number): void {
     const at = backendWord(row, word);
-    if (Atomics.load(table, at) !== 0) Atomics.store(table, at, 0);
+    if (table[at] !== 0) Atomics.store(table, at, 0);
   }
 
   // ── taking and giving back ─────────────────────────────────────────────────────────────────────────────────────
@@ -150,14 +155,14 @@ export function createPlaces(options: PlacesOptions): Places {
         seen = was;
       }
     }
-    addTo(row, "active", 1);
+    addTo(row, BACKEND_COUNTER.active, 1);
     ranking.loadChanged?.(index);
     breakers.taken(row, nowMs);
     return true;
   }
   function vacate(row: number, nowMs: number): void {
     Atomics.sub(table, backendWord(row, BACKEND_WORD.active), 1);
-    addTo(row, "active", -1);
+    addTo(row, BACKEND_COUNTER.active, -1);
     const index = members.indexOf(row);
     if (index >= 0) ranking.loadChanged?.(index);
     else if (counters[backendCounter(row, BACKEND_COUNTER.active)] === 0) gone.delete(row);
@@ -274,7 +279,7 @@ export function createPlaces(options: PlacesOptions): Places {
       let row = place(request, nowMs);
       if (row === NO_PLACE.none && request.mayRepeat)
         row = place({ client: request.client, key: request.key, tried: NOBODY }, nowMs);
-      if (row >= 0) addTo(tried.at(-1)!, "retries_away", 1);
+      if (row >= 0) addTo(tried.at(-1)!, BACKEND_COUNTER.retries_away, 1);
       return row;
     },
     wait: queue.wait,
@@ -284,9 +289,9 @@ export function createPlaces(options: PlacesOptions): Places {
       return index >= 0 ? spec.backends[index] : gone.get(row);
     },
     connected(row, micros, nowMs) {
-      addTo(row, "connections", 1);
-      addTo(row, "connect_micros", micros);
-      addTo(row, "successes", 1);
+      addTo(row, BACKEND_COUNTER.connections, 1);
+      addTo(row, BACKEND_COUNTER.connect_micros, micros);
+      addTo(row, BACKEND_COUNTER.successes, 1);
       clearWord(row, BACKEND_WORD.failuresInARow);
       breakers.succeeded(row);
       places.firstOctet(row, micros, nowMs);
@@ -298,10 +303,10 @@ export function createPlaces(options: PlacesOptions): Places {
     answered(row, status) {
       breakers.succeeded(row);
       clearWord(row, BACKEND_WORD.failuresInARow);
-      addTo(row, RESPONSE_COUNTERS[Math.floor(status / 100)] ?? "responses_5xx", 1);
+      addTo(row, RESPONSE_COUNTERS[Math.trunc(status / 100)] ?? responses_5xx, 1);
       const isGateway = status >= 502 && status <= 504;
       if (isGateway) {
-        addTo(row, "gateway_failures", 1);
+        addTo(row, BACKEND_COUNTER.gateway_failures, 1);
         Atomics.add(table, backendWord(row, BACKEND_WORD.gatewayInARow), 1);
       } else clearWord(row, BACKEND_WORD.gatewayInARow);
       if (status >= 500) Atomics.add(table, backendWord(row, BACKEND_WORD.fiveXxInARow), 1);
@@ -309,7 +314,7 @@ export function createPlaces(options: PlacesOptions): Places {
     },
     failed(row, fault, nowMs) {
       addTo(row, FAULT_COUNTERS[fault], 1);
-      addTo(row, "failures", 1);
+      addTo(row, BACKEND_COUNTER.failures, 1);
       Atomics.add(table, backendWord(row, BACKEND_WORD.failuresInARow), 1);
       if (members.indexOf(row) >= 0) breakers.failed(row, nowMs);
     },

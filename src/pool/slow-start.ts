@@ -9,17 +9,11 @@
  * Units:   ms since the backend came into service; weights in thousandths where the name says so.
  * @module
  */
+import { hasKey } from "#pool/client-key.ts";
 import type { AlgorithmName, SlowStartSpec } from "#state/balancer.ts";
 
-const HASH_ALGORITHMS: ReadonlySet<AlgorithmName> = new Set<AlgorithmName>([
-  "ip_hash",
-  "ring_hash",
-  "maglev",
-  "rendezvous",
-]);
-
 /** Whether weights between 0 and the configured one mean anything to it. */
-export const takesFractions = (algorithm: AlgorithmName): boolean => !HASH_ALGORITHMS.has(algorithm);
+export const takesFractions = (algorithm: AlgorithmName): boolean => !hasKey(algorithm);
 
 export const isRamping = (elapsedMs: number, { windowMs }: SlowStartSpec): boolean => elapsedMs < windowMs;
 

@@ -12,7 +12,7 @@ import type { Deadlines } from "#l7/exchange/deadlines.ts";
 import type { Fields, ResponseHead } from "#l7/message.ts";
 import type { UpstreamEvents, UpstreamFault, UpstreamStream } from "#l7/stream.ts";
 import type { PlaceFault, Places } from "#pool/place.ts";
-import { BACKEND_COUNTER, type BackendCounter, backendCounter } from "#state/backend-table.ts";
+import { BACKEND_COUNTER, backendCounter } from "#state/backend-table.ts";
 import { noteLatency } from "#state/latency.ts";
 
 /** Interim responses (1xx) of one request: who sends more means to send them for ever. */
@@ -77,8 +77,9 @@ export class Attempt implements UpstreamEvents {
     return this.#owner === undefined;
   }
 
-  count(counter: BackendCounter, change = 1): void {
-    this.#world.backendCounters[backendCounter(this.row, BACKEND_COUNTER[counter])]! += change;
+  /** @param counter of `BACKEND_COUNTER` */
+  count(counter: number, change: number): void {
+    this.#world.backendCounters[backendCounter(this.row, counter)]! += change;
   }
 
   // ── what the backend's end says ────────────────────────────────────────────────────────────────────────────────
@@ -162,7 +163,7 @@ export class Attempt implements UpstreamEvents {
     this.stream = undefined;
     if (this.#holdsPlace) {
       this.#holdsPlace = false;
-      if (this.octetsReceived > 0) this.count("octets_from_backend", this.octetsReceived);
+      if (this.octetsReceived > 0) this.count(BACKEND_COUNTER.octets_from_backend, this.octetsReceived);
       // Others that wait for it may be served before this returns.
       this.places.release(this.row, Math.max(this.sinceMs, this.headMs, this.#world.deadlines.nowMs()));
     }

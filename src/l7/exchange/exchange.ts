@@ -23,12 +23,13 @@ import { ResponsePath, type ResponsePathOwner } from "#l7/exchange/response-path
 import { StickyClient } from "#l7/exchange/sticky-client.ts";
 import { Tries, type TriesOwner } from "#l7/exchange/tries.ts";
 import { Tunnel } from "#l7/exchange/tunnel.ts";
-import { type Trace, traceOf, writeTrace } from "#l7/headers/trace-context.ts";
+import { type Trace, traceOf } from "#l7/headers/trace-context.ts";
 import type { Fields, Reply, RequestHead, ResponseHead } from "#l7/message.ts";
 import type { RequestView } from "#l7/request-view.ts";
 import type { PoolRef, Route, Routed } from "#l7/route.ts";
 import { setCookies } from "#l7/sticky/set-cookies.ts";
 import type { ClientEvents, ClientStream, OutboundRequest } from "#l7/stream.ts";
+import { BACKEND_COUNTER } from "#state/backend-table.ts";
 import { LISTENER_COUNTER } from "#state/counters.ts";
 
 const NOT_WAITING = -1;
@@ -56,6 +57,8 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
   #sticky: StickyClient | undefined;
   #tunnel: Tunnel | undefined;
   #isOver = false;
+  /** It is later than `#startedMs`. */
+  #hasWaited = false;
   #status = 0;
   #flags = "";
   #firstOctetMs = 0;
@@ -72,6 +75,10 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
   // ── whether it is for us ───────────────────────────────────────────────────────────────────────────────────────
 
   start(): void {
+    this.#begin();
+    this.#hasWaited = true;
+  }
+  #begin(): void {
     const { slots } = this.#host;
     slots[LISTENER_COUNTER.http_requests]! += 1;
     slots[LISTENER_COUNTER.http_active]! += 1;
@@ -198,7 +205,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
   // ── backends ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #outbound(fill: CacheFill | undefined): OutboundRequest {
-    const outbound = outboundOf(
+    return outboundOf(
       this.#plan,
       this.#route!,
       this.#pool!,
@@ -206,9 +213,8 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
       fill,
       this.#plan.stickyCookieOf(this.#pool!)?.name,
       this.#isBodyWanted,
+      this.#trace,
     );
-    if (this.#trace !== undefined) writeTrace(outbound.fields, this.#trace);
-    return outbound;
   }
   onAsk(): void {
     const request = this.#request!;
@@ -231,7 +237,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
       wanted: this.#sticky?.wanted,
     });
     this.#isBodyWanted = true;
-    this.#tries.start();
+    this.#tries.start(this.#hasWaited ? this.#host.clock.monotonicMs() : this.#startedMs);
   }
   onInformational(status: number, fields: Fields): void {
     this.#stream.sendInformational(status, fields);
@@ -354,7 +360,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
     const body = this.#body!;
     this.#mirror?.take(octets);
     body.take(octets);
-    this.#tries?.last?.count("octets_to_backend", octets.length);
+    this.#tries?.last?.count(BACKEND_COUNTER.octets_to_backend, octets.length);
     if (this.#route !== undefined && body.octets > this.#route.spec.maxBodyOctets) this.#cutShort();
     else if (this.#collects !== NOT_WAITING && body.octets > this.#collects) this.#bodyKnown();
   }
@@ -382,7 +388,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
   onClientGone(status: number | undefined): void {
     if (this.#isOver) return;
     this.#host.count("http_client_aborts");
-    this.#tries?.last?.count("client_aborts");
+    this.#tries?.last?.count(BACKEND_COUNTER.client_aborts, 1);
     if (this.#status === 0 && status !== undefined) this.#status = status;
     this.#finish(status === undefined || status === 408 ? "DC" : "DPE");
   }
@@ -398,12 +404,12 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
     this.#turn?.end();
     this.#path?.cancel();
     this.#mirror?.cancel();
-    const { slots, count } = this.#host;
+    const { slots } = this.#host;
     slots[LISTENER_COUNTER.http_active]! -= 1;
     slots[LISTENER_COUNTER.octets_from_clients]! += this.#requestOctets();
     slots[LISTENER_COUNTER.octets_to_clients]! += this.#responseOctets();
     const counter = classCounter(this.#status);
-    if (counter !== undefined) count(counter);
+    if (counter >= 0) slots[counter]! += 1;
     if (this.#plan.http.accessLog !== undefined || this.#trace?.isSampled) this.#tell();
   }
   #requestOctets(): number {

@@ -6,7 +6,7 @@
  */
 import { STATUS_CODES } from "node:http";
 import { fieldOf, type Reply, type RequestHead, type ResponseHead } from "#l7/message.ts";
-import type { ListenerCounter } from "#state/counters.ts";
+import { LISTENER_COUNTER } from "#state/counters.ts";
 import type { UpstreamSpec } from "#state/http.ts";
 
 /** After so long it may go better (RFC 9110 §10.2.3). */
@@ -59,13 +59,7 @@ export function replyMessage(
   };
 }
 
-/** Under which responses are counted; undefined: none was sent. */
-export const classCounter = (status: number): ListenerCounter | undefined => CLASS_COUNTERS[Math.trunc(status / 100)];
-const CLASS_COUNTERS: readonly (ListenerCounter | undefined)[] = [
-  undefined,
-  "http_1xx",
-  "http_2xx",
-  "http_3xx",
-  "http_4xx",
-  "http_5xx",
-];
+/** @returns where in a listener's counters a response is counted; -1: none was sent */
+export const classCounter = (status: number): number => CLASS_COUNTERS[Math.trunc(status / 100)] ?? -1;
+const { http_1xx, http_2xx, http_3xx, http_4xx, http_5xx } = LISTENER_COUNTER;
+const CLASS_COUNTERS: readonly number[] = [-1, http_1xx, http_2xx, http_3xx, http_4xx, http_5xx];

@@ -17,6 +17,7 @@ import type { PoolRef } from "#l7/route.ts";
 import type { UpstreamFault } from "#l7/stream.ts";
 import type { Arrived } from "#net/arrival.ts";
 import { NO_PLACE, type PlaceRequest } from "#pool/place.ts";
+import { BACKEND_COUNTER } from "#state/backend-table.ts";
 
 type Asked = Parameters<Subrequest>[1];
 type Terms = Parameters<Subrequest>[2];
@@ -91,7 +92,7 @@ class OwnRequest implements PlaceRequest, AttemptOwner, DeadlineOwner {
     const { method, target, authority, scheme, fields, body } = this.#asked;
     const attempt = new Attempt(this, this.#world, places, row, nowMs);
     this.#attempt = attempt;
-    attempt.count("requests");
+    attempt.count(BACKEND_COUNTER.requests, 1);
     const outbound = {
       version: "1.1",
       method,

@@ -18,6 +18,7 @@ import type { Fields, ResponseHead } from "#l7/message.ts";
 import type { PoolRef } from "#l7/route.ts";
 import type { ClientStream, OutboundRequest, UpstreamFault, UpstreamPool } from "#l7/stream.ts";
 import { NO_PLACE, type PlaceRequest } from "#pool/place.ts";
+import { BACKEND_COUNTER } from "#state/backend-table.ts";
 import type { ListenerCounter } from "#state/counters.ts";
 import type { RuleSpec } from "#state/http.ts";
 
@@ -128,12 +129,12 @@ export class Tries implements PlaceRequest, AttemptOwner, DeadlineOwner {
     return this.chosen ?? this.#attempt;
   }
 
-  start(): void {
-    this.#startedMs = this.#now();
+  start(nowMs: number): void {
+    this.#startedMs = nowMs;
     const { places, spec } = this.#request.pool;
     this.#request.body?.keep(this.#request.rule.retry.bufferOctets);
     if (spec.sticky !== undefined && places.remember(this, () => this.#take(this.#now()))) this.#limit();
-    else this.#take(this.#startedMs);
+    else this.#take(nowMs);
   }
 
   /** Gives back all that is left. */
@@ -214,8 +215,8 @@ export class Tries implements PlaceRequest, AttemptOwner, DeadlineOwner {
     const { pool, outbound, client } = this.#request;
     this.count++;
     attempt.sinceMs = nowMs;
-    attempt.count("requests");
-    if (this.count > 1) attempt.count("upstream_retries");
+    attempt.count(BACKEND_COUNTER.requests, 1);
+    if (this.count > 1) attempt.count(BACKEND_COUNTER.upstream_retries, 1);
     const backend = pool.places.backend(attempt.row)!;
     const stream = this.#world.upstreams(pool).open(attempt.row, backend, outbound, attempt, {
       isFresh,

@@ -7,6 +7,7 @@
 import type { Attempt } from "#l7/exchange/attempt.ts";
 import type { Tries } from "#l7/exchange/tries.ts";
 import type { ClientStream } from "#l7/stream.ts";
+import { BACKEND_COUNTER } from "#state/backend-table.ts";
 
 export class Tunnel {
   octetsFromClient = 0;
@@ -31,7 +32,7 @@ export class Tunnel {
   fromClient(octets: Uint8Array): void {
     this.octetsFromClient += octets.length;
     this.#tries.heard();
-    this.#backend.count("octets_to_backend", octets.length);
+    this.#backend.count(BACKEND_COUNTER.octets_to_backend, octets.length);
     if (this.#backend.stream?.sendBody(octets) === false) this.#client.pauseBody();
   }
   clientRoom(): void {

@@ -10,6 +10,8 @@ import type { HttpRequest } from "#l7/request.ts";
 import type { HttpSpec } from "#state/http.ts";
 
 export type Forwarded = {
+  /** Whether backends are told a request's id, which is all that differs between requests with the same fields. */
+  readonly sendsId: boolean;
   /** Works on the fields of the request that goes to the backend, in place. */
   edit(fields: Fields, request: Pick<HttpRequest, "head" | "arrived" | "client" | "requestId">): void;
 };
@@ -21,6 +23,7 @@ export function createForwarded(
 ): Forwarded {
   const sends = spec.forwarded;
   return {
+    sendsId: sends.requestId,
     edit(fields, request) {
       const { head, arrived } = request;
       const peer = arrived.source.address;

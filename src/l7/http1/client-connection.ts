@@ -14,6 +14,7 @@ import { createBodyReader } from "#l7/http1/body-reader.ts";
 import { ClientWriter } from "#l7/http1/client-writer.ts";
 import type { BodyReader, BodySink, RequestParse } from "#l7/http1/parse.ts";
 import { parseRequestHead } from "#l7/http1/request-head.ts";
+import { RequestMemo } from "#l7/http1/request-memo.ts";
 import { writeInformational } from "#l7/http1/write-head.ts";
 import type { Fields, RequestHead, ResponseHead } from "#l7/message.ts";
 import type { ClientConnection, ClientEvents, ClientStream, ConnectionHost } from "#l7/stream.ts";
@@ -59,6 +60,7 @@ class Http1ClientConnection implements ClientConnection, ClientStream, StreamOwn
   readonly #host: ConnectionHost;
   readonly #reader: BodyReader;
   readonly #writer: ClientWriter;
+  readonly #memo: RequestMemo = new RequestMemo();
   readonly #deadline: Deadline = new Deadline(this);
 
   #phase: Phase = PHASE.idle;
@@ -171,7 +173,7 @@ class Http1ClientConnection implements ClientConnection, ClientStream, StreamOwn
   }
 
   #readHead(octets: Buffer): number {
-    const parse = parseRequestHead(octets, this.#spec.limits, this.#scheme);
+    const parse = parseRequestHead(octets, this.#spec.limits, this.#scheme, this.#memo);
     if (parse.kind === "request") {
       this.#begin(parse);
       return parse.length;

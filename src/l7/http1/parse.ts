@@ -42,20 +42,18 @@ export type RequestParse =
       readonly persists: boolean;
     };
 
-export type ResponseParse =
-  | { readonly kind: "more" }
-  | HeadFault
-  | {
-      readonly kind: "response";
-      readonly length: number;
-      readonly head: ResponseHead;
-      readonly framing: Framing;
-      readonly persists: boolean;
-      /** Of `Keep-Alive: timeout=`. */
-      readonly keepAliveMs: number | undefined;
-      /** Token of `Upgrade`, of 101. */
-      readonly upgrade: string | undefined;
-    };
+export type ResponseParse = { readonly kind: "more" } | HeadFault | ParsedResponse;
+export type ParsedResponse = {
+  readonly kind: "response";
+  readonly length: number;
+  readonly head: ResponseHead;
+  readonly framing: Framing;
+  readonly persists: boolean;
+  /** Of `Keep-Alive: timeout=`. */
+  readonly keepAliveMs: number | undefined;
+  /** Token of `Upgrade`, of 101. */
+  readonly upgrade: string | undefined;
+};
 
 /**
  * `parseRequestHead(octets, limits, scheme): RequestParse` and

@@ -5,9 +5,11 @@
  * Never:   throws, or judges a head that was cut to pieces otherwise than the same head whole.
  * @module
  */
+import { readLatin1 } from "#base/latin1.ts";
 import { FieldScan, fault, headEnd, lineEndFault, linesFault } from "#l7/http1/field-scan.ts";
 import { CR, isAuthority, LF, SPACE, TARGET, TOKEN_LOWER } from "#l7/http1/grammar.ts";
 import type { Framing, HeadFault, HeadLimits, RequestParse } from "#l7/http1/parse.ts";
+import type { RequestMemo } from "#l7/http1/request-memo.ts";
 import { type HttpVersion, UNKNOWN_LENGTH } from "#l7/message.ts";
 
 const MAX_EMPTY_LINES = 4;
@@ -50,8 +52,16 @@ const line = { method: "", target: "", authority: undefined as string | undefine
 /**
  * @param octets all that has come and was not consumed
  * @param scheme of the connection
+ * @param memo of the connection. What is read does not depend on it
  */
-export function parseRequestHead(octets: Buffer, limits: HeadLimits, scheme: "http" | "https"): RequestParse {
+export function parseRequestHead(
+  octets: Buffer,
+  limits: HeadLimits,
+  scheme: "http" | "https",
+  memo?: RequestMemo,
+): RequestParse {
+  const again = memo === undefined || memo.block === "" ? undefined : readAgain(octets, limits, scheme, memo);
+  if (again !== undefined) return again;
   let start = 0;
   while (octets[start] === CR && octets[start + 1] === LF) {
     start += 2;
@@ -61,7 +71,7 @@ export function parseRequestHead(octets: Buffer, limits: HeadLimits, scheme: "ht
   const length = end + END_OCTETS - start;
   if (end < 0 || length > limits.headOctets)
     return prefixFault(octets, start, limits, scheme) ?? (end < 0 ? MORE : TOO_LARGE);
-  const text = octets.toString("latin1", start, end + 2);
+  const text = readLatin1(octets, start, end + 2);
   const lineEnd = text.indexOf("\r");
   const wrong =
     lineEnd > limits.lineOctets
@@ -72,7 +82,56 @@ export function parseRequestHead(octets: Buffer, limits: HeadLimits, scheme: "ht
           : BAD_LINE) ??
         conclude());
   if (wrong) return prefixFault(octets, start, limits, scheme) ?? wrong;
+  if (memo !== undefined && isPlain()) memo.keep(text, lineEnd + 2, scan.host!, scan.fields);
   return accepted(length + start, scheme);
+}
+
+/** Whether its fields come to the same with every method and target of HTTP/1.1: nothing but them is to be told. */
+const isPlain = (): boolean =>
+  line.version === "1.1" &&
+  !scan.isChunked &&
+  scan.contentLength < 0 &&
+  !scan.closes &&
+  scan.upgrade === undefined &&
+  scan.te === undefined;
+
+/**
+ * A head whose fields are those that the memo has, and that is all that has come.
+ * @returns undefined: it is another one, or something is wrong with its line; it is to be read as every head is
+ */
+function readAgain(
+  octets: Buffer,
+  limits: HeadLimits,
+  scheme: "http" | "https",
+  { block, authority, known }: RequestMemo,
+): RequestParse | undefined {
+  const { length } = octets;
+  const lineEnd = length - END_OCTETS - block.length;
+  if (lineEnd <= 0 || lineEnd > limits.lineOctets || length > limits.headOctets) return undefined;
+  if (octets[length - 1] !== LF || octets[length - 2] !== CR) return undefined;
+  if (octets[lineEnd] !== CR || octets[lineEnd + 1] !== LF) return undefined;
+  const text = readLatin1(octets, 0, length - 2);
+  if (text.slice(lineEnd + 2) !== block || readLine(octets, text, 0, lineEnd, scheme) !== undefined) return undefined;
+  if (line.version !== "1.1" || line.authority !== undefined) return undefined;
+  return {
+    kind: "request",
+    length,
+    head: {
+      version: "1.1",
+      method: line.method,
+      target: line.target,
+      scheme,
+      authority,
+      fields: known!.fields.slice(),
+      bodyOctets: 0,
+      expectsContinue: false,
+      upgrade: undefined,
+      takesTrailers: false,
+      known,
+    },
+    framing: NO_BODY,
+    persists: true,
+  };
 }
 
 /** What is wrong already, in the order of the wire, though the head may not be complete. */
@@ -113,12 +172,18 @@ function readLine(octets: Buffer, text: string, start: number, end: number, sche
   else if (version === "HTTP/1.0") line.version = "1.0";
   else if (version.startsWith(" ") || version.endsWith(" ")) return BAD_LINE;
   else return /^HTTP\/\d\.\d$/.test(version) ? OTHER_VERSION : BAD_VERSION;
-  line.method = text.substring(0, target - 1 - start);
+  line.method = methodOf(text.substring(0, target - 1 - start));
   line.target = text.substring(target - start, at - start);
   line.authority = undefined;
   if (line.method === "CONNECT") return CONNECT;
   return octets[target] === 0x2f ? undefined : otherForm(scheme);
 }
+
+/** Constants are compared by where they are, which the text of a head that is equal to them is not. */
+const METHODS: ReadonlyMap<string, string> = new Map(
+  ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].map((method) => [method, method]),
+);
+const methodOf = (text: string): string => (text === "GET" ? "GET" : (METHODS.get(text) ?? text));
 
 /** Absolute form, and `*` (RFC 9112 §3.2.2, §3.2.4). */
 function otherForm(scheme: string): HeadFault | undefined {
@@ -173,6 +238,7 @@ function accepted(length: number, scheme: "http" | "https"): RequestParse {
       expectsContinue: scan.expect !== undefined && !isOld && bodyOctets !== 0,
       upgrade: scan.upgrade === undefined ? undefined : upgradeOf(),
       takesTrailers: scan.te !== undefined && takesTrailers(scan.te),
+      known: undefined,
     },
     framing: scan.isChunked ? CHUNKED : bodyOctets === 0 ? NO_BODY : { kind: "length", octets: bodyOctets },
     persists: !scan.closes && (!isOld || scan.keepsAlive),

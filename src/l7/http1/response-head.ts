@@ -6,9 +6,11 @@
  * Never:   throws, or judges a head that was cut to pieces otherwise than the same head whole.
  * @module
  */
+import { readLatin1 } from "#base/latin1.ts";
 import { FieldScan, fault, headEnd, lineEndFault, linesFault } from "#l7/http1/field-scan.ts";
 import { CR, LF, SPACE, VALUE } from "#l7/http1/grammar.ts";
-import type { Framing, HeadFault, HeadLimits, ResponseParse } from "#l7/http1/parse.ts";
+import type { Framing, HeadFault, HeadLimits, ParsedResponse, ResponseParse } from "#l7/http1/parse.ts";
+import type { ResponseMemo } from "#l7/http1/response-memo.ts";
 import { UNKNOWN_LENGTH } from "#l7/message.ts";
 
 /** `CRLF CRLF`. */
@@ -35,20 +37,56 @@ const scan = new FieldScan();
 /** Of the status line that was read last. */
 const line = { isOld: false, status: 0 };
 
-/** @param requestMethod what is answered: HEAD has no body */
-export function parseResponseHead(octets: Buffer, limits: HeadLimits, requestMethod: string): ResponseParse {
+/**
+ * @param requestMethod what is answered: HEAD has no body
+ * @param memo of the connection. What is read does not depend on it
+ */
+export function parseResponseHead(
+  octets: Buffer,
+  limits: HeadLimits,
+  requestMethod: string,
+  memo?: ResponseMemo,
+): ResponseParse {
+  if (memo?.parsed !== undefined && requestMethod !== "HEAD" && beginsWith(octets, memo.text))
+    return again(memo.parsed);
   const end = headEnd(octets, 0);
   const length = end + END_OCTETS;
   if (end < 0 || length > limits.headOctets) return prefixFault(octets, limits) ?? (end < 0 ? MORE : TOO_LARGE);
-  const text = octets.toString("latin1", 0, end + 2);
+  const text = readLatin1(octets, 0, length);
   const lineEnd = text.indexOf("\r");
   const wrong =
     lineEnd > limits.lineOctets
       ? LONG_LINE
       : (readLine(octets, lineEnd) ?? scan.read(octets, text, 0, lineEnd + 2, end + 2, limits) ?? conclude());
   if (wrong) return asResponse(prefixFault(octets, limits) ?? wrong);
-  return accepted(length, requestMethod);
+  const parsed = accepted(length, requestMethod);
+  if (memo !== undefined && requestMethod !== "HEAD") memo.keep(text, parsed);
+  return parsed;
 }
+
+/** @param head with its empty line, which comes first because most that differ do so in their length */
+const beginsWith = (octets: Buffer, head: string): boolean =>
+  octets.length >= head.length &&
+  octets[head.length - 1] === LF &&
+  octets[head.length - 3] === LF &&
+  readLatin1(octets, 0, head.length) === head;
+
+/** Fields are each response's own: they are edited on their way. */
+const again = ({ length, head, framing, persists, keepAliveMs, upgrade }: ParsedResponse): ParsedResponse => ({
+  kind: "response",
+  length,
+  head: {
+    status: head.status,
+    fields: head.fields.slice(),
+    bodyOctets: head.bodyOctets,
+    declaredOctets: head.declaredOctets,
+    known: head.known,
+  },
+  framing,
+  persists,
+  keepAliveMs,
+  upgrade,
+});
 
 /** What a client would be told is told of a backend by one status. */
 const asResponse = (wrong: HeadFault): HeadFault => (wrong.status === 502 ? wrong : { ...wrong, status: 502 });
@@ -94,7 +132,7 @@ function conclude(): HeadFault | undefined {
   return undefined;
 }
 
-function accepted(length: number, requestMethod: string): ResponseParse {
+function accepted(length: number, requestMethod: string): ParsedResponse {
   const { status, isOld } = line;
   const hasNoBody = status < 200 || status === 204 || status === 304 || requestMethod === "HEAD";
   const declared = scan.contentLength;
@@ -117,6 +155,7 @@ function accepted(length: number, requestMethod: string): ResponseParse {
       fields: scan.fields,
       bodyOctets: framing.kind === "none" ? 0 : framing.kind === "length" ? framing.octets : UNKNOWN_LENGTH,
       declaredOctets: hasNoBody && declared >= 0 ? declared : undefined,
+      known: undefined,
     },
     framing,
     persists: framing.kind !== "close" && !scan.closes && !isDoubtful && (!isOld || scan.keepsAlive),

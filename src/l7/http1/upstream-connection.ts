@@ -10,8 +10,9 @@
  */
 import { Deadline, type DeadlineOwner, type Deadlines } from "#l7/exchange/deadlines.ts";
 import { createBodyReader } from "#l7/http1/body-reader.ts";
-import type { BodyReader, BodySink, HeadLimits, ResponseParse } from "#l7/http1/parse.ts";
+import type { BodyReader, BodySink, HeadLimits, ParsedResponse } from "#l7/http1/parse.ts";
 import { parseResponseHead } from "#l7/http1/response-head.ts";
+import { ResponseMemo } from "#l7/http1/response-memo.ts";
 import { bindsClient, isBinding } from "#l7/http1/upstream-auth.ts";
 import { CHUNK_END, chunkHead, writeLastChunk } from "#l7/http1/write-body.ts";
 import { writeRequestHead } from "#l7/http1/write-head.ts";
@@ -100,6 +101,7 @@ export class UpstreamConnection implements StreamOwner, BodySink, DeadlineOwner 
   readonly #settings: UpstreamSettings;
   readonly #row: UpstreamRow;
   readonly #reader: BodyReader;
+  readonly #memo: ResponseMemo = new ResponseMemo();
   readonly #deadline: Deadline = new Deadline(this);
   #state: State = STATE.connecting;
   #conn: TcpConn | undefined;
@@ -293,7 +295,7 @@ export class UpstreamConnection implements StreamOwner, BodySink, DeadlineOwner 
   /** @returns octets of the head; 0: it is not complete; -1: it broke a rule */
   #readHead(octets: Buffer): number {
     const request = this.#request!;
-    const parse = parseResponseHead(octets, this.#settings.limits, request.method);
+    const parse = parseResponseHead(octets, this.#settings.limits, request.method, this.#memo);
     if (parse.kind === "more") return 0;
     if (parse.kind === "bad") {
       this.#fail("bad-response", parse.says);
@@ -315,7 +317,7 @@ export class UpstreamConnection implements StreamOwner, BodySink, DeadlineOwner 
     this.#events!.onHead(head);
     return parse.length;
   }
-  #switch({ head, length, upgrade }: Extract<ResponseParse, { kind: "response" }>): number {
+  #switch({ head, length, upgrade }: ParsedResponse): number {
     const asked = this.#request!.upgrade;
     if (asked === undefined || asked !== upgrade) {
       this.#fail("bad-response", "101 answers a request that did not ask for it");

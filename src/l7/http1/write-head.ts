@@ -8,7 +8,8 @@
  */
 import { writeLatin1 } from "#base/latin1.ts";
 import { countControls, isFieldValue, isFraming, isProtected, isTarget, isToken } from "#l7/http1/grammar.ts";
-import { type Fields, type Reply, type RequestHead, type ResponseHead, UNKNOWN_LENGTH } from "#l7/message.ts";
+import type { KnownRequestLines } from "#l7/known-fields.ts";
+import { areSame, type Fields, type Reply, type RequestHead, type ResponseHead, UNKNOWN_LENGTH } from "#l7/message.ts";
 import type { OutboundRequest } from "#l7/stream.ts";
 
 export type RequestOptions = {
@@ -29,24 +30,11 @@ const hasBodyByNature = (method: string): boolean => method === "POST" || method
 /** @returns undefined: method, target or host could not be written as one (R43) */
 export function writeRequestHead(request: OutboundRequest, options: RequestOptions): string | undefined {
   const host = options.host ?? request.authority;
-  const { method, target, fields, bodyOctets } = request;
-  const start = `${method} ${target} HTTP/1.1\r\nhost: ${host}\r\n`;
-  let text = start;
-  let lines = 2;
-  for (let at = 0; at < fields.length; at += 2) {
-    const name = fields[at]!;
-    if (isFraming(name) || (name.indexOf("_") >= 0 && !passesUnderscore(name, options))) continue;
-    text += `${name}: ${fields[at + 1]!}\r\n`;
-    lines++;
-  }
+  const { method, target, bodyOctets } = request;
   if (!isTarget(target) || !isToken(method)) return undefined;
-  if (!isWhole(text, lines)) {
-    if (!isFieldValue(host)) return undefined;
-    const passed = fields.filter(
-      (_, at) => !fields[at & ~1]!.includes("_") || passesUnderscore(fields[at & ~1]!, options),
-    );
-    text = start + fieldsThatAreWhole(passed);
-  }
+  const lines = knownLines(request, host, options) ?? hostAndFields(host, request.fields, options);
+  if (lines === undefined) return undefined;
+  let text = `${method} ${target} HTTP/1.1\r\n${lines}`;
   if (bodyOctets > 0) text += `content-length: ${bodyOctets}\r\n`;
   else if (bodyOctets === UNKNOWN_LENGTH) text += "transfer-encoding: chunked\r\n";
   else if (hasBodyByNature(method)) text += "content-length: 0\r\n";
@@ -54,6 +42,43 @@ export function writeRequestHead(request: OutboundRequest, options: RequestOptio
   if (request.upgrade !== undefined) text += "connection: upgrade\r\nupgrade: websocket\r\n";
   else if (request.takesTrailers && options.passesTrailers) text += "connection: te\r\nte: trailers\r\n";
   return `${text}\r\n`;
+}
+
+/** @returns undefined: the host could not be written as one */
+function hostAndFields(host: string, fields: Readonly<Fields>, options: RequestOptions): string | undefined {
+  const start = `host: ${host}\r\n`;
+  let text = start;
+  let lines = 1;
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at]!;
+    if (isFraming(name) || (name.indexOf("_") >= 0 && !passesUnderscore(name, options))) continue;
+    text += `${name}: ${fields[at + 1]!}\r\n`;
+    lines++;
+  }
+  if (isWhole(text, lines)) return text;
+  if (!isFieldValue(host)) return undefined;
+  const passed = fields.filter(
+    (_, at) => !fields[at & ~1]!.includes("_") || passesUnderscore(fields[at & ~1]!, options),
+  );
+  return start + fieldsThatAreWhole(passed);
+}
+
+/** `hostAndFields` of what was written before but for the request's id, which holds no line's end: we made it or looked at it. */
+function knownLines({ told, fields }: OutboundRequest, host: string, options: RequestOptions): string | undefined {
+  if (told === undefined) return undefined;
+  const { idAt, lines } = told;
+  if (lines === undefined || lines.host !== host || lines.keepsUnderscores !== options.keepsUnderscores) {
+    const text = hostAndFields(host, fields, options);
+    told.lines = text === undefined ? undefined : splitAtId(text, host, options, idAt < 0 ? "" : fields[idAt]!);
+    return text;
+  }
+  return idAt < 0 ? lines.before : lines.before + fields[idAt]! + lines.after;
+}
+const ID_LINE = "\r\nx-request-id: ";
+/** @param id "": there is none */
+function splitAtId(text: string, host: string, { keepsUnderscores }: RequestOptions, id: string): KnownRequestLines {
+  const at = id === "" ? text.length : text.indexOf(`${ID_LINE}${id}\r\n`) + ID_LINE.length;
+  return { host, keepsUnderscores, before: text.slice(0, at), after: text.slice(at + id.length) };
 }
 
 /** A backend that takes `_` for `-` must not read framing or who the client is from such a field, whatever is configured. */
@@ -88,9 +113,16 @@ export function writeResponseHead(
   persists: boolean,
 ): string {
   const { status } = head;
-  const text = statusLine(status) + writtenFields(head.fields);
+  const text = statusLine(status) + (linesAgain(head) ?? writtenFields(head.fields));
   if (status === 101) return `${text}connection: upgrade\r\nupgrade: ${request.upgrade ?? "websocket"}\r\n\r\n`;
   return text + framingOf(request, head, framing) + connectionOf(request, persists);
+}
+
+/** `writtenFields` of a response whose fields nobody has changed. */
+function linesAgain({ known, fields }: ResponseHead): string | undefined {
+  if (known === undefined || !areSame(known.fields, fields)) return undefined;
+  known.lines ??= writtenFields(fields);
+  return known.lines;
 }
 
 function framingOf(request: Asked, head: ResponseHead, framing: ResponseFraming): string {

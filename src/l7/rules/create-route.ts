@@ -134,6 +134,7 @@ export function createRoute(spec: RuleSpec, env: RuleEnv, tokens: Tokens): Route
     decide: compileAction(spec.action, spec.name, env),
     rewrite: compileRewrite(spec.rewrite),
     editRequest: requestHeaders.length === 0 ? noEdits : compileEdits(requestHeaders),
+    editsRequest: requestHeaders.length > 0,
     editResponse: responseHeaders.length === 0 ? noEdits : compileEdits(responseHeaders),
     mirror: mirror && env.pool(mirror.pool),
   };

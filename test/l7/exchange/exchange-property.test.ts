@@ -81,6 +81,7 @@ function run(seed: number): { readonly steps: string[] } {
     decide: () => ({ kind: "pool", pool }),
     rewrite: ({ head }) => head.target,
     editRequest: () => undefined,
+    editsRequest: false,
     editResponse: () => undefined,
     mirror: undefined,
   };

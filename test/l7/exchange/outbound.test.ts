@@ -11,7 +11,7 @@ import { backendAt, poolOf, stickyBySource } from "../../pool/specs.ts";
 import { ask } from "../rules/bed.ts";
 
 const BITS = { v4: 24, v6: 64 };
-const poolOn = (...hashOn: KeySource[]) => poolOf([], { hashOn, hashBits: BITS });
+const poolOn = (...hashOn: KeySource[]) => poolOf([], { algorithm: "ring_hash", hashOn, hashBits: BITS });
 const request = ask({
   source: "192.0.2.7",
   target: "/a%20b/../c?user=u%31&empty=",
