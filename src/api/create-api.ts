@@ -24,6 +24,7 @@ import { createRateLimit, guesserKey } from "#api/rate-limit.ts";
 import { defineRoute, type Input, type Route, type RouteContext } from "#api/route.ts";
 import { balancerRoutes } from "#api/routes/balancer.ts";
 import { commandRoutes } from "#api/routes/command.ts";
+import { configRoutes } from "#api/routes/config.ts";
 import { dashboardRoutes } from "#api/routes/dashboard.ts";
 import { drainRoutes } from "#api/routes/drain.ts";
 import { eventRoutes } from "#api/routes/events.ts";
@@ -111,6 +112,7 @@ export function createApi(options: ApiOptions): Api {
   const routes: Route[] = [
     ...readRoutes(context),
     ...commandRoutes(context),
+    ...configRoutes(context),
     ...drainRoutes(context),
     ...balancerRoutes(context),
     ...httpRoutes(context),
@@ -133,7 +135,7 @@ export function createApi(options: ApiOptions): Api {
     request: FastifyRequest,
     reply: FastifyReply,
     actor: Actor | undefined,
-    says: { action: string; subject: string; status: number; text: string },
+    says: { action: string; subject: string; status: number; text: string; diff?: string },
   ): void {
     audit.add({
       atMs: clock.nowMs(),
@@ -144,6 +146,7 @@ export function createApi(options: ApiOptions): Api {
       subject: says.subject,
       status: reply.raw.headersSent ? reply.statusCode : says.status,
       says: says.text,
+      ...(says.diff && { diff: says.diff }),
     });
   }
 
@@ -160,7 +163,13 @@ export function createApi(options: ApiOptions): Api {
       const output = await route.handle(input as Input<never, never, never>);
       if (route.method !== "GET") {
         const known = actor ?? loggedIn(output, peer, request);
-        enter(request, reply, known, { action, subject, status: reply.statusCode, text: summary(output) });
+        enter(request, reply, known, {
+          action,
+          subject,
+          status: reply.statusCode,
+          text: summary(output),
+          diff: diffOf(output),
+        });
       }
       if (output === undefined && !reply.sent) return reply.send();
       return output;
@@ -345,6 +354,12 @@ function loggedIn(output: unknown, peer: Peer, request: FastifyRequest): Actor |
 function summary(output: unknown): string {
   const says = (output as { says?: unknown } | undefined)?.says;
   return typeof says === "string" ? says : "done";
+}
+
+/** Of a command that changed texts. */
+function diffOf(output: unknown): string {
+  const { diff, isApplied } = (output ?? {}) as { diff?: unknown; isApplied?: unknown };
+  return isApplied === true && typeof diff === "string" ? diff : "";
 }
 
 const patternOf = (url: string): RegExp => new RegExp(`^${url.replace(/:[A-Za-z]+/g, "[^/]+")}/?$`);

@@ -8,16 +8,12 @@
  * @module
  */
 import { z } from "zod";
+import { generation, nodeStateSchema } from "#api/schemas-config.ts";
 import { EVENT_KINDS } from "#state/events.ts";
 
 const text = z.string();
 const atMs = z.number().describe("Unix time in ms");
 const atMsOrNull = atMs.nullable();
-const generation = z
-  .string()
-  .describe("Generation of the configuration: epoch and sequence, such as 1.42")
-  .meta({ examples: ["1.42"] });
-
 export const SEVERITIES = ["info", "warning", "alarm", "resolved"] as const;
 export const eventSchema = z
   .object({
@@ -404,42 +400,11 @@ export const statusSchema = z
       targets: z.number(),
       overrides: z.number(),
     }),
+    nodes: z.array(nodeStateSchema).describe("This node and the others, by name"),
     queries: z.object({ total: z.number(), perSecond: z.number().nullable() }).nullable(),
     alarms: z.array(alarmSchema),
   })
   .meta({ id: "Status" });
-
-export const problemSchema = z
-  .object({
-    file: text,
-    line: z.number(),
-    column: z.number(),
-    path: text,
-    severity: z.enum(["error", "warning"]),
-    says: text,
-    fix: text,
-  })
-  .meta({ id: "ConfigProblem" });
-
-export const configSchema = z
-  .object({
-    generation,
-    appliedAtMs: atMs,
-    files: z.array(text),
-    document: z.record(text, z.unknown()).describe("The effective configuration with defaults; secrets are masked"),
-    overlay: z.record(text, z.unknown()).nullable().describe("What the API changed; null: nothing"),
-  })
-  .meta({ id: "Config" });
-
-export const configChangeSchema = z
-  .object({
-    isApplied: z.boolean(),
-    isDryRun: z.boolean(),
-    generation: generation.nullable().describe("The generation that now serves; null for a dry run or a refusal"),
-    problems: z.array(problemSchema),
-    changes: z.array(text).describe("What differs, one line each"),
-  })
-  .meta({ id: "ConfigChange" });
 
 export const latencyEntrySchema = z
   .strictObject({
@@ -502,6 +467,7 @@ export const auditEntrySchema = z
     subject: text,
     status: z.number().describe("HTTP status of the outcome"),
     says: text,
+    diff: text.optional().describe("What changed in the texts of the configuration; secrets are masked"),
   })
   .meta({ id: "AuditEntry" });
 

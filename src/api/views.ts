@@ -11,6 +11,7 @@
 import type { z } from "zod";
 import type * as schemas from "#api/schemas.ts";
 import type * as balancer from "#api/schemas-balancer.ts";
+import type * as config from "#api/schemas-config.ts";
 import type * as http from "#api/schemas-http.ts";
 import type { TokenRole } from "#state/snapshot.ts";
 
@@ -31,8 +32,13 @@ export type ServiceClassesView = Shape<typeof schemas.serviceClassesSchema>;
 export type QueryView = Shape<typeof schemas.querySchema>;
 export type OverrideView = Shape<typeof schemas.overrideSchema>;
 export type ExplainView = Shape<typeof schemas.explainSchema>;
-export type ConfigView = Shape<typeof schemas.configSchema>;
-export type ConfigChangeView = Shape<typeof schemas.configChangeSchema>;
+export type ConfigView = Shape<typeof config.configSchema>;
+export type ConfigChangeView = Shape<typeof config.configChangeSchema>;
+export type ConfigPushView = Shape<typeof config.configPushSchema>;
+export type DesiredView = Shape<typeof config.desiredSchema>;
+export type DesiredLogView = Shape<typeof config.desiredLogSchema>;
+export type DesiredDiffView = Shape<typeof config.desiredDiffSchema>;
+export type NodeStateView = Shape<typeof config.nodeStateSchema>;
 export type LatencyView = Shape<typeof schemas.latencySchema>;
 export type GeoReloadView = Shape<typeof schemas.geoReloadSchema>;
 export type ProbeView = Shape<typeof schemas.probeSchema>;
@@ -72,10 +78,16 @@ export type OverrideRequest = Omit<Shape<typeof schemas.newOverrideSchema>, "for
 export type LatencyRequest = Shape<typeof schemas.newLatencySchema>;
 export type ProbeRequest = Shape<typeof schemas.newProbeSchema>;
 /**
- * `overlay` is the body of PUT /config as it came: a JSON object that becomes the stored overlay (ruling 23), checked
- * by `propose()` alone. An empty object removes the overlay.
+ * A push to all nodes, checked by the door alone. `overlay` comes as it was sent: a JSON object that becomes the whole
+ * overlay (ruling 23), of which pools are this node's own.
  */
-export type ConfigRequest = { readonly overlay: Readonly<Record<string, unknown>>; readonly isDryRun: boolean };
+export type PushRequest = Omit<Shape<typeof config.newPushSchema>, "files" | "overlay"> & {
+  readonly files: Readonly<Record<string, string | null>> | undefined;
+  readonly overlay: Readonly<Record<string, unknown>> | undefined;
+  readonly isDryRun: boolean;
+};
+export type RollbackRequest = Shape<typeof config.newRollbackSchema>;
+export type ResolveRequest = Shape<typeof config.newResolveSchema>;
 
 /** Who gives a command. */
 export type Actor = {
@@ -151,6 +163,11 @@ export type Views = {
   config(): Maybe<ConfigView>;
   /** The configuration with its overlay merged in, as YAML text; secrets stay `env:` and `file:` references. */
   configExport(): Maybe<string>;
+  desired(): Maybe<DesiredView>;
+  /** Newest first. */
+  desiredLog(): Maybe<DesiredLogView>;
+  /** @throws RhumbError RHUMB_CONFIG_VERSION_UNKNOWN */
+  desiredDiff(from: string, to: string | undefined): Maybe<DesiredDiffView>;
   latency(): Maybe<LatencyView>;
   /** Prometheus text and its content type (`metrics/`). */
   metrics(): Maybe<{ readonly contentType: string; readonly text: string }>;
@@ -164,8 +181,13 @@ export type Commands = {
   clearOverride(id: string, actor: Actor): Maybe<OverrideView | undefined>;
   /** The region exists. @throws RhumbError when it does not wait for approval */
   approveFailback(region: string, actor: Actor): Maybe<FailbackView>;
-  /** Does not throw for a bad configuration: it returns the problems and `isApplied: false`. */
-  proposeConfig(request: ConfigRequest, actor: Actor): Maybe<ConfigChangeView>;
+  /**
+   * Does not throw for a bad configuration: it returns the problems and `isApplied: false`.
+   * @throws RhumbError for a conflict, or when another push came first
+   */
+  proposeConfig(request: PushRequest, actor: Actor): Maybe<ConfigPushView>;
+  rollbackConfig(request: RollbackRequest, actor: Actor): Maybe<ConfigPushView>;
+  resolveConfig(request: ResolveRequest, actor: Actor): Maybe<ConfigPushView>;
   /** Reads the files again, as SIGHUP does. */
   reloadConfig(actor: Actor): Maybe<ConfigChangeView>;
   setLatency(request: LatencyRequest, actor: Actor): Maybe<LatencyView>;

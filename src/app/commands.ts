@@ -4,6 +4,7 @@
  */
 import type { Commands, ConfigChangeView, ProbeRequest, ProbeView } from "#api/views.ts";
 import { createBalancerCommands } from "#app/balancer/commands.ts";
+import { createDesiredCommands } from "#app/desired-views.ts";
 import { generationText } from "#app/generation-text.ts";
 import type { NodeParts } from "#app/node-parts.ts";
 import { RhumbError } from "#base/errors.ts";
@@ -36,8 +37,7 @@ export function createCommands(parts: NodeParts): Commands {
       const { cause } = health.approveFailback(region);
       return { region, isApproved: true, says: cause ?? "Returns now" };
     },
-    proposeConfig: async ({ overlay, isDryRun }) =>
-      changeView(await door.propose({ source: "api", overlay, isDryRun })),
+    ...createDesiredCommands(parts.desired),
     async reloadConfig() {
       parts.balancer.reopenLogs();
       return changeView(await door.propose({ source: "api" }));

@@ -3,6 +3,7 @@
  * @module
  */
 import type { BalancerStatsView, RegionView, ServiceView, StatusView, TargetHealthView, Views } from "#api/views.ts";
+import { createDesiredViews, nodeStatesView } from "#app/desired-views.ts";
 import { explainView } from "#app/explain-view.ts";
 import { createExplainer, type Explainer } from "#app/explainer.ts";
 import { generationText } from "#app/generation-text.ts";
@@ -102,6 +103,7 @@ export function createViews(parts: NodeParts): Views {
       };
     },
     configExport: () => exportConfig(applied().files, applied().overlay),
+    ...createDesiredViews(parts),
     latency() {
       const { generation, networks } = geo.info().latency;
       const entries = geo.latency(LATENCY_ENTRIES_SHOWN).map(({ network, rttMs }) => ({ network, rttMs }));
@@ -182,6 +184,7 @@ export function createViews(parts: NodeParts): Views {
         targets: now.health.targets.length,
         overrides: health.listOverrides().length,
       },
+      nodes: nodeStatesView(parts),
       queries: now.dns ? { total: queryRate.total(), perSecond: queryRate.perSecond() } : null,
       alarms: notifier.open().map((alarm) => ({ ...alarm })),
     };

@@ -305,7 +305,9 @@ export function createConfigDoor(options: DoorOptions): ConfigDoor {
       ]);
     }
     const subject = loaded.root.file;
-    if ("problems" in own && !isStart) return refuse(proposal, subject, own.problems);
+    const shapes = proposal.pushed ? [own, readOverlay(proposal.pushed.overlay)] : [own];
+    const misshapen = shapes.flatMap((shape) => ("problems" in shape ? shape.problems : []));
+    if (misshapen.length > 0 && !isStart) return refuse(proposal, subject, misshapen);
     const isSame =
       current?.files.digest === loaded.digest && JSON.stringify(current.overlay) === JSON.stringify(overlayOf(wanted));
     if (isSame && ["file", "names", "table", "push"].includes(proposal.source) && !isDryRun) {

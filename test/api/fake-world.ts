@@ -7,6 +7,8 @@ import { createEventRing } from "#api/event-ring.ts";
 import type {
   Actor,
   Commands,
+  ConfigPushView,
+  DesiredLogView,
   ExplainView,
   OverrideView,
   QueryView,
@@ -117,6 +119,18 @@ export const STATUS: StatusView = {
   },
   config: { file: "rhumb.yaml", appliedAtMs: 1_799_999_000_000, hasOverlay: false, lastReload: null },
   counts: { regions: 2, regionsUp: 2, services: 1, targets: 4, overrides: 0 },
+  nodes: [
+    { node: "ns1", isOwn: true, state: "serves", generation: "1.3", desired: "1.5.ns1", version: "0.1.0", says: "" },
+    {
+      node: "ns2",
+      isOwn: false,
+      state: "refused",
+      generation: "1.9",
+      desired: "1.5.ns1",
+      version: "0.1.0",
+      says: "zones/services.yaml:1:1 www: there is no region mars",
+    },
+  ],
   queries: { total: 42, perSecond: 1.5 },
   alarms: [
     {
@@ -143,6 +157,38 @@ export const QUERY: QueryView = {
   regions: ["eu-west"],
   octets: 73,
   isCut: false,
+};
+
+export const DESIRED_LOG: DesiredLogView = [
+  {
+    version: "1.5.ns1",
+    atMs: 1_799_999_000_000,
+    actor: "kim",
+    reason: "move www",
+    breakGlass: null,
+    files: ["zones/services.yaml"],
+    state: "serves",
+    says: "service www changed: chain",
+  },
+  {
+    version: "1.4.ns2",
+    atMs: 1_799_990_000_000,
+    actor: "ada",
+    reason: "",
+    breakGlass: "app is gone",
+    files: ["zones/services.yaml"],
+    state: "served",
+    says: "service app removed",
+  },
+];
+const PUSHED: ConfigPushView = {
+  isApplied: true,
+  isDryRun: false,
+  generation: "1.4",
+  problems: [],
+  changes: ["service www changed: chain"],
+  version: "1.7.ns1",
+  diff: "",
 };
 
 const EXPLANATION: ExplainView = {
@@ -287,6 +333,16 @@ export function createWorld(
       overlay: null,
     }),
     configExport: () => "version: 1\nnode: ns1\n",
+    desired: () => ({
+      version: "1.5.ns1",
+      isServed: true,
+      refusal: "",
+      files: { "zones/services.yaml": "a: 1\n" },
+      overlay: { services: { www: { ttl: { max: "20s" } } } },
+      forks: [],
+    }),
+    desiredLog: () => DESIRED_LOG,
+    desiredDiff: (from, to) => ({ from, to: to ?? "1.5.ns1", diff: `--- ${from}\n+++ ${to ?? "1.5.ns1"}\n` }),
     latency: () => ({ generation: 1, networks: 0, entries: [] }),
     metrics: () => ({ contentType: "text/plain; version=0.0.4; charset=utf-8", text: "rhumb_up 1\n" }),
   };
@@ -318,7 +374,7 @@ export function createWorld(
     },
     proposeConfig(request, actor) {
       calls.push({ command: "proposeConfig", input: request, actor });
-      const isBad = "bad" in request.overlay;
+      const isBad = request.overlay !== undefined && "bad" in request.overlay;
       const problem = {
         file: "overlay",
         line: 1,
@@ -334,7 +390,17 @@ export function createWorld(
         generation: request.isDryRun || isBad ? null : "1.4",
         problems: isBad ? [problem] : [],
         changes: ["dns.workers: 1 -> 2"],
+        version: "1.6.ns1",
+        diff: "--- a/zones/services.yaml\n+++ b/zones/services.yaml\n@@ -1,1 +1,1 @@\n-a: 1\n+a: 2\n",
       };
+    },
+    rollbackConfig(request, actor) {
+      calls.push({ command: "rollbackConfig", input: request, actor });
+      return PUSHED;
+    },
+    resolveConfig(request, actor) {
+      calls.push({ command: "resolveConfig", input: request, actor });
+      return PUSHED;
     },
     reloadConfig(actor) {
       calls.push({ command: "reloadConfig", input: undefined, actor });

@@ -6,6 +6,7 @@ import test from "node:test";
 import type { InjectOptions } from "fastify";
 import type { z } from "zod";
 import type { Route } from "#api/route.ts";
+import type { PushRequest } from "#api/views.ts";
 import { UNTIL_CLEARED_MS } from "#state/snapshot.ts";
 import { bearer, createWorld, TOKENS } from "./fake-world.ts";
 
@@ -20,6 +21,9 @@ const SAMPLES: Record<string, { url?: string; body?: object }> = {
   "DELETE /overrides/:id": { url: "/overrides/o1" },
   "POST /regions/:id/failback": { url: "/regions/eu-west/failback" },
   "PUT /config": { body: { dns: { workers: 2 } } },
+  "GET /config/diff": { url: "/config/diff?from=disk" },
+  "POST /config/rollback": { body: { reason: "test" } },
+  "POST /config/resolve": { body: { take: "1.5.ns1" } },
   "PUT /latency": { body: { entries: [{ network: "198.51.100.0/24", rttMs: { "eu-west": 12 } }] } },
   "POST /drain": { body: { reason: "test" } },
   "POST /geo/reload": { body: { force: true } },
@@ -323,7 +327,23 @@ test("PUT /config hands the overlay on as it came, and dryRun with it", async ()
     headers: bearer("admin"),
     payload: { dns: { workers: 2 } },
   });
-  assert.deepEqual(calls[0]!.input, { overlay: { dns: { workers: 2 } }, isDryRun: true });
+  const { overlay, files, isDryRun } = calls[0]!.input as PushRequest;
+  assert.deepEqual([overlay, files, isDryRun], [{ dns: { workers: 2 } }, undefined, true]);
+});
+
+test("PUT /config of files takes them with reason and version, and nothing else; the diff goes into the audit log", async () => {
+  const { api, calls } = createWorld();
+  const put = (payload: object) => api.inject({ method: "PUT", url: "/config", headers: bearer("admin"), payload });
+  const files = { "zones/services.yaml": "www: {}\n", "zones/old.zone": null };
+  const response = await put({ files, partial: true, reason: "move", breakGlass: "old goes", basedOn: "1.5.ns1" });
+  assert.equal(response.statusCode, 200, response.body);
+  const expected = { files, overlay: undefined, partial: true, reason: "move", isDryRun: false };
+  assert.deepEqual(calls[0]!.input, { ...expected, breakGlass: "old goes", basedOn: "1.5.ns1" });
+  for (const payload of [{ files: { "zones/a.zone": 7 } }, { files: {}, services: {} }, { files: {}, breakGlass: "" }])
+    assert.equal((await put(payload)).statusCode, 400);
+  const [last] = (await api.inject({ url: "/audit", headers: bearer("admin") })).json().slice(-1);
+  assert.equal(last.subject, "zones/services.yaml, zones/old.zone; glass broken: old goes");
+  assert.match(last.diff, /^\+a: 2$/m);
 });
 
 test("POST /overrides with untilMs null asks for no end", async () => {

@@ -1,23 +1,14 @@
-/** Routes that change something: overrides, failback, configuration, latency, probes, notifiers, the demo. @module */
+/** Routes that change something: overrides, failback, latency, probes, notifiers, the demo. @module */
 import { isIP } from "node:net";
 import { z } from "zod";
 import { ApiError } from "#api/problem-details.ts";
 import { defineRoute, type Route, type RouteContext } from "#api/route.ts";
 import * as schemas from "#api/schemas.ts";
-import type { ConfigChangeView } from "#api/views.ts";
 import { UNTIL_CLEARED_MS } from "#state/snapshot.ts";
 
 const byId = z.object({ id: z.string().max(253) });
 const byRegion = z.object({ region: z.string().max(63) });
 const DEFAULT_OVERRIDE_MS = 4 * 3_600_000; // ruling 22
-
-function answerChange(change: ConfigChangeView): ConfigChangeView {
-  const errors = change.problems.filter(({ severity }) => severity === "error");
-  if (errors.length === 0) return change;
-  throw new ApiError("RHUMB_CONFIG_INVALID", `with ${errors.length} error${errors.length === 1 ? "" : "s"}`, {
-    problems: change.problems,
-  });
-}
 
 export function commandRoutes(context: RouteContext): Route[] {
   const { views, commands, clock, probes } = context;
@@ -83,55 +74,6 @@ export function commandRoutes(context: RouteContext): Route[] {
       handle: async ({ params, actor }) => {
         await mustBeRegion(params.id);
         return commands.approveFailback(params.id, actor!);
-      },
-    }),
-  ];
-
-  const config = [
-    defineRoute({
-      method: "GET",
-      url: "/config",
-      role: "read",
-      tag: "Configuration",
-      summary: "The effective configuration; secrets are masked",
-      response: schemas.configSchema,
-      handle: () => views.config(),
-    }),
-    defineRoute({
-      method: "PUT",
-      url: "/config",
-      role: "admin",
-      tag: "Configuration",
-      summary: "Replace the overlay that lies over the files; an empty object removes it",
-      query: z.strictObject({ dryRun: z.enum(["true", "false"]).default("false") }),
-      body: z.record(z.string(), z.unknown()),
-      response: schemas.configChangeSchema,
-      bodyLimitOctets: 4 * 1_048_576,
-      subject: ({ query, body }) =>
-        `${query.dryRun === "true" ? "dry run of " : ""}${Object.keys(body).join(", ") || "nothing"}`,
-      handle: async ({ body, query, actor }) =>
-        answerChange(await commands.proposeConfig({ overlay: body, isDryRun: query.dryRun === "true" }, actor!)),
-    }),
-    defineRoute({
-      method: "POST",
-      url: "/config/reload",
-      role: "operate",
-      tag: "Configuration",
-      summary: "Read the files again, as SIGHUP does",
-      response: schemas.configChangeSchema,
-      subject: () => "files",
-      handle: async ({ actor }) => answerChange(await commands.reloadConfig(actor!)),
-    }),
-    defineRoute({
-      method: "GET",
-      url: "/config/export",
-      role: "read",
-      tag: "Configuration",
-      summary: "Files and overlay in one, as YAML",
-      response: "application/yaml",
-      handle: async ({ reply }) => {
-        reply.header("content-type", "application/yaml; charset=utf-8");
-        return views.configExport();
       },
     }),
   ];
@@ -220,5 +162,5 @@ export function commandRoutes(context: RouteContext): Route[] {
     ),
   ];
 
-  return [...overrides, ...config, ...others];
+  return [...overrides, ...others];
 }
