@@ -6,6 +6,7 @@ import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import type { Connect } from "#cluster/engine.ts";
+import { createPeerTransport } from "#cluster/peer-transport.ts";
 import type { Transport, TransportHost } from "#cluster/transport.ts";
 import type { RedisSpec } from "#state/cluster.ts";
 
@@ -13,8 +14,11 @@ type Tools = { readonly clock: Clock; readonly rng: Rng; readonly log: Log };
 
 export const createConnect =
   (tools: Tools): Connect =>
-  ({ redis }, node, host) =>
-    redis ? loadRedisTransport(redis, node, host, tools) : undefined;
+  ({ redis, peers }, node, host) => {
+    if (redis) return loadRedisTransport(redis, node, host, tools);
+    const others = peers.filter(({ name }) => name !== node);
+    return createPeerTransport({ peers: others, host, clock: tools.clock, rng: tools.rng });
+  };
 
 /** The client of Redis takes 20 MB: it is loaded where it is used, and until then there is no connection. */
 function loadRedisTransport(spec: RedisSpec, node: string, host: TransportHost, tools: Tools): Transport {

@@ -11,6 +11,7 @@ import { type Clock, systemClock, type Timer } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import { createClusterAlarms } from "#cluster/alarms.ts";
+import { answerExchange } from "#cluster/exchange.ts";
 import { createKeyring, type Identity } from "#cluster/identity.ts";
 import { createKeep } from "#cluster/keep.ts";
 import { createPeerTable } from "#cluster/peers.ts";
@@ -26,11 +27,13 @@ import {
   readLine,
   sealRecord,
   sealSignal,
+  writeCopy,
 } from "#cluster/seal.ts";
 import type { Store } from "#cluster/store.ts";
 import { ROUND_MS, type TakenAs, type Transport, type TransportHost } from "#cluster/transport.ts";
 import type { ClusterSnapshot } from "#state/cluster.ts";
 import type { Emit } from "#state/events.ts";
+import type { RecordDoor } from "#state/exchange.ts";
 import {
   compareVersions,
   type Heartbeat,
@@ -65,8 +68,8 @@ export type ClusterOptions = {
 
 export type Cluster = Shared & {
   apply(snapshot: ClusterSnapshot): void;
-  /** Takes records that came by the control API. */
-  readonly host: TransportHost;
+  /** What other nodes ask by the control API. */
+  readonly door: RecordDoor;
   close(): void;
 };
 
@@ -274,7 +277,13 @@ export function createCluster(options: ClusterOptions): Cluster {
     },
     peers: () => peerTable.list(others()),
     status,
-    host,
+    door: {
+      exchange: (request) => answerExchange(host, request, steadyMs()),
+      take(line) {
+        const taken = host.take(writeCopy(0, line));
+        return isRefused(taken) ? taken : undefined;
+      },
+    },
     apply(next) {
       const hasMoved = JSON.stringify({ ...next, maxSkewMs: 0 }) !== JSON.stringify({ ...snapshot, maxSkewMs: 0 });
       snapshot = next;

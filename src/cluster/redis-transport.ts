@@ -19,9 +19,9 @@ import type { Clock, Timer } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import { type Entry, isOffered, RECORD_LIMITS } from "#cluster/records.ts";
-import { connectRedis, REDIS_KEYS } from "#cluster/redis.ts";
-import { redisText, type RedisClient } from "#cluster/redis-client.ts";
-import { followNews } from "#cluster/redis-news.ts";
+import { connectRedis, REDIS_KEYS, type Redis } from "#cluster/redis.ts";
+import { type RedisClient, redisText } from "#cluster/redis-client.ts";
+import { followNews, type RedisNews } from "#cluster/redis-news.ts";
 import { idOf, isStamp, readCopy, readLine, stampOf, writeCopy } from "#cluster/seal.ts";
 import { compareDigest, type Digest, ROUND_MS, type Transport, type TransportHost } from "#cluster/transport.ts";
 import type { RedisSpec } from "#state/cluster.ts";
@@ -50,10 +50,12 @@ export function createRedisTransport(options: {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: Log;
+  /** The two connections; by default those to `spec`. */
+  readonly connections?: { readonly redis: Redis; followNews(onMessage: (message: string) => void): RedisNews };
 }): Transport {
   const { spec, node, host, clock, rng, log } = options;
   const { table } = host;
-  const redis = connectRedis({ spec, clock, log, rng });
+  const redis = options.connections?.redis ?? connectRedis({ spec, clock, log, rng });
   const where = redisText(spec);
   const octets = { sent: 0, received: 0 };
   const dirty = new Set<string>();
@@ -73,11 +75,13 @@ export function createRedisTransport(options: {
   let flushTimer: Timer | undefined;
   let roundTimer: Timer | undefined;
 
-  const news = followNews(spec, rng, (message) => {
+  /** A copy begins with its age, a signal with the form's name. */
+  function hear(message: string): void {
     octets.received += message.length;
     if (message.length > 0 && message.charCodeAt(0) <= 0x39) host.take(message);
     else host.takeSignal(message);
-  });
+  }
+  const news = options.connections?.followNews(hear) ?? followNews(spec, rng, hear);
   redis.onChange((isUp) => {
     if (isUp) {
       isWhole = true;
@@ -212,7 +216,9 @@ export function createRedisTransport(options: {
     const wanted = want.filter((id) => !refused.has(`${id} ${digest.get(id)}`));
     const gone: string[] = [];
     for (let at = 0; at < wanted.length; at += FETCHES_AT_ONCE) {
-      if (!(await fetch(wanted.slice(at, at + FETCHES_AT_ONCE), digest, gone))) return void (isConnected = false);
+      if (await fetch(wanted.slice(at, at + FETCHES_AT_ONCE), digest, gone)) continue;
+      isConnected = false;
+      return;
     }
     const due = dueOf(offer);
     const buried = [...digest].filter(([id, stamp]) => isBuried(id, stamp)).map(([id]) => id);

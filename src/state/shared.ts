@@ -138,6 +138,8 @@ export type SharedStatus = {
     readonly unknownNode: number;
     readonly old: number;
     readonly damaged: number;
+    /** Too large, or too many of its kind. */
+    readonly full: number;
   };
   readonly octets: { readonly sent: number; readonly received: number };
 };
