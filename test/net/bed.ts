@@ -6,8 +6,18 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, BoundSocket, connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connect as tlsConnect } from "node:tls";
 import { Worker } from "node:worker_threads";
-import type { ConnectFault, DriverListener, Relay, RelayEnd, RelayOptions, TcpConn, TcpDriver } from "#net/driver.ts";
+import type {
+  ConnectFault,
+  DriverListener,
+  Relay,
+  RelayEnd,
+  RelayOptions,
+  TcpConn,
+  TcpDriver,
+  TlsTerms,
+} from "#net/driver.ts";
 
 /** Drivers own the fd; the object must stay, so that nothing closes the number under them. */
 const bound: BoundSocket[] = [];
@@ -181,7 +191,19 @@ export type Bed = {
   abandon(): void;
 };
 
-export function createBed(driver: TcpDriver): Bed {
+/** TLS on top of a connection; what resets it resets the connection. */
+async function secure(tcp: Socket): Promise<Socket> {
+  const socket = tlsConnect({ socket: tcp, rejectUnauthorized: false });
+  socket.resetAndDestroy = () => {
+    tcp.resetAndDestroy();
+    return socket;
+  };
+  await once(socket, "secureConnect");
+  return socket;
+}
+
+/** @param tls clients speak TLS; backends do not */
+export function createBed(driver: TcpDriver, tls?: TlsTerms): Bed {
   const loose = new Set<TcpConn>();
   const sockets = new Set<Socket>();
   const servers: Server[] = [];
@@ -198,7 +220,8 @@ export function createBed(driver: TcpDriver): Bed {
       const conns = createQueue<TcpConn>();
       const listener = driver.listen(fd, backlog, (conn) => {
         loose.add(conn);
-        conns.push(conn);
+        if (tls === undefined) conns.push(conn);
+        else driver.startTls!(conn, tls, (agreement) => agreement && conns.push(conn));
       });
       listeners.add(listener);
       return { port, listener, next: conns.next };
@@ -212,9 +235,13 @@ export function createBed(driver: TcpDriver): Bed {
     },
     async dial(port, host = "127.0.0.1") {
       const socket = connect({ port, host, allowHalfOpen: true });
-      const made = peer(socket);
+      if (tls === undefined) {
+        const made = peer(socket);
+        await once(socket, "connect");
+        return made;
+      }
       await once(socket, "connect");
-      return made;
+      return peer(await secure(socket));
     },
     async accepted(host) {
       const listener = bed.listen(host);

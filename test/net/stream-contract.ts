@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import test, { type TestContext } from "node:test";
 import { createSeededRng } from "#base/rng.ts";
-import { STREAM_HIGH_WATER, type StreamOwner, type TcpConn, type TcpDriver } from "#net/driver.ts";
+import { STREAM_HIGH_WATER, type StreamOwner, type TcpConn, type TcpDriver, type TlsTerms } from "#net/driver.ts";
 import { type Bed, closed, createBed, type Peer, pattern, settled, until } from "./bed.ts";
 
 const MIB = 1024 * 1024;
@@ -69,10 +69,11 @@ async function pour(peer: Peer, total: Buffer): Promise<void> {
   }
 }
 
-export function streamContract(name: string, create: () => TcpDriver): void {
+/** @param tls with it, clients speak TLS */
+export function streamContract(name: string, create: () => TcpDriver, tls?: TlsTerms): void {
   const check = (title: string, run: (bed: Bed, t: TestContext) => Promise<void>): void => {
     test(`${name} ${title}`, { timeout: 60_000 }, async (t) => {
-      const bed = createBed(create());
+      const bed = createBed(create(), tls);
       t.after(bed.abandon);
       await run(bed, t);
       await bed.close();

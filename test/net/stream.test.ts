@@ -7,8 +7,12 @@ import { createBed, settled } from "./bed.ts";
 import { DRIVERS } from "./drivers.ts";
 import { createTurningDriver, skip } from "./epoll/loop.ts";
 import { streamContract } from "./stream-contract.ts";
+import { TLS_TERMS } from "./tls-terms.ts";
 
-for (const [name, create] of Object.entries(DRIVERS)) streamContract(`${name} driver`, create);
+for (const [name, create] of Object.entries(DRIVERS)) {
+  streamContract(`${name} driver`, create);
+  if (TLS_TERMS !== undefined) streamContract(`${name} driver under TLS`, create, TLS_TERMS);
+}
 
 const CLOCKED: Record<string, (clock: ReturnType<typeof createManualClock>) => TcpDriver> = {
   net: (clock) => createNetDriver({ clock }),
