@@ -11,7 +11,8 @@ import { createHealth } from "#health/engine.ts";
 import { NO_PHASES, type StartProbe } from "#health/probes/probe.ts";
 import { createHealthTable } from "#state/health-table.ts";
 import type { HttpCheck } from "#state/snapshot.ts";
-import { checkFor, snapshotFor } from "./health-world.ts";
+import type { VantageVotes } from "#state/votes.ts";
+import { checkFor, snapshotFor, VANTAGES } from "./health-world.ts";
 
 keepHeapTight();
 const [kind, port, count, warmSeconds, seconds] = process.argv.slice(2) as [string, string, string, string, string];
@@ -51,7 +52,31 @@ const health = createHealth({
   stateFile: undefined,
   ...(kind === "node-http" ? { probes: startNodeHttp } : {}),
 });
-health.apply(snapshotFor(checkFor(kind, Number(port)), total));
+const others = kind === "votes" ? VANTAGES.slice(1) : [];
+health.apply(snapshotFor(checkFor(kind, Number(port)), total, kind === "votes" ? VANTAGES : []));
+
+/** What nodes do with votes, without the way between them: tell all of them every 5 s, as text, and take those of others. */
+const VOTES_EVERY_MS = 5_000;
+let messages = 0;
+let messageOctets = 0;
+const send = (votes: VantageVotes): string => {
+  const text = JSON.stringify(votes);
+  messages++;
+  messageOctets += text.length;
+  return text;
+};
+if (others.length > 0) {
+  health.onVotes(send);
+  const exchange = (): void => {
+    const text = send(health.votes());
+    for (const [index, vantage] of others.entries())
+      systemClock.after(((index + 1) * VOTES_EVERY_MS) / VANTAGES.length, () =>
+        health.takeVotes({ ...(JSON.parse(text) as VantageVotes), vantage }),
+      );
+    systemClock.after(VOTES_EVERY_MS, exchange);
+  };
+  exchange();
+}
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 await sleep(Number(warmSeconds) * 1_000);
@@ -77,6 +102,8 @@ process.stdout.write(
     stalls: after.scheduler.stalls,
     up: after.targets.up,
     down: after.targets.down,
+    messages,
+    messageOctets,
   })}\n`,
 );
 process.exit(0);

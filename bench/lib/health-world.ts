@@ -11,6 +11,9 @@ export const addressOf = (index: number): string => `127.20.${Math.floor(index /
 export const isFailing = (address: string): boolean => address.endsWith(`.${FAILING_LAST_OCTET}`);
 
 export const INTERVAL_MS = 10_000;
+/** Of `votes`: the default of a check. */
+const VOTED_INTERVAL_MS = 5_000;
+export const VANTAGES = ["bench", "second", "third"];
 const FAILBACK = {
   mode: "auto",
   holdMs: "auto",
@@ -19,12 +22,12 @@ const FAILBACK = {
   rampAfterMs: 30_000,
 } as const;
 
-/** @param kind what to probe with; `node-http` is an HTTP check as well */
+/** @param kind what to probe with; `node-http` and `votes` are HTTP checks as well */
 export function checkFor(kind: string, port: number): CheckSpec {
   const base = {
     name: "bench",
     port,
-    intervalMs: INTERVAL_MS,
+    intervalMs: kind === "votes" ? VOTED_INTERVAL_MS : INTERVAL_MS,
     timeoutMs: 2_000,
     thresholds: { down: 3, up: 5, ok: 5 },
     downSpanMs: 2_000,
@@ -47,7 +50,8 @@ export function checkFor(kind: string, port: number): CheckSpec {
   };
 }
 
-export function snapshotFor(check: CheckSpec, count: number): HealthSnapshot {
+/** @param vantages all that vote; empty: the node is alone */
+export function snapshotFor(check: CheckSpec, count: number, vantages: readonly string[] = []): HealthSnapshot {
   const targets: TargetSpec[] = [];
   for (let first = 0; first < count; first += PER_REGION) {
     const index = targets.length;
@@ -60,5 +64,6 @@ export function snapshotFor(check: CheckSpec, count: number): HealthSnapshot {
       targets.push({ index: member, id: `${id}/${address}`, kind: "address", address, check: check.name });
     }
   }
-  return { targets, checks: [check], fileOverrides: [], vantage: "bench", vantages: [], quorum: 1, references: [] };
+  const quorum = Math.max(1, Math.floor(vantages.length / 2) + 1);
+  return { targets, checks: [check], fileOverrides: [], vantage: "bench", vantages, quorum, references: [] };
 }
