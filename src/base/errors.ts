@@ -121,6 +121,10 @@ export const ERRORS = {
     says: "Cannot write a first configuration: % is already there",
     fix: "Choose an empty folder with --dir",
   },
+  RHUMB_CONFIG_EXPORT_OCCUPIED: {
+    says: "Will not write over %, which says something else",
+    fix: "Compare them with `rhumb config diff`, and write over it with --force",
+  },
   RHUMB_CONFIG_IMPORT_OCCUPIED: {
     says: "Cannot write what was imported: % is already there",
     fix: "Choose another folder with --out, or overwrite it with --force",
@@ -195,6 +199,14 @@ export const ERRORS = {
   RHUMB_NFT_REFUSED: {
     says: "The kernel did not take our rules: %",
     fix: "What was in the kernel before goes on; docs/kernel-mode.md lists what kernel and nftables must have",
+  },
+  RHUMB_RUM_LISTEN: {
+    says: "Cannot listen on % for beacons of pages",
+    fix: "Check `rum.listen`: the address must be this machine's, and the port free",
+  },
+  RHUMB_RUM_TLS: {
+    says: "Cannot use the TLS certificate or key of % for beacons of pages",
+    fix: "Check `rum.tls`: both PEM files, and that the key fits",
   },
   RHUMB_ZONE_UNSOUND: {
     says: "Cannot build zone %",

@@ -109,6 +109,7 @@ export type Status = {
     } | null;
   } | null;
   readonly counts: { readonly regions: number; readonly regionsUp: number };
+  readonly nodes: readonly NodeState[];
   readonly queries: { readonly total: number; readonly perSecond: number | null } | null;
   readonly alarms: readonly {
     readonly subject: string;
@@ -152,6 +153,25 @@ export type ConfigChange = {
   readonly generation: string | null;
   readonly problems: readonly ConfigProblem[];
   readonly changes: readonly string[];
+};
+export type ConfigPush = ConfigChange & { readonly version: string | null; readonly diff: string };
+export type LoggedVersion = {
+  readonly version: string;
+  readonly atMs: number;
+  readonly actor: string;
+  readonly reason: string;
+  readonly breakGlass: string | null;
+  readonly state: string;
+  readonly says: string;
+};
+export type NodeState = {
+  readonly node: string;
+  readonly isOwn: boolean;
+  readonly state: string;
+  readonly generation: string | null;
+  readonly desired: string | null;
+  readonly version: string | null;
+  readonly says: string;
 };
 export type ConfigProblem = import("#base/problem.ts").Problem;
 export type Event = {

@@ -22,11 +22,12 @@ const DEFAULT_LAYOUT: Layout = {
 export type PushFolder = { readonly folder: string; readonly layout: Layout };
 
 /**
- * @param path rhumb.yaml, which says where files lie, or a folder in the default layout; in a folder, rhumb.yaml is looked for
+ * @param path rhumb.yaml, which says where files lie, or a folder, which may still have to be made: where it has none, it is in the default
+ *   layout
  * @throws RhumbError RHUMB_CONFIG_UNREADABLE
  */
 export function openPushFolder(path: string): PushFolder {
-  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? extname(path) !== ".yaml";
   const file = isFolder ? join(path, "rhumb.yaml") : path;
   if (isFolder && !existsSync(file)) return { folder: resolve(path), layout: DEFAULT_LAYOUT };
   return { folder: dirname(resolve(file)), layout: layoutOf(parseRoot({ file, text: read(file) }, [])) };
@@ -101,13 +102,18 @@ export function nameOf({ folder, layout }: PushFolder, path: string): string | u
   return pathOf(name, layout) === undefined ? undefined : name;
 }
 
+/** @returns where the folder keeps the file that is pushed under `name`, absolute; undefined: there is no such name */
+export function pathIn({ folder, layout }: PushFolder, name: string): string | undefined {
+  const path = pathOf(name, layout);
+  return path === undefined ? undefined : resolve(folder, path);
+}
+
 /** This node's own files under these names, as far as there are any. */
-export function readOwnTexts({ folder, layout }: PushFolder, names: readonly string[]): Record<string, string> {
+export function readOwnTexts(from: PushFolder, names: readonly string[]): Record<string, string> {
   const texts: Record<string, string> = {};
   for (const name of names) {
-    const path = pathOf(name, layout);
-    const full = path === undefined ? "" : resolve(folder, path);
-    if (full !== "" && existsSync(full)) texts[name] = read(full);
+    const full = pathIn(from, name);
+    if (full !== undefined && existsSync(full)) texts[name] = read(full);
   }
   return texts;
 }

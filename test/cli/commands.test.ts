@@ -8,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
+import type { PushRequest } from "#api/views.ts";
 import { userName } from "#base/user-name.ts";
 import { CONTROL, createWorld, QUERY, TOKENS, type World } from "../api/fake-world.ts";
 import { childEnv, mainFile, rhumb } from "./rhumb.ts";
@@ -37,6 +38,8 @@ test("status shows node, regions and alarms as text, without colour where it is 
     "50.0%",
     "the database is broken",
     "www.demo.example.  eu-west 62.5%",
+    "ns1 (this one)  serves   1.5.ns1  1.3",
+    "ns2             refused  1.5.ns1  1.9         0.1.0  zones/services.yaml:1:1 www: there is no region mars",
   ]) {
     assert.ok(out.includes(part), `${part} in:\n${out}`);
   }
@@ -257,7 +260,8 @@ test("config put takes YAML from standard input, and shows every problem of a re
   assert.equal(good.code, 0, good.err);
   assert.match(good.out, /dns\.workers: 1 -> 2\nDry run/);
   const { input } = world.calls.findLast(({ command }) => command === "proposeConfig")!;
-  assert.deepEqual(input, { overlay: { services: { www: { ttl: { max: "20s" } } } }, isDryRun: true });
+  const { overlay, files, isDryRun } = input as PushRequest;
+  assert.deepEqual([overlay, files, isDryRun], [{ services: { www: { ttl: { max: "20s" } } } }, undefined, true]);
   const bad = await rhumb(["config", "put", "-"], { env: env(), input: "bad: 1\n" });
   assert.equal(bad.code, 1);
   assert.match(bad.err, /overlay:1:1 bad: Unknown key \(Remove it\)/);

@@ -1,4 +1,4 @@
-/** `rhumb config show|export|reload|put|hash-password`, `check`, `init`, `backup`, `restore`. @module */
+/** `rhumb config show|export|reload|put|hash-password` (the rest of it: `push.ts`), `check`, `init`, `backup`, `restore`. @module */
 import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { Command } from "commander";
@@ -6,19 +6,9 @@ import { systemClock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import { formatProblem } from "#base/problem.ts";
 import { type ApiOptions, apiCommand, clientFor, command, type Exit, wrongUse } from "#cli/command.ts";
+import { exportInto, pushCommands, sayChange } from "#cli/commands/push.ts";
 import { complain, paint, plain, say, sayJson } from "#cli/output.ts";
 import type { ConfigChange } from "#cli/shapes.ts";
-
-function sayChange(change: ConfigChange, isJson: boolean | undefined): void {
-  if (isJson) {
-    sayJson(change);
-    return;
-  }
-  for (const problem of change.problems) complain(plain(formatProblem(problem)));
-  for (const line of change.changes) say(plain(line));
-  if (change.isDryRun) say("Dry run: the change is valid; nothing was applied");
-  else say(change.changes.length === 0 ? "Nothing has changed" : `Generation ${change.generation} serves`);
-}
 
 async function readDocument(file: string): Promise<Record<string, unknown>> {
   const { parse } = await import("yaml");
@@ -52,13 +42,19 @@ export function configCommand(): Command {
     ),
   );
   group.addCommand(
-    apiCommand("export", "files and the API's changes in one, as YAML", "rhumb config export > merged.yaml").action(
-      async (options: ApiOptions) => {
+    apiCommand(
+      "export",
+      "files, what was pushed and the API's changes in one, as YAML",
+      "rhumb config export > merged.yaml",
+    )
+      .option("--dir <folder>", "write what was pushed as files instead, where this folder keeps them")
+      .option("--force", "replace files that say something else")
+      .action(async (options: ApiOptions & { dir?: string; force?: boolean }) => {
+        if (options.dir !== undefined) return exportInto(options.dir, options.force === true, options);
         const text = (await clientFor(options).call("GET", "/config/export")) as string;
         if (options.json) sayJson({ yaml: text });
         else process.stdout.write(text);
-      },
-    ),
+      }),
   );
   group.addCommand(
     apiCommand("reload", "read the files again, as SIGHUP does", "rhumb config reload").action(
@@ -81,6 +77,7 @@ export function configCommand(): Command {
         sayChange((await clientFor(options).call("PUT", path, document)) as ConfigChange, options.json);
       }),
   );
+  for (const child of pushCommands()) group.addCommand(child);
   group.addCommand(hashPasswordCommand());
   return group;
 }

@@ -71,6 +71,28 @@ function balancerLines({ region, engine, workers, listeners, pools }: NonNullabl
   return rows.length === 0 ? [balancer] : [balancer, "", table(head, rows)];
 }
 
+const NODE_COLOURS: Readonly<Record<string, Colour>> = {
+  serves: "green",
+  lags: "yellow",
+  ahead: "yellow",
+  silent: "red",
+  refused: "red",
+  apart: "red",
+};
+/** How each node stands to what was pushed; of a node that is alone there is something to say once something was. */
+function nodeLines(nodes: Status["nodes"]): string[] {
+  if (nodes.length < 2 && nodes.every(({ desired }) => desired === null)) return [];
+  const rows = nodes.map(({ node, isOwn, state: stands, generation, desired, version, says }): Cell[] => [
+    isOwn ? `${node} (this one)` : node,
+    { text: stands, colour: NODE_COLOURS[stands] },
+    desired ?? "-",
+    generation ?? "-",
+    version ?? "-",
+    says || "-",
+  ]);
+  return ["", table(["NODE", "DESIRED", "VERSION", "GENERATION", "RHUMB", "SAYS"], rows)];
+}
+
 /** The text of `rhumb status`. */
 function statusText(status: Status, regions: readonly Region[], services: readonly Service[], nowMs: number): string {
   const sockets = new Map<string, string[]>();
@@ -113,6 +135,7 @@ function statusText(status: Status, regions: readonly Region[], services: readon
   if (rows.length > 0) lines.push("", table(head, rows));
   const shares = shareRows(services);
   if (shares.length > 0) lines.push("", table(["SERVICE", "NAMES", "ANSWERS OF THE LAST MINUTE"], shares));
+  lines.push(...nodeLines(status.nodes));
   if (status.alarms.length > 0) {
     lines.push("", paint("ALARMS", "bold"));
     for (const { severity, says, subject, sinceMs } of status.alarms) {
