@@ -31,6 +31,7 @@ import { eventRoutes } from "#api/routes/events.ts";
 import { httpRoutes } from "#api/routes/http.ts";
 import { queryRoutes } from "#api/routes/queries.ts";
 import { readRoutes } from "#api/routes/read.ts";
+import { recordRoutes } from "#api/routes/records.ts";
 import { sessionRoutes } from "#api/routes/session.ts";
 import { unsupportedRoutes } from "#api/routes/unsupported.ts";
 import type { Actor, Commands, QueryView, Views } from "#api/views.ts";
@@ -118,6 +119,7 @@ export function createApi(options: ApiOptions): Api {
     ...httpRoutes(context),
     ...eventRoutes(context),
     ...queryRoutes(context),
+    ...recordRoutes(context),
     ...sessionRoutes(context),
     ...dashboardRoutes(),
     ...unsupportedRoutes(),
@@ -161,7 +163,7 @@ export function createApi(options: ApiOptions): Api {
       subject = route.subject?.(input as Input<never, never, never>) ?? "";
       reply.code(route.status);
       const output = await route.handle(input as Input<never, never, never>);
-      if (route.method !== "GET") {
+      if (route.method !== "GET" && !route.isRoutine) {
         const known = actor ?? loggedIn(output, peer, request);
         enter(request, reply, known, {
           action,
@@ -175,7 +177,7 @@ export function createApi(options: ApiOptions): Api {
       return output;
     } catch (error) {
       const known = asRhumbError(error, action);
-      if (route.method !== "GET") {
+      if (route.method !== "GET" && !route.isRoutine) {
         const status = problemDetails(known, "").status;
         enter(request, reply, actor, { action, subject, status, text: known.message });
       }

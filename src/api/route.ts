@@ -54,6 +54,8 @@ export type Route = {
   readonly status: number;
   readonly response: z.ZodType | string | undefined;
   readonly bodyLimitOctets: number | undefined;
+  /** Programs call it every second: it leaves no line in the audit log, but where its caller may not. */
+  readonly isRoutine: boolean;
   /** Names what the audit log says that the command was about. */
   readonly subject: ((input: Input<never, never, never>) => string) | undefined;
   readonly handle: (input: Input<never, never, never>) => unknown;
@@ -78,9 +80,10 @@ export function defineRoute<
   status?: number;
   response?: z.ZodType | string;
   bodyLimitOctets?: number;
+  isRoutine?: boolean;
   subject?: (input: Input<Output<Params>, Output<Query>, Output<Body>>) => string;
   handle: (input: Input<Output<Params>, Output<Query>, Output<Body>>) => unknown;
 }): Route {
-  const { params, query, body, response, status = 200, bodyLimitOctets, subject } = route;
-  return { ...route, params, query, body, response, status, bodyLimitOctets, subject } as Route;
+  const { params, query, body, response, status = 200, bodyLimitOctets, subject, isRoutine = false } = route;
+  return { ...route, params, query, body, response, status, bodyLimitOctets, subject, isRoutine } as Route;
 }

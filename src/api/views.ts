@@ -13,6 +13,7 @@ import type * as schemas from "#api/schemas.ts";
 import type * as balancer from "#api/schemas-balancer.ts";
 import type * as config from "#api/schemas-config.ts";
 import type * as http from "#api/schemas-http.ts";
+import type { RecordDoor } from "#state/exchange.ts";
 import type { TokenRole } from "#state/snapshot.ts";
 
 type Frozen<T> = T extends readonly (infer Item)[]
@@ -203,6 +204,8 @@ export type Commands = {
   /** `/readyz` says no from now on; who comes is served. Not kept over a restart. */
   startDrain(reason: string | undefined, actor: Actor): Maybe<DrainView>;
   stopDrain(actor: Actor): Maybe<DrainView>;
+  /** What other nodes share with this one. */
+  readonly records?: RecordDoor;
   /** Only in the demo world; undefined elsewhere, and the routes answer 404. */
   readonly demo?: {
     kill(region: string, actor: Actor): Maybe<DemoView>;

@@ -38,6 +38,7 @@ export function createCommands(parts: NodeParts): Commands {
       return { region, isApproved: true, says: cause ?? "Returns now" };
     },
     ...createDesiredCommands(parts.desired),
+    records: parts.cluster.door,
     async reloadConfig() {
       parts.balancer.reopenLogs();
       return changeView(await door.propose({ source: "api" }));

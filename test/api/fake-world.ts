@@ -440,6 +440,13 @@ export function createWorld(
       calls.push({ command: "stopDrain", input: undefined, actor });
       return { isDraining: false, sinceMs: null, owner: null, reason: null };
     },
+    records: {
+      exchange(request) {
+        calls.push({ command: "exchange", input: request, actor: undefined });
+        return { copies: [], want: Object.keys(request.digest), unequal: [] };
+      },
+      take: (line) => (line.startsWith("rhumb1") ? undefined : "damaged"),
+    },
     ...(options.isDemo === false
       ? {}
       : {

@@ -29,6 +29,8 @@ const SAMPLES: Record<string, { url?: string; body?: object }> = {
   "POST /geo/reload": { body: { force: true } },
   "POST /probe": { body: { address: "192.0.2.1", name: "demo.example" } },
   "POST /notify/test": { body: {} },
+  "POST /records": { body: { copies: [], signals: [], kinds: [], digest: {}, sums: {} } },
+  "POST /reports": { body: { report: "rhumb1 …" } },
   "POST /demo/:region/kill": { url: "/demo/eu-west/kill" },
   "POST /demo/:region/heal": { url: "/demo/eu-west/heal" },
   "POST /backends": { body: { address: "10.0.0.2", port: 80 } },
@@ -393,6 +395,29 @@ test("/readyz answers 503 and why while not ready", async () => {
   assert.deepEqual(response.json().reasons, ["no zone is loaded"]);
   const asked = await createWorld().api.inject({ url: "/readyz?pools=web,empty" });
   assert.deepEqual([asked.statusCode, asked.json().reasons], [503, ["web empty"]]);
+});
+
+test("records are exchanged without a line in the audit log, at a rate, and within a size", async () => {
+  const { api, calls, audit } = createWorld();
+  const headers = bearer("operate");
+  const body = { copies: ["0 rhumb1 …"], signals: [], kinds: ["override"], digest: { "override x": "1.1" }, sums: {} };
+  const exchange = (payload: object) => api.inject({ method: "POST", url: "/records", headers, payload });
+  const answer = await exchange(body);
+  assert.deepEqual(answer.json(), { copies: [], want: ["override x"], unequal: [] });
+  assert.deepEqual(
+    calls.map(({ input }) => input),
+    [body],
+  );
+  assert.equal((await exchange({ ...body, kinds: ["gossip"] })).statusCode, 400);
+  assert.equal((await exchange({ ...body, more: 1 })).statusCode, 400);
+  const report = (line: string) => api.inject({ method: "POST", url: "/reports", headers, payload: { report: line } });
+  assert.equal((await report("rhumb1 …")).statusCode, 202);
+  assert.match((await report("rubbish")).json().detail, /refused as damaged/);
+  assert.equal((await report("x".repeat(300_000))).statusCode, 413);
+  assert.deepEqual(audit.list(), []);
+  let status = 200;
+  for (let count = 0; status === 200 && count < 200; count++) status = (await exchange(body)).statusCode;
+  assert.equal(status, 429);
 });
 
 test("a drain says who asked and why, and stands in the audit log", async () => {

@@ -4,7 +4,6 @@ import { defineRoute, type Route } from "#api/route.ts";
 
 const UNSUPPORTED = [
   { method: "POST", url: "/rum" },
-  { method: "POST", url: "/reports" },
   { method: "GET", url: "/anycast" },
 ] as const;
 
