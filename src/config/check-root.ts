@@ -15,6 +15,8 @@ import type { ListenAddress } from "#state/snapshot.ts";
 
 /** Shorter tokens can be guessed. */
 const MIN_TOKEN_CHARACTERS = 16;
+/** Of what tokens of beacons are signed with: it is tried offline. */
+const MIN_SIGNING_CHARACTERS = 32;
 
 export type SecretPolicy = "require" | "warn";
 
@@ -39,6 +41,7 @@ function checkListeners({ root }: ParsedConfig, report: Report): void {
   } else if (dns && "port" in dns.listen) look(dns.listen, ["tcp", "udp"], ["dns", "listen"]);
   for (const [name, { listen, protocol }] of balancer?.listeners.valid ?? [])
     look(listen, [protocol === "udp" ? "udp" : "tcp"], ["balancer", "listeners", name, "listen"]);
+  if (root.rum) look(root.rum.listen, ["tcp"], ["rum", "listen"]);
   if (control && "port" in control.listen) look(control.listen, ["tcp"], ["control", "listen"]);
 }
 
@@ -113,6 +116,7 @@ function checkSecrets({ root }: ParsedConfig, files: ConfigFiles, policy: Secret
         places.push({ path: ["notify", name, "headers", header], reference });
     }
   }
+  if (root.rum) places.push({ path: ["rum", "key"], reference: root.rum.key });
   if (root.balancer)
     for (const { path, value } of secretsOfBalancer(root.balancer)) places.push({ path, reference: value });
   for (const { path, reference } of places) {
@@ -137,6 +141,37 @@ function checkSecrets({ root }: ParsedConfig, files: ConfigFiles, policy: Secret
         "Write 32 hexadecimal digits, such as from `openssl rand -hex 16`",
       );
   }
+}
+
+function checkRum({ root, regions }: ParsedConfig, files: ConfigFiles, report: Report): void {
+  const { rum, source } = root;
+  if (!rum) return;
+  const secret = files.secrets.get(rum.key);
+  if (secret && "value" in secret && secret.value.length < MIN_SIGNING_CHARACTERS)
+    report(
+      source,
+      ["rum", "key"],
+      `The key has ${secret.value.length} characters`,
+      `Use at least ${MIN_SIGNING_CHARACTERS}, such as from \`openssl rand -hex 32\``,
+    );
+  if (rum.origins.some((origin) => origin.startsWith("https:")) && !rum.tls && rum.proxies.length === 0)
+    report(
+      source,
+      ["rum"],
+      "Browsers do not send from https pages to a listener without TLS",
+      "Add `tls:`, or put it behind a proxy that ends TLS and name that in `proxies:`",
+      { severity: "warning", want: "key" },
+    );
+  if (!root.geo?.asn)
+    report(source, ["rum"], "Without an ASN database no beacon can be placed", "Set `geo.asn` in rhumb.yaml", {
+      severity: "warning",
+      want: "key",
+    });
+  if (regions.names.size === 0)
+    report(source, ["rum"], "There are no regions that beacons could speak of", "List them in `geo.regions`", {
+      severity: "warning",
+      want: "key",
+    });
 }
 
 function checkVantages(parsed: ParsedConfig, report: Report): void {
@@ -211,5 +246,6 @@ export function checkRoot(parsed: ParsedConfig, files: ConfigFiles, policy: Secr
   checkControl(parsed, files, report);
   checkSecrets(parsed, files, policy, report);
   checkCluster(parsed, files, report);
+  checkRum(parsed, files, report);
   checkVantages(parsed, report);
 }

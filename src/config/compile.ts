@@ -25,6 +25,7 @@ import { chainFallbacks, checkFallbacks, compileService, type SteerReference } f
 import { suggest } from "#config/suggest.ts";
 import { createTargetRegistry, type TargetDraft, type TargetRegistry } from "#config/targets.ts";
 import { compileZones, type ZoneCache } from "#config/zones.ts";
+import type { RumSpec } from "#state/rum.ts";
 import type {
   ControlSnapshot,
   Generation,
@@ -273,6 +274,22 @@ function compileNotify(parsed: ParsedConfig, files: ConfigFiles): NotifySpec[] {
   });
 }
 
+function compileRum(parsed: ParsedConfig, files: ConfigFiles): RumSpec | undefined {
+  const { rum } = parsed.root;
+  const secret = rum && files.secrets.get(rum.key);
+  // A key that could not be resolved (only `rhumb check` gets so far) takes no beacons.
+  if (!rum || !secret || !("value" in secret)) return undefined;
+  const { listen, origins, tls, proxies, rate } = rum;
+  return {
+    listen,
+    origins,
+    key: secret.value,
+    tls: tls && { certFile: resolve(files.folder, tls.cert), keyFile: resolve(files.folder, tls.key) },
+    proxies,
+    rate,
+  };
+}
+
 function documentOf(parsed: ParsedConfig): Record<string, unknown> {
   const { root } = parsed;
   return {
@@ -288,6 +305,7 @@ function documentOf(parsed: ParsedConfig): Record<string, unknown> {
     zones: root.zones,
     geo: root.geo,
     health: root.health,
+    rum: root.rum,
     cluster: root.cluster,
     notify: Object.fromEntries(root.notify),
     regions: Object.fromEntries(parsed.regions.valid),
@@ -351,6 +369,7 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
     geo: compileGeo(parsed, files, maps),
     control,
     notify: compileNotify(parsed, files),
+    rum: compileRum(parsed, files),
     cluster: compileCluster(root, files, control?.peers ?? [], services),
   };
   return {

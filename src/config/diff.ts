@@ -114,6 +114,7 @@ export function diffSnapshots(before: Snapshot | undefined, after: Snapshot): st
   look("health.quorum", [before.health.vantage, before.health.quorum], [after.health.vantage, after.health.quorum]);
   look("control.listen", listenText(before.control?.listen), listenText(after.control?.listen));
   look("control.tls", before.control?.tls, after.control?.tls);
+  look("rum", before.rum, after.rum);
   look("control.tokens", before.control?.tokens, after.control?.tokens);
   return lines;
 }

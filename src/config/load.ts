@@ -49,6 +49,7 @@ function secretsOf(root: RootConfig): string[] {
   for (const { token } of Object.values(root.control?.peers ?? {})) references.add(token);
   for (const reference of root.dns?.cookies.secrets ?? []) references.add(reference);
   for (const { reference } of secretsOfCluster(root)) if (SECRET_PATTERN.test(reference)) references.add(reference);
+  if (root.rum) references.add(root.rum.key);
   if (root.balancer) for (const { value } of secretsOfBalancer(root.balancer)) references.add(value);
   for (const sink of root.notify.values()) {
     if ("url" in sink && /^(env|file):/.test(sink.url)) references.add(sink.url);
@@ -117,7 +118,7 @@ export function loadConfig(configPath: string, options: LoadOptions = {}): Confi
   }
 
   // The API reads these itself; they are watched here, so that a renewed certificate is taken without a word from anybody.
-  for (const path of root.control?.tls ? [root.control.tls.cert, root.control.tls.key] : []) {
+  for (const path of [root.control?.tls, root.rum?.tls].flatMap((tls) => (tls ? [tls.cert, tls.key] : []))) {
     const full = absolute(path);
     files.push(full);
     folders.add(dirname(full));

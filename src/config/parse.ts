@@ -35,6 +35,7 @@ import {
   overrideSchema,
 } from "#health/config.ts";
 import { NOTIFY_SCHEMAS, type NotifyConfig } from "#notify/config.ts";
+import type { RumConfig } from "#rum/config.ts";
 import { type ServiceConfig, serviceSchema } from "#steer/config.ts";
 
 /** A section is undefined when it is absent, or when it has problems. */
@@ -49,6 +50,7 @@ export type RootConfig = {
   readonly zones: string;
   readonly geo: GeoConfig | undefined;
   readonly health: HealthConfig | undefined;
+  readonly rum: RumConfig | undefined;
   readonly cluster: ClusterConfig | undefined;
   readonly notify: ReadonlyMap<string, NotifyConfig>;
 };
@@ -154,6 +156,7 @@ export function parseRoot(file: TextFile, problems: Problem[], patch?: PoolsPatc
     zones: section("zones") ?? "zones/",
     geo: section("geo"),
     health: section("health"),
+    rum: section("rum"),
     cluster: section("cluster"),
     notify,
   };

@@ -14,6 +14,7 @@ import { dnsSchema } from "#dns/config.ts";
 import { geoSchema } from "#geo/config.ts";
 import { healthSchema } from "#health/config.ts";
 import { NOTIFY_SCHEMAS } from "#notify/config.ts";
+import { rumSchema } from "#rum/config.ts";
 
 export const NOTIFY_KINDS = Object.keys(NOTIFY_SCHEMAS) as (keyof typeof NOTIFY_SCHEMAS)[];
 
@@ -28,6 +29,10 @@ export const ROOT_SECTIONS = {
   }),
   geo: doc(geoSchema.prefault({}), "Where clients and regions are."),
   health: doc(healthSchema.prefault({}), "How regions are probed."),
+  rum: doc(
+    rumSchema.optional(),
+    "Present: this process takes beacons, in which pages say how far browsers are from regions.",
+  ),
   cluster: doc(clusterSchema.prefault({}), "What nodes share, and where this one keeps its state."),
 } as const;
 

@@ -8,6 +8,7 @@
  */
 import type { BalancerSnapshot } from "#state/balancer.ts";
 import type { ClusterSnapshot } from "#state/cluster.ts";
+import type { RumSpec } from "#state/rum.ts";
 import type { ZoneImage } from "#state/zone-image.ts";
 
 /** Ordered by epoch, then sequence (ruling 16). */
@@ -27,6 +28,8 @@ export type Snapshot = {
   readonly geo: GeoSnapshot;
   readonly control: ControlSnapshot | undefined;
   readonly notify: readonly NotifySpec[];
+  /** Present when this process takes beacons of pages. */
+  readonly rum?: RumSpec | undefined;
   readonly cluster: ClusterSnapshot;
 };
 
