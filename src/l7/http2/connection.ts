@@ -83,8 +83,7 @@ class Http2ClientConnection implements ClientConnection, StreamOwner, StreamHost
   /** The highest that the client has opened, and the highest that is served. */
   #lastSeen = 0;
   #lastServed = 0;
-  /** Our window, and what of it was taken and not given back. */
-  #recvOctets: number;
+  /** Octets of bodies that were not given back to our window. */
   #taken = 0;
   /** The client knows our settings. */
   #isSettled = false;
@@ -110,14 +109,13 @@ class Http2ClientConnection implements ClientConnection, StreamOwner, StreamHost
     this.#scheme = scheme;
     this.#host = host;
     this.windowOctets = http2.windowOctets;
-    this.#recvOctets = http2.windowOctets * WINDOW_STREAMS;
     this.writer = new FrameWriter(arrived.conn);
     this.outflow = new Outflow(this.writer, host.deadlines.nowMs);
     this.#reader = new FrameReader(this, http2.headerListOctets);
     this.#floods = new FloodGuard(http2);
     this.#idleMs = host.deadlines.nowMs();
     arrived.conn.stream(this);
-    this.writer.open(http2, this.#recvOctets);
+    this.writer.open(http2, http2.windowOctets * WINDOW_STREAMS);
     this.#limit(this.#idleMs + timeouts.keepAliveMs);
   }
 
@@ -227,8 +225,6 @@ class Http2ClientConnection implements ClientConnection, StreamOwner, StreamHost
   }
 
   onDataFrame(id: number, octets: number, bodyOctets: number, isEnd: boolean): void {
-    this.#recvOctets -= octets;
-    if (this.#recvOctets < 0) return void this.onFault(CODE.flowControl);
     this.#take(octets);
     if (bodyOctets === 0 && !isEnd && !this.#floods.empty()) return void this.onFault(CODE.calm);
     const stream = this.#streams.get(id);
@@ -304,7 +300,6 @@ class Http2ClientConnection implements ClientConnection, StreamOwner, StreamHost
   #take(octets: number): void {
     this.#taken += octets;
     if (this.#taken < this.windowOctets * WINDOW_STREAMS * WINDOW_SHARE) return;
-    this.#recvOctets += this.#taken;
     this.writer.window(0, this.#taken);
     this.#taken = 0;
   }

@@ -12,6 +12,7 @@ import { createDeadlines, type Deadlines } from "#l7/exchange/deadlines.ts";
 import { serveHttp2 } from "#l7/http2/connection.ts";
 import type { Fields, RequestHead, ResponseHead } from "#l7/message.ts";
 import type { ClientConnection, ClientEvents, ClientStream } from "#l7/stream.ts";
+import type { TcpDriver } from "#net/driver.ts";
 import { createNetDriver } from "#net/node/driver.ts";
 import type { Http2Spec, HttpLimits, HttpSpec, HttpTimeouts } from "#state/http.ts";
 import { bindTcp, createQueue, until } from "../../net/bed.ts";
@@ -23,7 +24,7 @@ export type FrontChanges = {
   readonly timeouts?: Partial<HttpTimeouts>;
   readonly http2?: Partial<Http2Spec>;
 };
-function specOf({ limits = {}, timeouts = {}, http2 = {} }: FrontChanges): HttpSpec {
+export function specOf({ limits = {}, timeouts = {}, http2 = {} }: FrontChanges): HttpSpec {
   const spec = httpSpec({ limits: { fields: 100, ...limits }, timeouts });
   return { ...spec, http2: { ...spec.http2, isEnabled: true, ...http2 } };
 }
@@ -86,8 +87,13 @@ export type Front = {
 };
 
 /** @param onRequest answers from within the call, where it is given */
-export function openFront(t: TestContext, changes: FrontChanges = {}, onRequest?: (seen: Seen) => void): Front {
-  const driver = createNetDriver();
+export function openFront(
+  t: Pick<TestContext, "after">,
+  changes: FrontChanges = {},
+  onRequest?: (seen: Seen) => void,
+  createDriver: () => TcpDriver = createNetDriver,
+): Front {
+  const driver = createDriver();
   const deadlines = createDeadlines(0);
   const spec = specOf(changes);
   const queue = createQueue<Seen>();
