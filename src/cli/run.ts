@@ -9,6 +9,7 @@ import { formatProblem, type Problem } from "#base/problem.ts";
 import { ApiRefusal } from "#cli/api-client.ts";
 import { command, type Exit } from "#cli/command.ts";
 import { backendCommand, listenerCommand, poolCommand } from "#cli/commands/backend.ts";
+import { clusterCommand } from "#cli/commands/cluster.ts";
 import { backupCommand, checkCommand, configCommand, initCommand, restoreCommand } from "#cli/commands/config.ts";
 import { curlCommand } from "#cli/commands/curl.ts";
 import { digCommand } from "#cli/commands/dig.ts";
@@ -63,6 +64,7 @@ export function buildProgram(exit: Exit): Command {
     doctorCommand(exit),
     initCommand(),
     importCommand(exit),
+    clusterCommand(),
     backupCommand(),
     restoreCommand(),
     notifyCommand(exit),

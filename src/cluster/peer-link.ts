@@ -53,8 +53,10 @@ export function createPeerLink(options: {
   const octets = { sent: 0, received: 0 };
   const changed = new Set<string>();
   let signals: string[] = [];
-  /** Kinds that the next comparison is to name stamp by stamp. */
+  /** Kinds that the comparisons of this round name stamp by stamp. */
   let kinds: readonly RecordKind[] = RECORD_KINDS;
+  /** What was given in this round because the other asked for it: each once, whatever it asks. */
+  const given = new Set<string>();
   let isDueToCompare = true;
   let isAsking = false;
   let isClosed = false;
@@ -77,7 +79,6 @@ export function createPeerLink(options: {
       signals,
       ...(isDueToCompare ? compareWith(table, kinds) : { kinds: [], digest: {}, sums: {} }),
     };
-    if (isDueToCompare) kinds = LIVE_KINDS;
     signals = [];
     isDueToCompare = false;
     const body = JSON.stringify(request);
@@ -89,11 +90,15 @@ export function createPeerLink(options: {
   function take({ copies, want, unequal }: RecordExchangeAnswer): void {
     if (isClosed) return;
     for (const copy of copies) host.take(copy);
-    for (const id of want) changed.add(id);
-    if (unequal.length > 0) {
-      kinds = [...LIVE_KINDS, ...unequal];
-      isDueToCompare = true;
+    for (const id of want) {
+      if (given.has(id)) continue;
+      given.add(id);
+      changed.add(id);
     }
+    const more = unequal.filter((kind) => !kinds.includes(kind));
+    if (more.length === 0) return;
+    kinds = [...kinds, ...more];
+    isDueToCompare = true;
   }
 
   function run(): void {
@@ -109,7 +114,6 @@ export function createPeerLink(options: {
         (error: Error) => {
           isUp = false;
           lastError = error.message;
-          kinds = RECORD_KINDS;
           pausedUntilMs = clock.monotonicMs() + backoffMs(failures++, ROUND_MS, PAUSE_CAP_MS, rng);
         },
       )
@@ -124,6 +128,8 @@ export function createPeerLink(options: {
   function tick(): void {
     roundTimer = clock.after(ROUND_MS, tick);
     isDueToCompare = true;
+    kinds = isUp ? LIVE_KINDS : RECORD_KINDS;
+    given.clear();
     run();
   }
   tick();

@@ -78,3 +78,18 @@ test("config hash-password makes a line of a password from standard input", asyn
   assert.equal((await rhumb(["config", "hash-password", "kim"], { input: "\n" })).code, 2);
   assert.equal((await rhumb(["config", "hash-password", "k:m"], { input: "x" })).code, 2);
 });
+
+test("cluster key makes the node's key once, for its user alone, and prints what the others enrol", async (t) => {
+  const cwd = folder(t);
+  await rhumb(["init", "example.com"], { cwd });
+  const first = await rhumb(["cluster", "key"], { cwd });
+  assert.equal(first.code, 0, first.err);
+  assert.match(first.out, /^\S+: \{ key: "ed25519:[A-Za-z0-9+/]{43}=" \}\n$/);
+  assert.equal(statSync(join(cwd, "run/cluster.key")).mode & 0o777, 0o600);
+  const { key } = JSON.parse((await rhumb(["cluster", "key", "--json"], { cwd })).out);
+  assert.ok(first.out.includes(key), "the same key again");
+  writeFileSync(join(cwd, "run/cluster.key"), "no key");
+  const damaged = await rhumb(["cluster", "key"], { cwd });
+  assert.equal(damaged.code, 1);
+  assert.match(damaged.err, /cluster\.key/);
+});
