@@ -59,7 +59,6 @@ export function readDesired({ key, version, atMs, body }: SharedRecord<"config">
 
 /** Whether `later` was made by somebody who had `earlier`. A chain that is too long to be kept whole is believed. */
 export function buildsOn(later: Desired, earlier: Desired): boolean {
-  if (compareVersions(later.version, earlier.version) <= 0) return false;
   const { ancestors } = later;
   if (includes(ancestors, earlier.version)) return true;
   return ancestors.length >= MAX_ANCESTORS && compareVersions(earlier.version, ancestors.at(-1)!) < 0;
