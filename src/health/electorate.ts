@@ -215,7 +215,7 @@ export function createElectorate(): Electorate {
         QUIET,
         ...one.regions.map((id) => reports.turnsAtMs(nameOfRegion(id), nowMs) ?? QUIET),
       );
-      return wordOn(one) === "no" ? ofWordsMs : Math.min(ofVotesMs, ofWordsMs);
+      return Math.min(ofVotesMs, ofWordsMs);
     },
     refusalOf({ regions }) {
       const words = regions.map((id) => reports.wordOf(nameOfRegion(id))).filter((word) => word?.isServing === false);

@@ -30,7 +30,10 @@ export type RegionWord = {
 };
 
 export type ReportVotes = {
-  /** @param isFresh false: the report has ended without a newer one. @returns whether the region's word is another now */
+  /**
+   * @param isFresh false: the report has ended without a newer one
+   * @returns whether the region's word is another now, or about to be, or no longer
+   */
   take(report: RegionReport, isFresh: boolean, nowMs: number): boolean;
   /**
    * Forgets reports that no longer come, and looks after the brake.
@@ -69,12 +72,11 @@ export function createReportVotes(): ReportVotes {
   const isServingNow = (entry: Entry): boolean => [...entry.nodes.values()].some(({ isServing }) => isServing);
 
   const settle = (entry: Entry, nowMs: number): boolean => {
-    if (isServingNow(entry) === entry.isServing) {
-      entry.contrarySinceMs = undefined;
-      return false;
-    }
-    entry.contrarySinceMs ??= nowMs;
-    if (nowMs - entry.contrarySinceMs < (entry.isServing ? NO_AFTER_MS : YES_AFTER_MS)) return false;
+    const before = entry.contrarySinceMs;
+    entry.contrarySinceMs = isServingNow(entry) === entry.isServing ? undefined : (before ?? nowMs);
+    const { contrarySinceMs } = entry;
+    if (contrarySinceMs === undefined || nowMs - contrarySinceMs < (entry.isServing ? NO_AFTER_MS : YES_AFTER_MS))
+      return contrarySinceMs !== before;
     entry.isServing = !entry.isServing;
     entry.sinceMs = nowMs;
     entry.contrarySinceMs = undefined;

@@ -325,7 +325,8 @@ export function createWatch(options: WatchOptions): Watch {
     addresses: () => watched.values().filter(({ kind }) => kind === "address"),
     isBlind: (one) => one.isStale && (isJudgedAlone(one) || one.votesUp + one.votesDown === 0),
     reconsider(one) {
-      if (settle(one, clock.monotonicMs())) onChange(one);
+      settle(one, clock.monotonicMs());
+      onChange(one); // also where nothing has turned yet: it may be about to
     },
     alert(one) {
       const { machine, monitor, check } = one;
