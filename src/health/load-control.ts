@@ -5,7 +5,7 @@
  * measured now goes on shedding until the answers of minutes ago have come to bear, and then far too few are left; and then
  * the other way. So the load is corrected by what has been ordered and has not come yet (`load-drain.ts`; a Smith predictor:
  * O. J. M. Smith, "Closer control of loops with dead time", Chem. Eng. Progress 53, 1957), and the effective load follows
- * that prediction in small steps: up in seconds, down in minutes.
+ * that prediction in small steps, smaller ones on the way down.
  *
  * Owns:    the effective load by region, and what it is made of, for people.
  * Writer:  of the load word, through `setLoad`. A region whose balancers are silent keeps its effective load: no news is not
@@ -19,22 +19,29 @@ import { createDrain, type Drain, type DrainCurve } from "#health/load-drain.ts"
 import { createRegionReports, type RegionReports, type ReportedLoad } from "#health/load-reports.ts";
 import type { Emit } from "#state/events.ts";
 import type { RegionReport } from "#state/reports.ts";
-import type { RegionSpec } from "#state/snapshot.ts";
+import type { RegionSpec, ServiceSpec } from "#state/snapshot.ts";
 
 const TICK_MS = 1_000;
 /** So much is noise. */
 const DEADBAND_PERMILLE = 15;
-/** Part of the way to the prediction that is gone in a second, up and down; the way up is what sheds. */
-const RISE = 0.05;
-const FALL = 0.015;
+/**
+ * Between its marks `shed` answers one point of load by up to this many points of clients (demand 1.5 × capacity, marks 15 %
+ * apart). What is then seen late comes back that many times as strong, so that a step may be this much the smaller.
+ */
+const GAIN = 10;
+/** Of the way that the gain and the delay allow: half of it leaves room for errors of the curve. */
+const CAUTION = 0.5;
+/** Reports are means of 5 s. */
+const REPORT_DELAY_SECONDS = 3;
+/** The way back is slower: the load that a region has shed is its neighbours' now. */
+const FALL_PART = 0.3;
 /** At most so much in a second, whatever the prediction says: one wrong report must not empty a region. */
-const MAX_RISE_PERMILLE = 60;
-const MAX_FALL_PERMILLE = 10;
-/** Without answers to predict from, a change is waited for: the whole way takes some times as long as caches keep answers. */
-const BLIND_TTLS = 6;
+const MAX_STEP_PERMILLE = 60;
 /** Answers over which shares are counted; fewer are too few to tell a shift from chance. */
 const ENOUGH_ANSWERS = 400;
-const MAX_WINDOW_SECONDS = 30;
+/** No further back than this part of a TTL, and this many seconds at least. */
+const WINDOW_PART = 0.25;
+const MIN_WINDOW_SECONDS = 30;
 const FEW_ANSWERS = 60;
 /** Load counts in steps of 1 % for those who read it: smaller changes only wake them. */
 const PUBLISH_STEP_PERMILLE = 10;
@@ -76,8 +83,8 @@ export type LoadControlView = {
 };
 
 export type LoadControl = {
-  /** Regions of the configuration, and the longest `ttl.max` of its services. What is known of regions that stay, stays. */
-  apply(regions: readonly RegionSpec[], ttlMaxSeconds: number): void;
+  /** What is known of regions that stay, stays. */
+  apply(regions: readonly RegionSpec[], services: readonly ServiceSpec[]): void;
   /** A report that is newer than the last one of its balancer: it counts from now on, for clocks of others may be off. */
   takeReport(report: RegionReport): void;
   view(): LoadControlView;
@@ -97,30 +104,54 @@ type Row = {
   isOver: boolean;
 };
 
-/** Pure: where the effective load goes in one second. */
-export function follow(effective: number, predicted: number, rise: number, fall: number): number {
-  const way = predicted - effective;
-  if (Math.abs(way) <= DEADBAND_PERMILLE) return effective;
-  return way > 0
-    ? effective + Math.min(MAX_RISE_PERMILLE, way * rise)
-    : effective - Math.min(MAX_FALL_PERMILLE, -way * fall);
+/**
+ * Pure: where the effective load goes in one second.
+ *
+ * @param low below it nobody sheds, so that nothing can swing: there it follows at once
+ * @param delaySeconds after which the effect of a step is seen
+ */
+export function follow(effective: number, predicted: number, low: number, delaySeconds: number): number {
+  const from = effective < low ? Math.min(predicted, low) : effective;
+  const way = predicted - from;
+  if (Math.abs(way) <= DEADBAND_PERMILLE) return from;
+  const part = CAUTION / (GAIN * delaySeconds);
+  const step = way > 0 ? way * part : way * part * FALL_PART;
+  return from + Math.max(-MAX_STEP_PERMILLE, Math.min(MAX_STEP_PERMILLE, step));
+}
+
+/** What services agree on: how long answers are kept, and from which load on the first of them sheds. */
+export function stakesOf(services: readonly ServiceSpec[]): { readonly ttlSeconds: number; readonly low: number } {
+  const shedding = services.filter(({ chain }) => chain.some(({ name }) => name === "shed"));
+  const ttls = (shedding.length > 0 ? shedding : services).map(({ ttlMaxSeconds }) => ttlMaxSeconds);
+  const marks = shedding.flatMap(({ chain }) =>
+    chain.flatMap((filter) => (filter.name === "shed" ? [filter.lowPermille] : [])),
+  );
+  return { ttlSeconds: Math.max(1, ...ttls), low: Math.min(FULL_PERMILLE, ...marks) };
 }
 
 export function createLoadControl(options: LoadControlOptions): LoadControl {
   const { clock, emit } = options;
   let rows: Row[] = [];
   let ttlSeconds = 30;
+  let low = FULL_PERMILLE;
   let drain: Drain = createDrain(0, ttlSeconds);
   /** Totals of the last seconds, newest last. */
   let samples: number[][] = [];
   let windowSeconds: number | null = null;
 
-  /** Shares of the answers of the last seconds: as few seconds as have answers enough. */
-  function answerShares(): number[] | undefined {
+  /** Answers since the second before. */
+  function countAnswers(): number[] {
     const totals = options.answers();
     const now = rows.map(({ spec }) => totals.get(spec.id) ?? 0);
+    const before = samples.at(-1) ?? now;
     samples.push(now);
-    if (samples.length > MAX_WINDOW_SECONDS + 1) samples.shift();
+    if (samples.length > Math.max(MIN_WINDOW_SECONDS, ttlSeconds * WINDOW_PART) + 1) samples.shift();
+    return now.map((total, index) => Math.max(0, total - before[index]!));
+  }
+
+  /** Shares of the answers of the last seconds: as few seconds as have answers enough. */
+  function answerShares(): number[] | undefined {
+    const now = samples.at(-1)!;
     windowSeconds = null;
     for (let back = 1; back < samples.length; back++) {
       const then = samples.at(-1 - back)!;
@@ -181,11 +212,9 @@ export function createLoadControl(options: LoadControlOptions): LoadControl {
     if (row.measured === undefined || row.frozenSinceMs !== undefined || capacity === null) return;
     const coming = windowSeconds === null ? 0 : (FULL_PERMILLE * drain.ordered(index) * totalRps) / capacity;
     row.predicted = Math.max(0, row.measured + coming);
-    // Counting takes its time as well: the longer it looks back, the smaller the steps.
-    const blind = 1 / (BLIND_TTLS * ttlSeconds);
-    const caution = windowSeconds === null ? blind / RISE : Math.min(1, 5 / windowSeconds);
-    row.effective =
-      row.effective === undefined ? row.measured : follow(row.effective, row.predicted, RISE * caution, FALL * caution);
+    // Counting looks back half of its window. Without answers to count, a step is seen when caches have let go.
+    const delay = REPORT_DELAY_SECONDS + (windowSeconds === null ? 2 * drain.curve().ttlSeconds : windowSeconds / 2);
+    row.effective = row.effective === undefined ? row.measured : follow(row.effective, row.predicted, low, delay);
     if (Math.abs(row.effective - row.published) < PUBLISH_STEP_PERMILLE && row.published !== 0) return;
     row.published = Math.round(row.effective);
     options.setLoad(row.spec.target, row.published);
@@ -200,7 +229,7 @@ export function createLoadControl(options: LoadControlOptions): LoadControl {
     const totalRps = rows.reduce((sum, { reported }) => sum + (reported?.offeredRps ?? 0), 0);
     const isWhole = totalRps > 0 && rows.every(({ reported }) => reported !== undefined && !reported.isSilent);
     const load = isWhole ? rows.map(({ reported }) => reported!.offeredRps / totalRps) : undefined;
-    drain.note(answerShares(), load);
+    drain.note(countAnswers(), answerShares(), load);
     for (const [index, row] of rows.entries()) settle(row, index, totalRps);
   }
 
@@ -211,10 +240,12 @@ export function createLoadControl(options: LoadControlOptions): LoadControl {
   }
 
   return {
-    apply(regions, ttlMaxSeconds) {
+    apply(regions, services) {
+      const stakes = stakesOf(services);
+      low = stakes.low;
       const known = new Map(rows.map((row) => [row.spec.id, row]));
       const isSame =
-        ttlMaxSeconds === ttlSeconds &&
+        stakes.ttlSeconds === ttlSeconds &&
         regions.length === rows.length &&
         regions.every(({ id }, index) => rows[index]!.spec.id === id);
       rows = regions.map((spec) => {
@@ -225,7 +256,7 @@ export function createLoadControl(options: LoadControlOptions): LoadControl {
         return row;
       });
       if (isSame) return;
-      ttlSeconds = ttlMaxSeconds;
+      ttlSeconds = stakes.ttlSeconds;
       drain = createDrain(rows.length, ttlSeconds);
       samples = [];
     },

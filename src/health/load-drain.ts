@@ -34,17 +34,25 @@ const CANDIDATES: readonly (readonly [times: number, stretching: number])[] = [
   [4, 0.09],
 ];
 /** A curve takes over only when its errors are this much smaller. */
-const BETTER = 0.8;
+const BETTER = 0.6;
 /** Errors count for this long, in seconds of motion: in still water all curves predict the same. */
 const MEMORY_SECONDS = 600;
 /** Clients behind an answer differ between regions, but not more than this from the mean. */
 const MAX_GAIN = 3;
 /** Shares that have moved less than this over a TTL say nothing about the curve. */
-const MOTION = 0.02;
+const MOTION = 0.1;
+/** And they have to have moved for so many TTLs in all. */
+const MIN_TTLS = 1;
 
 export type Drain = {
-  /** One second has passed. Shares of answers and of measured load by region; undefined where not known. */
-  note(answers: readonly number[] | undefined, load: readonly number[] | undefined): void;
+  /**
+   * One second has passed.
+   *
+   * @param answers that were given in it, by region
+   * @param shares of the answers of the last seconds; undefined: there were too few to say
+   * @param load shares of measured load; undefined where some of it is not known
+   */
+  note(answers: readonly number[], shares: readonly number[] | undefined, load: readonly number[] | undefined): void;
   /**
    * How much the region's share of all load is going to change when caches have let go of old answers, if answers go on as
    * they are given now: what has been ordered and has not come yet. 0 where nothing is known.
@@ -64,10 +72,14 @@ function createHistory(width: number, seconds: number) {
       const row = sums[count % sums.length]!;
       for (let index = 0; index < width; index++) row[index] = before[index]! + values[index]!;
     },
-    /** Of as many seconds as there are, up to `over`. */
-    mean(index: number, over: number): number {
+    /** Share of one among all, of as many seconds as there are, up to `over`. */
+    share(index: number, over: number): number {
       const span = Math.max(1, Math.min(Math.round(over), count, sums.length - 1));
-      return (sums[count % sums.length]![index]! - sums[(count - span) % sums.length]![index]!) / span;
+      const now = sums[count % sums.length]!;
+      const then = sums[(count - span) % sums.length]!;
+      let all = 0;
+      for (let each = 0; each < width; each++) all += now[each]! - then[each]!;
+      return all === 0 ? 0 : (now[index]! - then[index]!) / all;
     },
     size: () => count,
   };
@@ -82,9 +94,10 @@ export function createDrain(regions: number, ttlSeconds: number): Drain {
   const gains = Array.from({ length: regions }, () => 1);
   let latest: readonly number[] | undefined;
   let believed = 0;
+  let motionSeconds = 0;
 
   const through = ({ ttlSeconds: ttl, stretching }: DrainCurve, index: number): number =>
-    (1 - stretching) * history.mean(index, ttl) + stretching * history.mean(index, ttl * STRETCH);
+    (1 - stretching) * history.share(index, ttl) + stretching * history.share(index, ttl * STRETCH);
 
   function learn(load: readonly number[]): void {
     let motion = 0;
@@ -92,7 +105,7 @@ export function createDrain(regions: number, ttlSeconds: number): Drain {
       motion = Math.max(motion, Math.abs(latest![index]! - through(curves[believed]!, index)));
     if (motion < MOTION) {
       for (let index = 0; index < regions; index++) {
-        const share = latest![index]!;
+        const share = through(curves[believed]!, index);
         if (share > MOTION) gains[index]! += (load[index]! / share - gains[index]!) / ttlSeconds;
       }
       return;
@@ -103,17 +116,17 @@ export function createDrain(regions: number, ttlSeconds: number): Drain {
         error += (load[index]! - gains[index]! * through(curve, index)) ** 2;
       errors[number]! += error - errors[number]! / MEMORY_SECONDS;
     }
+    motionSeconds++;
     const best = errors.indexOf(Math.min(...errors));
-    if (errors[best]! < errors[believed]! * BETTER) believed = best;
+    if (motionSeconds > MIN_TTLS * ttlSeconds && errors[best]! < errors[believed]! * BETTER) believed = best;
   }
 
   return {
-    note(answers, load) {
-      if (answers !== undefined) latest = answers;
-      if (latest === undefined) return;
-      history.push(latest);
+    note(answers, shares, load) {
+      history.push(answers);
+      latest = shares;
       // Caches that were filled before the first look are not in the history.
-      if (answers !== undefined && load !== undefined && history.size() > 2 * ttlSeconds) learn(load);
+      if (shares !== undefined && load !== undefined && history.size() > 2 * ttlSeconds) learn(load);
     },
     ordered(index) {
       if (latest === undefined) return 0;

@@ -46,8 +46,11 @@ export type Demand = {
   isSettled(): boolean;
 };
 
-/** Part of a correction that is taken on in one step. */
-const STEP = 0.25;
+/**
+ * Part of a correction that is taken on in one step: all of it within half a TTL, and less than this at once. What caches do
+ * is never known exactly, and a faster hand would take the difference for demand.
+ */
+const MAX_STEP = 0.15;
 /** A correction of one step, at most. */
 const MAX_RATIO = 1.5;
 /** Of steps with so few answers nothing is learnt. */
@@ -56,20 +59,36 @@ const UNEXPLAINED_STEP = 0.05;
 /** How much longer than the TTL a resolver that stretches it keeps an answer. */
 const STRETCH = 4;
 
-type Rates = { brief: number; long: number };
+/** Steps that are remembered. */
+const STEPS = 320;
+
+/** Answers at the end of each of the last steps, as they add up. */
+type Rates = Float64Array;
 type Known = { readonly service: number; readonly class: number; readonly rates: Map<number, Rates>; worth: number };
 
 /** New numbers of classes mean a new one of these. */
 export function createDemand(): Demand {
   const known = new Map<string, Known>();
   const unexplained = new Map<number, number>();
+  /** Seconds at the end of each of the last steps. */
+  const times = new Float64Array(STEPS);
   let elapsed = 0;
   let steps = 0;
+  let ttl = 0;
   let settledAfter = Number.POSITIVE_INFINITY;
   let stretching = 0;
 
   /** Answers per second whose clients are at a region now: what caches hold is the mean of the last TTL. */
-  const present = ({ brief, long }: Rates): number => (1 - stretching) * brief + stretching * long;
+  const present = (rates: Rates): number =>
+    (1 - stretching) * mean(rates, ttl) + stretching * mean(rates, ttl * STRETCH);
+
+  function mean(rates: Rates, overSeconds: number): number {
+    let back = 1;
+    while (back < Math.min(steps, STEPS - 1) && elapsed - times[(steps - back) % STEPS]! < overSeconds) back++;
+    const then = (steps - back) % STEPS;
+    return (rates[steps % STEPS]! - rates[then]!) / (elapsed - times[then]!);
+  }
+
   const total = (one: Known): number => [...one.rates.values()].reduce((sum, rates) => sum + present(rates), 0);
 
   /** Load by region that the answers so far should have brought. */
@@ -87,30 +106,21 @@ export function createDemand(): Demand {
     return answers > 0 ? load / answers : 0;
   }
 
-  function count(answers: readonly ClassAnswers[], seconds: number, ttlSeconds: number): void {
-    const counts = new Map<Rates, number>();
+  function count(answers: readonly ClassAnswers[]): void {
+    const now = steps % STEPS;
+    const before = (steps - 1) % STEPS;
+    for (const { rates } of known.values()) for (const each of rates.values()) each[now] = each[before]!;
     for (const { service, class: number, region, answers: given } of answers) {
       const key = `${service} ${number}`;
       const one = known.get(key) ?? { service, class: number, rates: new Map<number, Rates>(), worth: 0 };
-      const rates = one.rates.get(region) ?? { brief: 0, long: 0 };
+      const rates = one.rates.get(region) ?? new Float64Array(STEPS);
       known.set(key, one);
       one.rates.set(region, rates);
-      counts.set(rates, (counts.get(rates) ?? 0) + given);
-    }
-    // A mean over n seconds lags by n/2, as one that forgets within n/2 does; in the beginning it is the plain mean.
-    const partOf = (overSeconds: number): number => Math.max(1 / steps, 1 - Math.exp(-seconds / (overSeconds / 2)));
-    const brief = partOf(ttlSeconds);
-    const long = partOf(ttlSeconds * STRETCH);
-    for (const { rates } of known.values()) {
-      for (const each of rates.values()) {
-        const rate = (counts.get(each) ?? 0) / seconds;
-        each.brief += (rate - each.brief) * brief;
-        each.long += (rate - each.long) * long;
-      }
+      rates[now]! += given;
     }
   }
 
-  function learn(loads: readonly (number | undefined)[]): void {
+  function learn(loads: readonly (number | undefined)[], step: number): void {
     const mean = meanWorth(loads);
     for (const one of known.values()) if (one.worth === 0) one.worth = mean;
     const from = expected();
@@ -125,7 +135,7 @@ export function createDemand(): Demand {
       if (all < FEW_ANSWERS_PER_SECOND) continue;
       let correction = 0;
       for (const [region, rates] of one.rates) correction += (present(rates) / all) * ratio(region);
-      one.worth *= correction ** STEP;
+      one.worth *= correction ** step;
     }
     const now = expected();
     for (const [region, load] of loads.entries()) {
@@ -140,10 +150,13 @@ export function createDemand(): Demand {
     note(answers, loads, seconds, ttlSeconds, share) {
       elapsed += seconds;
       steps++;
+      times[steps % STEPS] = elapsed;
+      ttl = ttlSeconds;
       stretching = share;
       settledAfter = Math.max(2 * seconds, ttlSeconds);
-      count(answers, seconds, ttlSeconds);
-      if (loads.some((load) => load !== undefined && load > 0)) learn(loads);
+      count(answers);
+      const step = Math.min(MAX_STEP, (2 * seconds) / ttlSeconds);
+      if (loads.some((load) => load !== undefined && load > 0)) learn(loads, step);
     },
     classes: () =>
       [...known.values()].map((one) => ({

@@ -177,7 +177,7 @@ function createGraph(sources: readonly SpreadSource[], flow: readonly Float64Arr
         const from = cameBy[to]!;
         path.unshift({ source: mover[from * width + to]!, from, to });
       }
-      return path;
+      return path.length > 0 && room[path[0]!.from]! < -tiny ? path : undefined;
     },
     /** Some of a region's load may go to one that takes any. */
     mayLeave: (from: number, takes: (to: number) => boolean): boolean =>

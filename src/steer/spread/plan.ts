@@ -38,9 +38,12 @@ const CHURN_MS = 3;
 /** Smaller parts of a group than this move nobody. */
 const MIN_SHARE = 0.005;
 
+/** A problem with its solution; what is planned ahead goes on from there, with the same costs. */
+export type SolvedProblem = SpreadProblem & { readonly sources: readonly SpreadSource[]; readonly found: Spread };
+
 /** @param before shares of the plan that is in force */
-export function solve({ groups, regions, level }: SpreadProblem, before: GroupShares): Spread {
-  const sources = groups.map(({ service, class: classNumber, natural, demandRps, costs }): SpreadSource => {
+export function solve(problem: SpreadProblem, before: GroupShares): SolvedProblem {
+  const sources = problem.groups.map(({ service, class: classNumber, natural, demandRps, costs }): SpreadSource => {
     const shares = before.get(groupKey(service, classNumber, natural));
     const isThere = (region: number): boolean => region !== natural && (shares?.[region] ?? 0) > MIN_SHARE;
     return {
@@ -48,11 +51,11 @@ export function solve({ groups, regions, level }: SpreadProblem, before: GroupSh
       costs: shares === undefined ? costs : costs.map((cost, region) => (isThere(region) ? cost - CHURN_MS : cost)),
     };
   });
-  return spread(sources, regions, level);
+  return { ...problem, sources, found: spread(sources, problem.regions, problem.level) };
 }
 
 /** What the solver found, as shares; groups that stay at their first choice are not among them. */
-export function sharesOf(groups: readonly SpreadGroup[], { flow }: Spread): Map<string, number[]> {
+export function sharesOf({ groups, found: { flow } }: SolvedProblem): Map<string, number[]> {
   const shares = new Map<string, number[]>();
   for (const [index, { service, class: classNumber, natural, demandRps }] of groups.entries()) {
     if (demandRps <= 0) continue;
@@ -64,28 +67,24 @@ export function sharesOf(groups: readonly SpreadGroup[], { flow }: Spread): Map<
 
 /** The plan for the loss of one region, made from the spread that is in force. */
 export function withoutRegion(
-  { groups, regions, level }: SpreadProblem,
-  base: Spread,
+  { groups, regions, level, sources: base, found: before }: SolvedProblem,
   lost: number,
 ): { readonly rows: readonly SpreadRow[]; readonly level: number } {
-  const sources = groups.map(
-    ({ demandRps, costs }): SpreadSource => ({
-      demand: demandRps,
-      costs: costs.map((cost, region) => (region === lost ? Number.POSITIVE_INFINITY : cost)),
-    }),
-  );
+  const without = (costs: readonly number[]): number[] =>
+    costs.map((cost, region) => (region === lost ? Number.POSITIVE_INFINITY : cost));
+  const sources = base.map(({ demand, costs }): SpreadSource => ({ demand, costs: without(costs) }));
   const kept = sources.map(({ costs }) => costs.some((cost) => cost < Number.POSITIVE_INFINITY));
   const left = groups.filter((_, index) => kept[index]);
   const found = spread(
     sources.filter((_, index) => kept[index]),
     regions.map((region, index) => (index === lost ? { capacity: 0, fixed: 0 } : region)),
     level,
-    { ...base, flow: base.flow.filter((_, index) => kept[index]) },
+    { ...before, flow: before.flow.filter((_, index) => kept[index]) },
   );
   // Without the region some groups have another first choice; those of one class that now have the same become one.
   const merged = new Map<string, { group: SpreadGroup; demandRps: number; amounts: number[] }>();
   for (const [index, group] of left.entries()) {
-    const costs = group.costs.map((cost, region) => (region === lost ? Number.POSITIVE_INFINITY : cost));
+    const costs = without(group.costs);
     const natural = costs.indexOf(Math.min(...costs));
     const key = groupKey(group.service, group.class, natural);
     const one = merged.get(key) ?? {

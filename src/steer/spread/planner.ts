@@ -25,11 +25,12 @@ import {
   statesFrom,
 } from "#steer/region-state.ts";
 import { type ClassAnswers, type ClassDemand, createDemand, type Demand } from "#steer/spread/demand.ts";
-import type { Spread, SpreadRegion } from "#steer/spread/flow.ts";
+import type { SpreadRegion } from "#steer/spread/flow.ts";
 import {
   baseRows,
   type GroupShares,
   groupKey,
+  type SolvedProblem,
   type SpreadGroup,
   type SpreadProblem,
   sharesOf,
@@ -85,8 +86,8 @@ export type SpreadPlanner = {
 /** Classes that are planned one by one; the rest, with the least demand, counts as load that cannot be moved. */
 const MAX_GROUPS = 500;
 /** Of the way to the shares that were found, in one step. */
-const AWAY = 0.6;
-const BACK = 0.12;
+const AWAY = 0.4;
+const BACK = 0.15;
 /** Shares that change less than this stay as they are: each change costs workers their compiled answers. */
 const STILL = 0.01;
 /** Plans for a loss that are made in one step: fifty regions take a while. */
@@ -210,21 +211,29 @@ export function createSpreadPlanner(): SpreadPlanner {
     };
   }
 
-  /** From the shares in force towards those that were found. */
+  /**
+   * From the shares in force towards those that were found, for all groups by the same part of the way: who moved some away
+   * fast and others back slowly would move more than was found.
+   */
   function approach(found: ReadonlyMap<string, readonly number[]>, groups: readonly SpreadGroup[]): GroupShares {
     const next = new Map<string, readonly number[]>();
-    for (const { service, class: classNumber, natural, costs } of groups) {
+    let moving = 0;
+    const all = groups.map(({ service, class: classNumber, natural, costs, demandRps }) => {
       const key = groupKey(service, classNumber, natural);
       const home = costs.map((_, region) => (region === natural ? 1 : 0));
       const target = found.get(key) ?? home;
       const before = shares.get(key) ?? home;
+      moving += demandRps * (before[natural]! - target[natural]!);
+      return { key, target, before };
+    });
+    const part = moving > 0 ? AWAY : BACK;
+    for (const { key, target, before } of all) {
       const far = Math.max(...target.map((share, region) => Math.abs(share - before[region]!)));
       if (far < STILL) {
         if (shares.has(key)) next.set(key, before);
         continue;
       }
-      const part = target[natural]! < before[natural]! ? AWAY : BACK;
-      const step = far * part < STILL ? STILL / far : part;
+      const step = Math.max(part, STILL / far);
       next.set(
         key,
         target.map((share, region) => before[region]! + (share - before[region]!) * step),
@@ -233,15 +242,16 @@ export function createSpreadPlanner(): SpreadPlanner {
     return next;
   }
 
-  function planLosses(problem: SpreadProblem, base: Spread): void {
-    const order = base.load
+  function planLosses(solved: SolvedProblem): void {
+    const { load } = solved.found;
+    const order = load
       .map((_, region) => region)
-      .filter((region) => counted[region] && base.load[region]! > 0)
-      .sort((a, b) => base.load[b]! - base.load[a]!);
+      .filter((region) => counted[region] && load[region]! > 0)
+      .sort((a, b) => load[b]! - load[a]!);
     const count = Math.min(LOSSES_PER_STEP, order.length);
     for (let index = 0; index < count; index++) {
       const lost = order[(nextLoss + index) % order.length]!;
-      losses.set(lost, withoutRegion(problem, base, lost));
+      losses.set(lost, withoutRegion(solved, lost));
     }
     nextLoss = order.length === 0 ? 0 : (nextLoss + count) % order.length;
   }
@@ -280,13 +290,12 @@ export function createSpreadPlanner(): SpreadPlanner {
         losses = new Map();
         nextLoss = 0;
       }
-      const problem = problemOf(input, taken);
-      const base = solve(problem, isOther ? new Map() : shares);
-      const found = sharesOf(problem.groups, base);
-      shares = isOther ? found : approach(found, problem.groups);
-      planLosses(problem, base);
-      const rows = [...baseRows(problem.groups, shares), ...[...losses.values()].flatMap((each) => each.rows)];
-      view = viewOf(input, problem, base, shares, losses);
+      const solved = solve(problemOf(input, taken), isOther ? new Map() : shares);
+      const found = sharesOf(solved);
+      shares = isOther ? found : approach(found, solved.groups);
+      planLosses(solved);
+      const rows = [...baseRows(solved.groups, shares), ...[...losses.values()].flatMap((each) => each.rows)];
+      view = viewOf(input, solved, shares, losses);
       return {
         numbering,
         versions: world.services.map((spec, number) => versionOf(spec, number, rows, counted)),
@@ -323,8 +332,7 @@ const EMPTY_VIEW: SpreadView = {
 
 function viewOf(
   { world, loads }: PlannerInput,
-  { groups, regions, level }: SpreadProblem,
-  base: Spread,
+  { groups, regions, level, found: base }: SolvedProblem,
   shares: GroupShares,
   losses: ReadonlyMap<number, { readonly level: number }>,
 ): SpreadView {
