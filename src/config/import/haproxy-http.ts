@@ -27,6 +27,10 @@ export type HttpParts = {
 };
 
 const CONDITION = "The condition asks for what rules do not look at, or for two things of one kind at once";
+/** What lets nobody in that HAProxy would have asked for a password. */
+const REFUSAL: Rule = { respond: { status: 403 } };
+const REFUSES = new Set(["deny", "reject", "silent-drop", "tarpit"]);
+const isAuth = ({ words: [first, second] }: Line): boolean => first === "http-request" && second === "auth";
 const REDIRECTS = new Set(["301", "302", "303", "307", "308"]);
 
 /** What stands behind a word of the line. */
@@ -110,7 +114,9 @@ function compressionOf(proxy: ProxySection, read: HttpParts["read"]): Rule | und
 export function httpListenerOf(proxy: ProxySection, bind: Bind, parts: HttpParts): Record<string, unknown> | undefined {
   const { notes, read, backendOf } = parts;
   const { at } = bind.line;
-  const matchesOf = createMatcher(proxy, bind.isTls);
+  const { isTls } = bind;
+  const matchesOf = createMatcher(proxy, { isTls, nobodyIsKnown: false });
+  const refusalsOf = createMatcher(proxy, { isTls, nobodyIsKnown: true });
   const access = createAccess(notes);
   const acls = aclsOf(proxy);
   const compression = compressionOf(proxy, read);
@@ -120,8 +126,7 @@ export function httpListenerOf(proxy: ProxySection, bind: Bind, parts: HttpParts
   const routes: Rule[] = [];
   const proxies: string[] = [];
 
-  const each = (line: Line, into: Rule[], what: Rule): void => {
-    const alternatives = matchesOf(line.words);
+  const each = (line: Line, into: Rule[], what: Rule, alternatives = matchesOf(line.words)): void => {
     if (alternatives === undefined) {
       const condition = line.words.slice(line.words.findIndex((word) => word === "if" || word === "unless")).join(" ");
       notes.leftOut(line.at, `${CONDITION}: ${quoted(condition)}`, "Write it as a rule: docs/rules.md");
@@ -140,7 +145,12 @@ export function httpListenerOf(proxy: ProxySection, bind: Bind, parts: HttpParts
       return undefined;
     }
     const own = backend.proxy === proxy ? [] : backend.proxy.own;
-    const inner = createEdits(own, createMatcher(backend.proxy, bind.isTls), notes, read);
+    const guard = own.find(isAuth);
+    if (guard !== undefined) {
+      closed(guard, `No request goes to ${quoted(name)}: they get 403`);
+      return REFUSAL;
+    }
+    const inner = createEdits(own, createMatcher(backend.proxy, { isTls, nobodyIsKnown: false }), notes, read);
     return compact({
       pool: backend.pool,
       request: merged(edits.request, inner.request),
@@ -148,6 +158,15 @@ export function httpListenerOf(proxy: ProxySection, bind: Bind, parts: HttpParts
       compression: compression ?? compressionOf(backend.proxy, read),
       timeouts: backendTimeouts(timeoutsOf(backend.proxy, notes)),
     });
+  };
+
+  const closed = (line: Line, says: string): void => {
+    read(line);
+    notes.changed(
+      { ...line.at, directive: "http-request auth" },
+      says,
+      "Write `basicAuth` into the rules, with lines of `rhumb config hash-password`, and take the refusal out",
+    );
   };
 
   let last = proxy.kind === "listen" ? routeTo(proxy.name, { words: [], at: proxy.at }) : undefined;
@@ -159,17 +178,17 @@ export function httpListenerOf(proxy: ProxySection, bind: Bind, parts: HttpParts
       if (route !== undefined) each(line, routes, route);
     } else if (
       first === "redirect" ||
-      (first === "http-request" && ["deny", "reject", "silent-drop", "tarpit", "return", "redirect"].includes(second))
+      (first === "http-request" && (REFUSES.has(second) || second === "return" || second === "redirect"))
     ) {
       const reply = replyOf(line, notes);
-      if (reply !== undefined) each(line, first === "redirect" ? redirects : replies, reply);
-    } else if (first === "http-request" && second === "auth")
-      notes.leftOut(
-        { ...line.at, directive: "http-request auth" },
-        "Nobody is asked for a password any more",
-        "Write `basicAuth` into the rules, with lines of `rhumb config hash-password`, before this serves",
-      );
-    else if (first === "tcp-request" && (REFUSALS.has(third) || GRANTS.has(third))) access.rule(line, third, acls);
+      if (reply === undefined) continue;
+      if (first === "redirect") each(line, redirects, reply);
+      else each(line, replies, reply, (REFUSES.has(second) ? refusalsOf : matchesOf)(line.words));
+    } else if (isAuth(line)) {
+      closed(line, "Requests that were asked for a password get 403");
+      // Where it cannot be said which they are, they may be all.
+      each(line, replies, REFUSAL, refusalsOf(line.words) ?? [{}]);
+    } else if (first === "tcp-request" && (REFUSALS.has(third) || GRANTS.has(third))) access.rule(line, third, acls);
     else if (first === "tcp-request" && second !== "inspect-delay")
       notes.leftOut(
         { ...line.at, directive: `tcp-request ${second}` },

@@ -68,10 +68,18 @@ function hostsOf(how: string, values: readonly string[]): Alternatives {
   return names.every((name) => HOST.test(name)) ? [{ host: names }] : undefined;
 }
 
-/** @param words of an `acl` without its name, or of a `{ … }` @param isTls whether clients of this listener come by TLS */
-function readTest([fetch = "", ...rest]: readonly string[], isTls: boolean): Alternatives {
+export type Asking = {
+  /** Whether clients of this listener come by TLS. */
+  readonly isTls: boolean;
+  /** For lines that refuse: who would have to show a password has shown none. Others cannot be said then. */
+  readonly nobodyIsKnown: boolean;
+};
+
+/** @param words of an `acl` without its name, or of a `{ … }` */
+function readTest([fetch = "", ...rest]: readonly string[], { isTls, nobodyIsKnown }: Asking): Alternatives {
   if (fetch === "always_true") return ALWAYS;
   if (fetch === "always_false") return NEVER;
+  if (nobodyIsKnown && /^http_auth(_group)?\(/.test(fetch)) return NEVER;
   if (fetch === "ssl_fc" && rest.length === 0) return isTls ? ALWAYS : NEVER;
   let how: string | undefined;
   let ignoresCase = false;
@@ -150,12 +158,12 @@ const PREDEFINED: Readonly<Record<string, readonly Match[]>> = {
 };
 
 /** @returns what a line's words ask for, by this proxy's ACLs */
-export function createMatcher(proxy: ProxySection, isTls: boolean): (words: readonly string[]) => Alternatives {
+export function createMatcher(proxy: ProxySection, asking: Asking): (words: readonly string[]) => Alternatives {
   const acls = new Map<string, (readonly Match[])[] | undefined>();
   for (const { words } of proxy.own) {
     const [first, name] = words;
     if (first !== "acl" || name === undefined) continue;
-    const test = readTest(words.slice(2), isTls);
+    const test = readTest(words.slice(2), asking);
     const before = acls.has(name) ? acls.get(name) : [];
     acls.set(name, before && test && [...before, test]);
   }
@@ -168,7 +176,7 @@ export function createMatcher(proxy: ProxySection, isTls: boolean): (words: read
     if (condition === undefined) return ALWAYS;
     const alternatives = condition.alternatives.map((terms) =>
       terms.map(({ isNot, name, test: inner }) => {
-        const test = inner === undefined ? named(name) : readTest(inner, isTls);
+        const test = inner === undefined ? named(name) : readTest(inner, asking);
         return isNot ? negate(test) : test;
       }),
     );

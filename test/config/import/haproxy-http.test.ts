@@ -119,7 +119,6 @@ for (const line of [
   "http-request redirect location /b?x=%[path] if { path /a }",
   "redirect prefix /b if { path /a }",
   "http-request return status 200 file /etc/page if { path /a }",
-  "http-request auth realm x if { path /a }",
   "http-request set-path /b if { path /a }",
   "http-request set-header X-A 1 if { path /a }",
   "http-request set-header X-A %[rand]",
@@ -203,10 +202,34 @@ test("a rule that the check refuses goes alone, and it is said which", () => {
   assert.match(noteTexts(imported).join("\n"), /rule \d of f: /);
 });
 
-test("a password that is not asked for any more is said aloud", () => {
-  const imported = importOf("  http-request auth realm staff unless { http_auth(users) }");
-  assert.match(noteTexts(imported).join("\n"), /Nobody is asked for a password any more/);
-});
+const CLOSED = { respond: { status: 403 } };
+const ADMIN = { match: { path: { prefix: "/admin" } }, ...CLOSED };
+const KNOWN = "  acl known http_auth(users)\n  acl admin path_beg /admin\n";
+for (const { lines, more, rules } of [
+  { lines: "  http-request auth realm staff unless { http_auth(users) }", rules: [CLOSED] },
+  { lines: "  http-request auth if { path_beg /admin } !{ http_auth(users) }", rules: [ADMIN, LAST] },
+  { lines: `${KNOWN}  http-request auth if admin !known`, rules: [ADMIN, LAST] },
+  { lines: `${KNOWN}  http-request auth unless known`, rules: [CLOSED] },
+  // Which requests these are cannot be said: all of them.
+  { lines: `${KNOWN}  http-request auth unless known or admin`, rules: [CLOSED] },
+  { lines: "  http-request auth if { path_end .php } { path_beg /a }", rules: [CLOSED] },
+  { lines: `${KNOWN}  http-request deny if admin !known`, rules: [ADMIN, LAST] },
+  { lines: `${KNOWN}  http-request deny unless known`, rules: [CLOSED] },
+  {
+    lines: "  use_backend c if { path /c }",
+    more: "  http-request auth unless { http_auth(u) }",
+    rules: [
+      { match: { path: { exact: "/c" } }, pool: "c" },
+      { name: "default", ...CLOSED },
+    ],
+  },
+]) {
+  test(`nothing that needs a password is open: ${lines.trim()}${more ? `, and of the backend ${more.trim()}` : ""}`, () => {
+    assert.deepEqual(rulesOf(lines, more), rules);
+    if (lines.includes(" auth ") || more)
+      assert.match(noteTexts(importOf(lines, more)).join("\n"), /get 403.*basicAuth/);
+  });
+}
 
 test("without `option forwardfor` it is said that backends are told of clients all the same", () => {
   const text = config("").replace("  option forwardfor\n", "");
