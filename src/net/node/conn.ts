@@ -59,6 +59,10 @@ export class NetConn extends WheelEntry implements TcpConn, Limited {
     this.#attach(socket);
   }
 
+  get descriptor(): number | undefined {
+    return (this.#tcp as Socket & { readonly _handle?: { readonly fd?: number } | null })._handle?.fd;
+  }
+
   /** Events of a socket count as long as the conn stands on it. */
   #attach(socket: Socket): void {
     this.#source = socket;
@@ -73,9 +77,10 @@ export class NetConn extends WheelEntry implements TcpConn, Limited {
       if (this.owner !== undefined) this.owner.onEnd(this);
       else this.#endRead("ended");
     });
-    socket.on("error", () => {
-      if (this.#source === socket) this.#break();
-    });
+    for (const event of ["error", "_tlsError"]) // of records that are none, Node says the second alone
+      socket.on(event, () => {
+        if (this.#source === socket) this.#break();
+      });
     socket.on("drain", () => {
       if (this.#source === socket) this.owner?.onDrain(this);
     });
@@ -86,6 +91,7 @@ export class NetConn extends WheelEntry implements TcpConn, Limited {
 
   #break(): void {
     this.isBroken = true;
+    if (this.socket !== this.#tcp) this.#tcp.destroy(); // what TLS does not take ends the connection under it
     if (this.owner !== undefined) this.owner.onFault(this);
     else this.#endRead("reset");
   }
