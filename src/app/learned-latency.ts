@@ -9,6 +9,7 @@ import type { Clock, Timer } from "#base/clock.ts";
 import { hashText } from "#base/hash.ts";
 import { parseIp } from "#base/ip.ts";
 import type { Log } from "#base/log.ts";
+import type { ConnectionSamples } from "#net/connection-sampler.ts";
 import { createConnectionTimes } from "#rum/connection-times.ts";
 import type { Rum } from "#rum/create-rum.ts";
 import { type MergedLatency, mergeLatency } from "#rum/merge.ts";
@@ -17,9 +18,6 @@ import type { LatencyShare, Shared } from "#state/shared.ts";
 
 const EVERY_MS = 60_000;
 const TTL_MS = 3_600_000;
-
-/** Of clients whose connections a balancer's workers have looked at. */
-export type ConnectionSamples = { readonly addresses: readonly string[]; readonly rttMicros: readonly number[] };
 
 export type LearnedLatency = {
   /** What workers of the balancer say. */

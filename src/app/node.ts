@@ -24,6 +24,7 @@ import { createDnsEngine } from "#app/dns-engine.ts";
 import { createGeoLoader } from "#app/geo-loader.ts";
 import { startSuccessor } from "#app/handover.ts";
 import { createLatencyMemory } from "#app/latency-memory.ts";
+import { createLearnedLatency } from "#app/learned-latency.ts";
 import { collectGarbage, letsGoMuch } from "#app/let-go.ts";
 import { createMapDoor } from "#app/map-door.ts";
 import { createNameResolver } from "#app/name-resolver.ts";
@@ -52,6 +53,7 @@ import { createHealth } from "#health/engine.ts";
 import type { StartProbe } from "#health/probes/probe.ts";
 import { createProbes } from "#health/probes/table.ts";
 import { createNotifier } from "#notify/create-notifier.ts";
+import { createRum } from "#rum/create-rum.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import { createHealthTable } from "#state/health-table.ts";
 import type { ControlSnapshot, OverrideSpec, Snapshot } from "#state/snapshot.ts";
@@ -156,6 +158,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       rows: context.targets.capacity,
       cause: health.cause,
       inherited: options.predecessor?.sockets,
+      connectionTimes: (samples) => learnedLatency.take(samples),
     });
     closers.push(health.onChange((rows) => balancer.healthChanged(rows)));
     const tlsKeeper = createTlsKeeper({ engine: balancer, clock, rng: Math.random, log, emit });
@@ -202,6 +205,21 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       url: () => apiUrl,
     });
     closers.push(() => nodeCluster.close());
+    const isRegion = (id: string): boolean => snapshotOf()?.regions.some((region) => region.id === id) ?? false;
+    const rum = createRum({ clock, log, randomBytes, isRegion, locate: (address) => geo.lookup(address).location });
+    closers.push(() => rum.close());
+    const learnedLatency = createLearnedLatency({
+      node,
+      clock,
+      log,
+      shared: nodeCluster.cluster,
+      rum,
+      geo,
+      region: () => snapshotOf()?.balancer?.region,
+      isRegion,
+      steers: () => snapshotOf()?.dns !== undefined,
+    });
+    closers.push(() => learnedLatency.close());
     const metrics = createNodeMetrics({
       clock,
       version: options.version,
@@ -244,6 +262,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         times.apply(snapshot.balancer);
       }
       await maps.narrow();
+      await rum.apply(snapshot.rum);
       notifier.apply(snapshot.notify);
       if (snapshot.control) await api?.apply(snapshot.control);
       nodeCluster.apply(snapshot);

@@ -189,6 +189,7 @@ class Client<Plan extends ArrivalPlan> implements Arrived {
 
   #enter(): void {
     this.#host.arriving.delete(this);
+    if (this.source === this.conn.remote) this.#host.context.sampler?.arrived(this.conn);
     this.#host.arrived(this, this.#plan);
   }
 

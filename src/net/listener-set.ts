@@ -8,6 +8,7 @@
  */
 import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
+import type { ConnectionSampler } from "#net/connection-sampler.ts";
 import type { Listener, ListenerContext } from "#net/listener.ts";
 import type { ClientLimits } from "#pool/client-limits.ts";
 import type { Places } from "#pool/place.ts";
@@ -32,6 +33,7 @@ export type ListenerSetOptions = {
   /** Number of a listener in `limits`: the same in all workers. */
   readonly listenerNumber: (name: string) => number;
   readonly limits: ClientLimits;
+  readonly sampler?: ConnectionSampler | undefined;
   /**
    * Certificates of a listener that ends TLS, ready for use.
    * @throws RhumbError RHUMB_BALANCER_CERTIFICATE
@@ -84,6 +86,7 @@ export function createListenerSet(options: ListenerSetOptions): ListenerSet {
       backendCounters: options.backendCounters,
       limits: options.limits,
       listener: options.listenerNumber(spec.name),
+      sampler: options.sampler,
       contextsOf,
     };
     return { spec, listener: options.createListener(spec, context) };

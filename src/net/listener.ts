@@ -6,6 +6,7 @@
  */
 import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
+import type { ConnectionSampler } from "#net/connection-sampler.ts";
 import type { ClientLimits } from "#pool/client-limits.ts";
 import type { Places } from "#pool/place.ts";
 import type { ListenerSpec } from "#state/balancer.ts";
@@ -25,6 +26,8 @@ export type ListenerContext = {
   readonly limits: ClientLimits;
   /** This listener's number in `limits`: the same in all workers. */
   readonly listener: number;
+  /** Looks at how far clients are; undefined: nobody wants to know, or nobody can. */
+  readonly sampler?: ConnectionSampler | undefined;
   /** Certificates of a spec that ends TLS. @throws RhumbError RHUMB_BALANCER_CERTIFICATE */
   contextsOf(spec: ListenerSpec): TlsContexts;
 };

@@ -174,7 +174,8 @@ export function createRum(options: {
     server.maxConnections = MAX_CONNECTIONS;
     server.on("clientError", (_, socket) => socket.destroy());
     try {
-      server.listen(at.port, at.address);
+      // Shared, so that a process that takes our place listens before we stop.
+      server.listen({ host: at.address, port: at.port, reusePort: process.platform === "linux" });
       await once(server, "listening");
     } catch (cause) {
       throw new RhumbError("RHUMB_RUM_LISTEN", endpointText(at.address, at.port), { cause });

@@ -24,6 +24,7 @@ import { createNft, type Nft } from "#l4/nft/create-nft.ts";
 import type { CacheStats, Purge } from "#l7/cache/cache.ts";
 import { RATE_LIMITS_OCTETS } from "#l7/rules/rate-limits.ts";
 import { createLatencyWindow, LATENCY_TICK_MS, type Latency } from "#metrics/latency-window.ts";
+import type { ConnectionSamples } from "#net/connection-sampler.ts";
 import { resetOrphans } from "#net/epoll/orphans.ts";
 import { CLIENT_LIMITS_OCTETS } from "#pool/client-limits.ts";
 import { createKeeper, type Keeper } from "#pool/keeper.ts";
@@ -102,6 +103,8 @@ export function createBalancerEngine(options: {
   /** What the verdict on a row rests on. */
   readonly cause: (row: number) => string | undefined;
   readonly inherited?: InheritedSockets | undefined;
+  /** How far some clients are, by their connections. */
+  readonly connectionTimes?: (samples: ConnectionSamples) => void;
 }): BalancerEngine {
   const { log, emit, clock, rng, healthTable, rows } = options;
   const backendTable = createBackendTable(rows);
@@ -199,6 +202,7 @@ export function createBalancerEngine(options: {
       limits,
       rateLimits,
       hear: news.hear,
+      connectionTimes: options.connectionTimes,
       invalidated(url, by) {
         for (const other of members) if (other !== by) other.forget({ url });
       },

@@ -21,6 +21,7 @@ import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
 import type { CacheStats, Purge } from "#l7/cache/cache.ts";
+import type { ConnectionSamples } from "#net/connection-sampler.ts";
 import { createBackendCounters } from "#state/backend-table.ts";
 import { MAX_LISTENERS } from "#state/balancer.ts";
 import { createCounterSlots, LISTENER_COUNTERS } from "#state/counters.ts";
@@ -71,6 +72,7 @@ export function createBalancerMember(options: {
   limits: SharedArrayBuffer;
   rateLimits: SharedArrayBuffer;
   hear(news: RequestNews): void;
+  readonly connectionTimes: ((samples: ConnectionSamples) => void) | undefined;
   /** A write has changed what stands at this URL. */
   invalidated(url: string, by: BalancerMember): void;
   clock: Clock;
@@ -123,6 +125,9 @@ export function createBalancerMember(options: {
           break;
         case "invalidated":
           options.invalidated(message.url, member);
+          break;
+        case "connection-times":
+          options.connectionTimes?.(message);
           break;
         case "log":
           log[message.level]({ ...message.fields, worker: name }, message.says);

@@ -69,6 +69,8 @@ export type FromBalancerWorker =
   | { readonly type: "spans"; readonly spans: readonly { readonly listener: string; readonly span: SpanRecord }[] }
   /** A write has changed what stands at this URL. */
   | { readonly type: "invalidated"; readonly url: string }
+  /** How far some clients are, whose connections came since the last time. */
+  | { readonly type: "connection-times"; readonly addresses: readonly string[]; readonly rttMicros: readonly number[] }
   | { readonly type: "purged"; readonly id: number; readonly count: number }
   | { readonly type: "cache-stats"; readonly id: number; readonly stats: readonly CacheStats[] }
   | {

@@ -26,6 +26,7 @@ import type { Log } from "#base/log.ts";
 import type { Redis } from "#cluster/redis.ts";
 import { createTcpListener } from "#l4/tcp/serve-tcp.ts";
 import { createUdpListener } from "#l4/udp/udp-listener.ts";
+import { createConnectionSampler } from "#net/connection-sampler.ts";
 import type { TcpDriver } from "#net/driver.ts";
 import { createEpollDriver, type EpollDriver } from "#net/epoll/driver.ts";
 import { loadEpoll } from "#net/epoll/load.ts";
@@ -33,6 +34,7 @@ import { loadOpenssl } from "#net/epoll/tls/openssl.ts";
 import type { Listener, ListenerContext } from "#net/listener.ts";
 import { createListenerSet } from "#net/listener-set.ts";
 import { createNetDriver } from "#net/node/driver.ts";
+import { loadTcpInfo } from "#net/tcp-info.ts";
 import { createClientLimits } from "#pool/client-limits.ts";
 import type { StickyStore } from "#pool/place.ts";
 import { createPlaces } from "#pool/places.ts";
@@ -44,6 +46,8 @@ import { createSessionCache } from "#tls/session-cache.ts";
 
 /** How often time passes for listeners and pools: time-outs of the queue, breakers, idle sessions. */
 const TICK_MS = 50;
+/** What was learnt of clients goes to the main thread once a second. */
+const TICKS_PER_TELL = 20;
 /** How long an epoll worker waits at most: so late it hears a message, or a place that became free in another worker. */
 const WAIT_MS = 10;
 /** While a store is asked for a client: its answer comes through the event loop. */
@@ -138,6 +142,8 @@ function createListener(spec: ListenerSpec, context: ListenerContext): Listener 
   if (spec.http !== undefined) return http.createListener(spec, context);
   return createTcpListener({ spec, context, driver });
 }
+const readRtt = loadTcpInfo();
+const sampler = readRtt && createConnectionSampler(readRtt);
 const listeners = createListenerSet({
   clock,
   log,
@@ -163,6 +169,7 @@ const listeners = createListenerSet({
   },
   listenerNumber: (name) => world.slots[name]!,
   limits: createClientLimits(data.limits),
+  sampler,
   contextsOf: (spec) => tls.of(spec, world.tls),
 });
 
@@ -236,10 +243,15 @@ port.on("message", (message: ToBalancerWorker) => {
   }
 });
 
+let ticks = 0;
 const ticking = setInterval(() => {
   const nowMs = clock.monotonicMs();
   listeners.tick(nowMs);
   http.tick(nowMs);
+  sampler?.tick();
+  if (++ticks % TICKS_PER_TELL !== 0) return;
+  const times = sampler?.take();
+  if (times) tell({ type: "connection-times", ...times });
 }, TICK_MS);
 serve(world);
 
