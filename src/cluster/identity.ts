@@ -107,8 +107,10 @@ export function createKeyring(nodes: readonly EnrolledNode[]): Keyring {
     knows: (node) => keys.has(node),
     verify({ version, payload, signature }) {
       const key = keys.get(version.node);
-      if (!key) return false;
-      return verifyOctets(null, Buffer.from(signedText(payload)), key, Buffer.from(signature, "base64url"));
+      const octets = Buffer.from(signature, "base64url");
+      // One signature, one text: the last character has bits that say nothing.
+      if (!key || octets.toString("base64url") !== signature) return false;
+      return verifyOctets(null, Buffer.from(signedText(payload)), key, octets);
     },
   };
 }

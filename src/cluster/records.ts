@@ -32,6 +32,8 @@ export const RECORD_LIMITS: Readonly<Record<RecordKind, Limit>> = {
 /** Of all together. */
 export const MAX_OCTETS = 134_217_728;
 
+/** The greatest that a line can hold. */
+const MAX_SEQUENCE = 999_999_999_999_999;
 const DAY_MS = 86_400_000;
 /** For how long a version is remembered after its record has ended. */
 const graveMs = (kind: RecordKind): number => (isSharedKind(kind) ? DAY_MS : 60_000);
@@ -147,7 +149,7 @@ export function createRecordTable(steadyMs: () => number): RecordTable {
     raise,
     nextVersion(kind) {
       const { epoch, sequence } = greatest.get(kind) ?? { epoch: 1, sequence: 0 };
-      return { epoch, sequence: sequence + 1 };
+      return sequence < MAX_SEQUENCE ? { epoch, sequence: sequence + 1 } : { epoch: epoch + 1, sequence: 1 };
     },
     sweep() {
       const nowMs = steadyMs();
