@@ -20,6 +20,11 @@ import type { HttpTimeouts } from "#state/http.ts";
 
 /** How long a body may come more slowly than `minBodyRate`. */
 const RATE_GRACE_MS = 10_000;
+/**
+ * So long at least goes by between our last word and the reset that says that the rest of the request is not wanted: curl
+ * 7.88 forgets a response that it reads together with that.
+ */
+const LAST_WORD_MS = 100;
 /** What was taken is given back to a window when it is so much of it. */
 export const WINDOW_SHARE = 0.5;
 
@@ -76,6 +81,8 @@ export class Http2ClientStream implements ClientStream, OutOwner {
   /** All of it was said. */
   #isEnded = false;
   #takesTrailers = false;
+  /** When the last of it was sent, before the client had ended; undefined: that is not so. */
+  #lastWordMs: number | undefined;
   /** Of a body with a length: what is missing; else `UNKNOWN_LENGTH`. */
   #missing = UNKNOWN_LENGTH;
 
@@ -110,7 +117,10 @@ export class Http2ClientStream implements ClientStream, OutOwner {
   hear(octets: Buffer): void {
     if (this.#isClosed) return;
     this.#received += octets.length;
-    if (this.#isOver) return void this.#take(octets.length);
+    if (this.#isOver) {
+      if (!this.out.isOver) this.#take(octets.length);
+      return;
+    }
     this.#activeMs = this.#host.nowMs();
     const { bodyOctets, upgrade } = this.#request;
     if (upgrade === undefined && bodyOctets !== UNKNOWN_LENGTH && this.#received > bodyOctets) this.#failBody();
@@ -267,6 +277,7 @@ export class Http2ClientStream implements ClientStream, OutOwner {
   check(nowMs: number): void {
     const { bodyMs, minBodyRate, sendMs, tunnelMs } = this.#host.timeouts;
     if (this.out.waiting > 0 && nowMs - this.out.movedMs >= sendMs) return void this.#fail(undefined, CODE.cancel);
+    if (this.#lastWordMs !== undefined && nowMs - this.#lastWordMs >= LAST_WORD_MS) this.#cut(CODE.none, false);
     if (this.#isOver) return;
     if (this.#isTunnel) {
       if (nowMs - this.#activeMs >= tunnelMs) this.#fail(undefined, CODE.cancel);
@@ -315,7 +326,7 @@ export class Http2ClientStream implements ClientStream, OutOwner {
   #closeIfDone(): void {
     if (!this.out.isOver || this.#isClosed) return;
     if (this.hasEnded) this.#close(false);
-    else this.#cut(CODE.none, false);
+    else this.#lastWordMs ??= this.#host.nowMs();
   }
   #cut(code: Code, isClients: boolean): void {
     if (this.#isClosed) return;

@@ -1,5 +1,6 @@
 /** Both ends together, client to backend over HTTP/2: WebSockets (RFC 8441) and gRPC. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import test, { type TestContext } from "node:test";
 import type { ResponseHead } from "#l7/message.ts";
 import type { UpstreamEvents, UpstreamStream } from "#l7/stream.ts";
@@ -30,7 +31,7 @@ async function openThrough(t: TestContext) {
     seen.onBodyEnd = (trailers) => upstream.sendEnd(trailers);
     seen.onClientGone = () => upstream.cancel();
   });
-  return { backend, client: await openClient(t, front.port) };
+  return { backend, front, client: await openClient(t, front.port) };
 }
 
 test("RFC 8441: a WebSocket goes through, octets both ways, each half to its end", async (t) => {
@@ -69,11 +70,14 @@ test("RFC 8441: a WebSocket goes through, octets both ways, each half to its end
 });
 
 test("RFC 8441: a backend's refusal is a response as any other", async (t) => {
-  const { backend, client } = await openThrough(t);
-  const answer = answerOf(client.request({ ":method": "CONNECT", ":protocol": "websocket" }, { endStream: false }));
+  const { backend, front, client } = await openThrough(t);
+  const request = client.request({ ":method": "CONNECT", ":protocol": "websocket" }, { endStream: false });
+  const answer = answerOf(request);
   const { stream } = await backend.next();
   stream.respond({ ":status": 403, "content-length": 2 });
   stream.end("no");
+  await once(request, "end");
+  front.pass(1_000);
   const { status, body } = await answer;
   assert.deepEqual([status, body], [403, "no"]);
 });
@@ -113,7 +117,7 @@ test("gRPC: a response of trailers alone keeps its status", async (t) => {
 });
 
 test("gRPC: a backend that ends early ends the client's stream, with its status", async (t) => {
-  const { backend, client } = await openThrough(t);
+  const { backend, front, client } = await openThrough(t);
   const request = client.request(GRPC);
   const answer = answerOf(request);
   request.write(message("x"));
@@ -121,6 +125,8 @@ test("gRPC: a backend that ends early ends the client's stream, with its status"
   stream.respond({ ":status": 200 }, { waitForTrailers: true });
   stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "8" }));
   stream.end(message("y"));
+  await once(request, "end");
+  front.pass(1_000);
   const { trailers } = await answer;
   assert.equal(trailers?.["grpc-status"], "8");
 });
