@@ -1,8 +1,9 @@
 /**
  * Tokens of beacons: that a page of ours was given out, when, to which network, and of which regions it may speak.
  *
- * Shape:   `v1.PAYLOAD.MAC`; PAYLOAD is base64url of the JSON `{ "t": Unix seconds, "r": [regions], "n": "198.51.100.0/24" }`
- *          (`n` may be missing), MAC is base64url of HMAC-SHA256 (RFC 2104) over `v1.PAYLOAD`. Any language can make one.
+ * Shape:   `v1.PAYLOAD.MAC`; PAYLOAD is base64url of the JSON `{ "t": Unix seconds, "r": [regions], "i": "random text",
+ *          "n": "198.51.100.0/24" }` (`n` may be missing), MAC is base64url of HMAC-SHA256 (RFC 2104) over `v1.PAYLOAD`. Any
+ *          language can make one.
  * Never:   throws on what clients send.
  * Units:   seconds in tokens, Unix ms outside.
  * @module
@@ -29,10 +30,22 @@ export type TokenFault = "malformed" | "forged" | "expired";
 const sign = (text: string, key: string): Buffer => createHmac("sha256", key).update(text).digest();
 
 export function makeToken(
-  { regions, network, atMs }: { readonly regions: readonly string[]; readonly network?: string; readonly atMs: number },
+  token: {
+    readonly regions: readonly string[];
+    readonly network?: string;
+    readonly atMs: number;
+    /** Random: two pages of one second do not share what one of them may send. */
+    readonly nonce: string;
+  },
   key: string,
 ): string {
-  const payload = { t: Math.floor(atMs / 1_000), r: regions, ...(network === undefined ? {} : { n: network }) };
+  const { regions, network, atMs, nonce } = token;
+  const payload = {
+    t: Math.floor(atMs / 1_000),
+    r: regions,
+    i: nonce,
+    ...(network === undefined ? {} : { n: network }),
+  };
   const text = `v1.${Buffer.from(JSON.stringify(payload)).toString("base64url")}`;
   return `${text}.${sign(text, key).toString("base64url")}`;
 }

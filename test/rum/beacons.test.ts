@@ -31,14 +31,14 @@ const bodyOf = (token: string, ms = 20, region = "eu-west"): Buffer =>
   Buffer.from(JSON.stringify({ token, measurements: [{ region, ms }] }));
 
 test("a token made by hand as the documentation has it is read", () => {
-  const payload = Buffer.from('{"t":1800000000,"r":["eu-west"],"n":"198.51.100.0/24"}').toString("base64url");
+  const payload = Buffer.from('{"t":1800000000,"r":["eu-west"],"i":"a1","n":"198.51.100.0/24"}').toString("base64url");
   const mac = createHmac("sha256", KEY).update(`v1.${payload}`).digest("base64url");
   const token = readToken(`v1.${payload}.${mac}`, KEY, NOW);
   assert.deepEqual(token, { issuedAtMs: NOW, regions: ["eu-west"], network: "198.51.100.0/24", id: mac });
 });
 
 test("tokens live ten minutes, and no octet of them may change", () => {
-  const token = makeToken({ regions, atMs: NOW }, KEY);
+  const token = makeToken({ regions, atMs: NOW, nonce: "i" }, KEY);
   assert.equal(typeof readToken(token, KEY, NOW + TOKEN_LIFE_MS), "object");
   assert.equal(readToken(token, KEY, NOW + TOKEN_LIFE_MS + 1_001), "expired");
   assert.equal(readToken(token, KEY, NOW - 61_000), "expired");
@@ -65,33 +65,41 @@ test("readToken() and readBeacon() take anything without throwing", () => {
 });
 
 for (const { says, body, address = "198.51.100.7", expected } of [
-  { says: "is taken", body: bodyOf(makeToken({ regions, atMs: NOW }, KEY)), expected: "taken" },
+  { says: "is taken", body: bodyOf(makeToken({ regions, atMs: NOW, nonce: "i" }, KEY)), expected: "taken" },
   {
     says: "of its own network is taken",
-    body: bodyOf(makeToken({ regions, network: "198.51.100.0/24", atMs: NOW }, KEY)),
+    body: bodyOf(makeToken({ regions, network: "198.51.100.0/24", atMs: NOW, nonce: "i" }, KEY)),
     expected: "taken",
   },
   {
     says: "of another network is not",
-    body: bodyOf(makeToken({ regions, network: "198.51.101.0/24", atMs: NOW }, KEY)),
+    body: bodyOf(makeToken({ regions, network: "198.51.101.0/24", atMs: NOW, nonce: "i" }, KEY)),
     expected: "foreign",
   },
   {
     says: "of a region that its token does not have",
-    body: bodyOf(makeToken({ regions: ["us-east"], atMs: NOW }, KEY)),
+    body: bodyOf(makeToken({ regions: ["us-east"], atMs: NOW, nonce: "i" }, KEY)),
     expected: "region",
   },
   {
     says: "of a region that is gone",
-    body: bodyOf(makeToken({ regions: ["mars"], atMs: NOW }, KEY), 20, "mars"),
+    body: bodyOf(makeToken({ regions: ["mars"], atMs: NOW, nonce: "i" }, KEY), 20, "mars"),
     expected: "region",
   },
   { says: "without a token", body: bodyOf(""), expected: "malformed" },
-  { says: "with a time below zero", body: bodyOf(makeToken({ regions, atMs: NOW }, KEY), -1), expected: "malformed" },
-  { says: "of ten seconds", body: bodyOf(makeToken({ regions, atMs: NOW }, KEY), 10_000), expected: "malformed" },
+  {
+    says: "with a time below zero",
+    body: bodyOf(makeToken({ regions, atMs: NOW, nonce: "i" }, KEY), -1),
+    expected: "malformed",
+  },
+  {
+    says: "of ten seconds",
+    body: bodyOf(makeToken({ regions, atMs: NOW, nonce: "i" }, KEY), 10_000),
+    expected: "malformed",
+  },
   {
     says: "from nowhere",
-    body: bodyOf(makeToken({ regions, atMs: NOW }, KEY)),
+    body: bodyOf(makeToken({ regions, atMs: NOW, nonce: "i" }, KEY)),
     address: "9.9.9.9",
     expected: "unplaced",
   },
@@ -100,7 +108,7 @@ for (const { says, body, address = "198.51.100.7", expected } of [
 
 test("a token is good for a page's life, for one network, and no longer", () => {
   const desk = openDesk();
-  const body = bodyOf(makeToken({ regions, atMs: NOW }, KEY));
+  const body = bodyOf(makeToken({ regions, atMs: NOW, nonce: "i" }, KEY));
   const outcomes = Array.from({ length: 40 }, (_, at) => desk.take(body, addressOf("198.51.100.7"), NOW + at));
   assert.equal(outcomes.filter((outcome) => outcome === "taken").length, 16);
   assert.equal(outcomes.at(-1), "replayed");
