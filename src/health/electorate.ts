@@ -72,10 +72,14 @@ export type Electorate = {
   drop(vantage: string): VoteChange[];
   count(one: Endpoint, nowMs: number): Count;
   votesOn(one: Endpoint, nowMs: number): StandingVote[];
+  /** What the regions say of themselves that counts: yes when any does, no when all do. */
+  wordOf(regions: readonly string[]): Tally["word"];
+  /** Steady ms at which that may turn, or QUIET. */
+  wordTurnMs(regions: readonly string[], nowMs: number): number;
   /** Steady ms at which the votes may overturn the verdict. @param ownFlipMs when this node's own vote may turn */
   turnMs(one: Endpoint, isVerdictUp: boolean, ownFlipMs: number, nowMs: number): number;
-  /** What its region says of not serving. */
-  refusalOf(one: Endpoint): string;
+  /** What they say of not serving. */
+  refusalOf(regions: readonly string[]): string;
   isConfined(vantage: string): boolean;
   /** Judges who is in quarantine. @returns whether somebody came or went */
   judge(endpoints: Iterable<Endpoint>, isOwnSound: boolean, nowMs: number): boolean;
@@ -111,8 +115,7 @@ export function createElectorate(): Electorate {
   const isOwnFresh = ({ machine, conclusiveMs, check }: Endpoint, nowMs: number): boolean =>
     machine.hasEvidence && nowMs - conclusiveMs <= freshForMs(check);
 
-  /** Undefined: nothing that counts was heard of its regions. */
-  const wordOn = ({ regions }: Endpoint): Tally["word"] => {
+  const wordOf = (regions: readonly string[]): Tally["word"] => {
     if (reports.size === 0 || reports.isIgnored) return undefined;
     const words = regions.map((id) => reports.wordOf(nameOfRegion(id))?.isServing);
     if (words.includes(true)) return "yes";
@@ -157,8 +160,15 @@ export function createElectorate(): Electorate {
     return all;
   };
 
+  const wordTurnMs = (regions: readonly string[], nowMs: number): number =>
+    reports.isIgnored
+      ? QUIET
+      : Math.min(QUIET, ...regions.map((id) => reports.turnsAtMs(nameOfRegion(id), nowMs) ?? QUIET));
+
   return {
     reports,
+    wordOf,
+    wordTurnMs,
     get vantage() {
       return vantage;
     },
@@ -194,7 +204,7 @@ export function createElectorate(): Electorate {
         if (isVoteUp(booked.vote.state)) up++;
         else down++;
       }
-      return { tally: { up, down, word: wordOn(one) }, quorum: quorumNow() };
+      return { tally: { up, down, word: wordOf(one.regions) }, quorum: quorumNow() };
     },
     votesOn,
     turnMs(one, isVerdictUp, ownFlipMs, nowMs) {
@@ -209,15 +219,9 @@ export function createElectorate(): Electorate {
         else if (state === "down") turns.push(nowMs + (thresholds.up - 1) * intervalMs * 0.9);
         else turns.push(nowMs);
       }
-      const ofVotesMs = earliestTurnMs(against, quorumNow(), turns);
-      if (reports.isIgnored || reports.size === 0) return ofVotesMs;
-      const ofWordsMs = Math.min(
-        QUIET,
-        ...one.regions.map((id) => reports.turnsAtMs(nameOfRegion(id), nowMs) ?? QUIET),
-      );
-      return Math.min(ofVotesMs, ofWordsMs);
+      return Math.min(earliestTurnMs(against, quorumNow(), turns), wordTurnMs(one.regions, nowMs));
     },
-    refusalOf({ regions }) {
+    refusalOf(regions) {
       const words = regions.map((id) => reports.wordOf(nameOfRegion(id))).filter((word) => word?.isServing === false);
       return `the region says that it does not serve: ${words[0]?.says ?? ""}`;
     },

@@ -217,18 +217,22 @@ export function createHealth(options: HealthOptions): Health {
     });
   };
 
-  const rows = createRows({ clock, publisher, watch, overrides, transitions, tell, plan: planFlush });
-  const regionNames = (): string[] =>
-    rows.all().flatMap(({ kind, spec }) => (kind === "region" ? [spec.id.slice("region/".length)] : []));
+  const rows = createRows({ clock, publisher, watch, electorate, overrides, transitions, tell, plan: planFlush });
+  let regionNames: readonly string[] = [];
   const voting = createVoting({
     clock,
     electorate,
     watch,
     tell,
-    regions: regionNames,
+    regions: () => regionNames,
     isUpByProbes(region) {
       const row = rows.region(fullTarget(region));
       return row !== undefined && rows.isUpByProbes(row);
+    },
+    onWord(region) {
+      const row = rows.region(fullTarget(region));
+      if (row !== undefined) rows.stageUnwatched(row);
+      planFlush();
     },
     annul(region) {
       const row = rows.region(fullTarget(region));
@@ -301,6 +305,8 @@ export function createHealth(options: HealthOptions): Health {
     rows.apply(snapshot, checks);
     overrides.setFile(snapshot.fileOverrides);
     memory.restoreRegions();
+    regionNames = snapshot.targets.flatMap(({ kind, id }) => (kind === "region" ? [id.slice("region/".length)] : []));
+    voting.reconsiderAll();
     restageAll();
     if (housekeeping.heapIndex < 0) watch.scheduler.heap.set(housekeeping, clock.monotonicMs() + TICK_MS);
     const shared = snapshot.targets.filter((spec) => spec.kind === "address" && spec.check !== undefined).length;

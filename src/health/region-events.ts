@@ -6,6 +6,7 @@ import { formatDurationMs } from "#base/units.ts";
 import { type Failback, rampPercent } from "#health/failback.ts";
 import type { RegionRow, Row } from "#health/rows.ts";
 import type { RhumbEvent } from "#state/events.ts";
+import { VERDICT } from "#state/health-table.ts";
 
 const roundedDuration = (ms: number): string => formatDurationMs(Math.round(ms / 1_000) * 1_000);
 
@@ -15,7 +16,9 @@ export function sayMembers(row: RegionRow): string {
     .map((family, index) => ({ family, name: index === 0 ? "IPv4" : "IPv6" }))
     .filter(({ family }) => family.length > 0)
     .map(({ family, name }) => {
-      const up = family.filter(({ watched, override }) => override?.verb !== "down" && (watched?.isUp ?? true)).length;
+      const up = family.filter(
+        ({ state, override }) => override?.verb !== "down" && state.verdict !== VERDICT.down,
+      ).length;
       return `${up} of ${family.length} ${name} addresses up`;
     })
     .join(", ");

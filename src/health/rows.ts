@@ -7,6 +7,7 @@
  * @module
  */
 import type { Clock } from "#base/clock.ts";
+import type { Electorate } from "#health/electorate.ts";
 import {
   type Failback,
   firstFailback,
@@ -43,7 +44,7 @@ export type RegionSpecRow = Extract<TargetSpec, { kind: "region" }>;
 export type AddressRow = {
   readonly kind: "address";
   spec: AddressSpec;
-  /** Undefined: not probed, and so always unknown. */
+  /** Undefined: not probed; known only by the word of its region. */
   watched: Watched | undefined;
   regions: RegionRow[];
   override: OverrideSpec | undefined;
@@ -75,6 +76,8 @@ export type Rows = {
   of(watched: Watched): readonly AddressRow[];
   /** @returns whether there is something to flush */
   stageWatched(watched: Watched): boolean;
+  /** Its word is another, or about to be: what is not probed follows it. */
+  stageUnwatched(row: RegionRow): void;
   /** After a change of configuration or overrides. */
   stageAll(): void;
   settleRegions(): void;
@@ -102,13 +105,14 @@ export function createRows(options: {
   readonly clock: Clock;
   readonly publisher: Publisher;
   readonly watch: Watch;
+  readonly electorate: Electorate;
   readonly overrides: Overrides;
   readonly transitions: TransitionCounters;
   readonly tell: (event: Omit<RhumbEvent, "atMs">) => void;
   /** Asks for a flush soon. */
   readonly plan: () => void;
 }): Rows {
-  const { clock, publisher, watch, overrides, transitions, tell, plan } = options;
+  const { clock, publisher, watch, electorate, overrides, transitions, tell, plan } = options;
   const byIndex = new Map<number, Row>();
   const byWatched = new Map<Watched, AddressRow[]>();
   const dirtyRegions = new Set<RegionRow>();
@@ -130,21 +134,29 @@ export function createRows(options: {
     else state.flipAtSeconds = Math.min(ofHealth, ofOverride);
   };
 
-  const verdictOf = (watched: Watched | undefined): Verdict => {
-    if (!watched?.isKnown) return VERDICT.unknown;
+  const regionIds = (row: AddressRow): string[] => row.regions.map(({ spec }) => spec.id);
+  const verdictOf = (row: AddressRow): Verdict => {
+    const { watched } = row;
+    if (watched === undefined) {
+      const word = electorate.wordOf(regionIds(row));
+      return word === undefined ? VERDICT.unknown : word === "yes" ? VERDICT.up : VERDICT.down;
+    }
+    if (!watched.isKnown) return VERDICT.unknown;
     if (!watched.isUp) return VERDICT.down;
     return watched.isHeld ? VERDICT.held : VERDICT.up;
   };
+  const flipMsOf = (row: AddressRow): number =>
+    row.watched === undefined ? electorate.wordTurnMs(regionIds(row), clock.monotonicMs()) : watch.flipMs(row.watched);
 
   const stageAddress = (row: AddressRow): boolean => {
     const { watched, state } = row;
-    state.verdict = verdictOf(watched);
+    state.verdict = verdictOf(row);
     state.isStale = watched !== undefined && watch.isBlind(watched);
     state.isLowConfidence = watched !== undefined && (watched.isLowConfidence || watched.isFrozen);
     state.rttMicros = Math.round(watched?.rtt.smoothedMicros ?? 0);
     state.excessRttTenthsMs = watched === undefined ? 0 : excessTenthsMs(watched.rtt);
     state.loadPermille = row.loadPermille;
-    applyOverride(state, row.override, watched === undefined ? QUIET : watch.flipMs(watched));
+    applyOverride(state, row.override, flipMsOf(row));
     // A balancer asks for the state of its backends alone. Their times would move the epoch, for which all who steer wake.
     const published = row.spec.isBackend ? { ...state, flipAtSeconds: 0, rttMicros: 0, excessRttTenthsMs: 0 } : state;
     const isChanged = publisher.stage(row.spec.index, published, clock.nowMs());
@@ -153,13 +165,13 @@ export function createRows(options: {
   };
 
   const memberOf = (row: AddressRow): Member => {
-    const { watched, override, state } = row;
+    const { override, state } = row;
     const isForced = override !== undefined && override.verb !== "drain";
     return {
-      isUp: isForced ? override.verb !== "down" : (watched?.isUp ?? true),
+      isUp: isForced ? override.verb !== "down" : state.verdict !== VERDICT.down,
       isHeld: !isForced && state.verdict === VERDICT.held,
-      flipMs: isForced || watched === undefined ? QUIET : watch.flipMs(watched),
-      isKnown: watched?.isKnown ?? false,
+      flipMs: isForced ? QUIET : flipMsOf(row),
+      isKnown: state.verdict !== VERDICT.unknown,
       isStale: state.isStale,
       isLowConfidence: state.isLowConfidence,
       rttMicros: state.rttMicros,
@@ -314,6 +326,9 @@ export function createRows(options: {
       let isChanged = false;
       for (const row of byWatched.get(watched) ?? []) isChanged = stageAddress(row) || isChanged;
       return isChanged;
+    },
+    stageUnwatched({ families }) {
+      for (const row of families.flat()) if (row.watched === undefined) stageAddress(row);
     },
     stageAll() {
       for (const row of byIndex.values()) {

@@ -36,8 +36,9 @@ function regionCause(row: RegionRow): string {
   return members;
 }
 
-function addressCause({ watched }: AddressRow): string | null {
-  if (watched === undefined) return null;
+function addressCause({ watched, state, regions }: AddressRow, electorate: Electorate): string | null {
+  if (watched === undefined)
+    return state.verdict === VERDICT.down ? electorate.refusalOf(regions.map(({ spec }) => spec.id)) : null;
   const { isHeld, isUp, votesUp, votesDown, cause } = watched;
   if (!isHeld) return cause;
   return `${votesUp} for up and ${votesDown} for down are not enough: it stays ${isUp ? "up" : "down"}`;
@@ -79,8 +80,9 @@ function wordView(row: RegionRow, { reports }: Electorate, nowMs: number): VoteV
 
 function voteViews(row: Row, electorate: Electorate, nowMs: number): VoteView[] {
   if (row.kind === "region") return wordView(row, electorate, nowMs);
-  if (row.watched === undefined || row.watched.kind !== "address") return [];
-  const ofVantages = electorate.votesOn(row.watched, nowMs).map((vote): VoteView => {
+  if (row.watched?.kind === "backend") return [];
+  const votes = row.watched === undefined ? [] : electorate.votesOn(row.watched, nowMs);
+  const ofVantages = votes.map((vote): VoteView => {
     const { errorClass, says, status, phasesMicros } = vote.evidence;
     const [connect, tls, answer, total] = phasesMicros.map((micros) => micros / 1_000) as [
       number,
@@ -127,7 +129,7 @@ export function viewRow(
     state: isRegion ? row.failback.phase : (row.watched?.machine.name ?? "unprobed"),
     sinceMs: sinceMs === undefined ? null : unixOf(sinceMs),
     nextFlipAtMs: state.flipAtSeconds === 0 ? null : state.flipAtSeconds * 1_000,
-    cause: isRegion ? regionCause(row) : addressCause(row),
+    cause: isRegion ? regionCause(row) : addressCause(row, electorate),
     rttMs: roundMs(state.rttMicros),
     excessRttMs: state.rttMicros === 0 ? null : state.excessRttTenthsMs / 10,
     loadPercent: row.loadPermille === 0 ? null : row.loadPermille / 10,

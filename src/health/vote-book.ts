@@ -7,7 +7,7 @@
  * Units:   steady ms of this node. The sender's ages say when evidence was found; the sender's clock is never asked.
  * @module
  */
-import type { EndpointVote, VantageVotes, VoteState } from "#state/votes.ts";
+import { type EndpointVote, type VantageVotes, VOTE_STATES, type VoteState } from "#state/votes.ts";
 
 export type BookedVote = {
   readonly vote: EndpointVote;
@@ -44,6 +44,14 @@ export type VoteBook = {
 
 const SILENCE_MS = 60_000;
 
+/** A node of another version may have words that we do not know. */
+const isSensible = ({ state, ageMs, sinceMs, evidence }: EndpointVote): boolean =>
+  VOTE_STATES.includes(state) &&
+  Number.isFinite(ageMs) &&
+  Number.isFinite(sinceMs) &&
+  typeof evidence?.says === "string" &&
+  evidence.phasesMicros?.length === 4;
+
 type Entry = { name: string; isSound: boolean; heardMs: number; sequence: number; votes: Map<string, BookedVote> };
 
 export function createVoteBook(): VoteBook {
@@ -72,6 +80,7 @@ export function createVoteBook(): VoteBook {
       for (const vote of votes) {
         const { endpoint, state } = vote;
         named?.add(endpoint);
+        if (!isSensible(vote)) continue;
         const known = entry.votes.get(endpoint);
         if (!isWatched(endpoint) || (known !== undefined && known.sequence >= sequence)) continue;
         const evidenceMs = writtenMs - Math.max(0, vote.ageMs);

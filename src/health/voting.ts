@@ -36,6 +36,8 @@ export type Voting = {
   takeVotes(message: VantageVotes, delayMs?: number): void;
   dropVantage(vantage: string): void;
   takeReport(report: RegionReport, isFresh: boolean): void;
+  /** After a change of configuration: other vantages, another quorum. */
+  reconsiderAll(): void;
   /** Judges vantages and reports; call it about once a second. */
   tick(): void;
   vantages(): readonly VantageView[];
@@ -52,10 +54,12 @@ export function createVoting(options: {
   readonly regions: () => readonly string[];
   /** What the vantages alone make of a region. */
   readonly isUpByProbes: (region: string) => boolean;
+  /** The word of the region is another, or counts otherwise, or may turn. */
+  readonly onWord: (region: string) => void;
   /** The brake was put on: that the region went down was its report's fault alone. */
   readonly annul: (region: string) => void;
 }): Voting {
-  const { clock, electorate, watch, tell, regions, isUpByProbes, annul } = options;
+  const { clock, electorate, watch, tell, regions, isUpByProbes, onWord, annul } = options;
   const { reports } = electorate;
   const listeners = new Set<(votes: VantageVotes) => void>();
   /** What the others were told of last; absent: up. */
@@ -140,6 +144,7 @@ export function createVoting(options: {
     const wasIgnored = reports.isIgnored;
     const isChanged = reports.tick(regions(), isUpByProbes, nowMs);
     if (isChanged) reconsiderAll();
+    if (isChanged) for (const region of regions()) onWord(region);
     if (reports.isIgnored && !wasIgnored) for (const region of reports.lonely) annul(region);
     if (reports.isIgnored === isBrakeTold) return;
     isBrakeTold = reports.isIgnored;
@@ -186,12 +191,13 @@ export function createVoting(options: {
         if (isBad && wasGood) watch.alert(watch.get(endpoint)!);
       }
     },
+    reconsiderAll,
     dropVantage: (vantage) => take(electorate.drop(vantage)),
     takeReport(report, isFresh) {
-      if (reports.take(report, isFresh, clock.monotonicMs())) {
-        judgeReports();
-        reconsiderAll();
-      }
+      if (!regions().includes(report.region) || !reports.take(report, isFresh, clock.monotonicMs())) return;
+      judgeReports();
+      reconsiderAll();
+      onWord(report.region);
     },
     tick() {
       for (const key of told.keys()) if (watch.get(key) === undefined) told.delete(key);

@@ -136,7 +136,7 @@ function causeOf(
     errorClass: up ? "probes" : (one.lastResult?.errorClass ?? "probes"),
   };
   if (one.kind !== "address" || electorate.isAlone) return own;
-  if (one.basis === "region") return { says: electorate.refusalOf(one), errorClass: "region" };
+  if (one.basis === "region") return { says: electorate.refusalOf(one.regions), errorClass: "region" };
   const votes = electorate.votesOn(one, nowMs).filter(({ standing }) => standing === "counts");
   const agreeing = votes.filter(({ state }) => isVoteUp(state) === up);
   const { says, errorClass } = agreeing[0]?.evidence ?? own;
@@ -201,6 +201,7 @@ export function createWatch(options: WatchOptions): Watch {
   };
   /** @returns whether anything that is shown of it has changed */
   const settle = (one: Watched, nowMs: number): boolean => {
+    if (isJudgedAlone(one) && !one.machine.hasEvidence) return false;
     const { tally, quorum } = isJudgedAlone(one) ? countAlone(one) : electorate.count(one, nowMs);
     one.scarceSinceMs = isScarce(tally, quorum) ? (one.scarceSinceMs ?? nowMs) : undefined;
     const scarceMs = one.scarceSinceMs === undefined ? 0 : nowMs - one.scarceSinceMs;

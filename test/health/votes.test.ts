@@ -100,6 +100,19 @@ test("createVoteBook() tells what changed, and forgets whole vantages", () => {
   assert.deepEqual(book.drop("ns2"), []);
 });
 
+test("createVoteBook() leaves votes that it cannot read, and takes the others", () => {
+  const book = createVoteBook();
+  const odd = [
+    { ...vote("a", "up"), state: "wobbling" as VoteState },
+    { ...vote("b", "up"), ageMs: Number.NaN },
+    { ...vote("c", "up"), evidence: undefined as never },
+    { ...vote("e", "up"), evidence: { ...evidence, phasesMicros: null as never } },
+    vote("d", "up"),
+  ];
+  book.take(message(1, true, odd), everything, 0);
+  assert.deepEqual(statesIn(book), { d: "up" });
+});
+
 test("createVoteBook() begins anew with a vantage whose clock was set back, once it has been silent", () => {
   const book = createVoteBook();
   book.take(message(1_000, true, [vote("a", "down")]), everything, 0);

@@ -387,3 +387,28 @@ test("regions that say no one after the other, minutes apart, are believed; the 
   assert.deepEqual(only.verdicts(), [up]);
   assert.deepEqual(told(only.bed, "health.reports-ignored"), ["alarm health"]);
 });
+
+test("a region without a check is known by its own word alone", () => {
+  const bed = createBed();
+  bed.health.apply(snapshotOf({ r0: [EAST], r1: ["192.0.2.2"] }, { checkNameOf: () => undefined }));
+  assert.equal(bed.row(0).verdict, VERDICT.unknown);
+  bed.health.takeReport(reportOf("r0", true), true);
+  bed.clock.advance(100);
+  assert.deepEqual([bed.row(0).verdict, bed.row(2).verdict], [up, VERDICT.unknown]);
+  bed.health.takeReport(reportOf("r0", false), true);
+  bed.clock.advance(100);
+  assert.deepEqual([bed.row(0).verdict, bed.row(0).flipAtSeconds > 0], [up, true]);
+  bed.clock.advance(4_000);
+  assert.equal(bed.row(0).verdict, down);
+  assert.match(bed.health.view()[1]!.cause!, /pool web has 0 of 2/);
+  assert.match(bed.health.view()[0]!.cause!, /0 of 1 IPv4/);
+  bed.clock.advance(20_000); // it says no more
+  assert.equal(bed.row(1).verdict, VERDICT.unknown);
+});
+
+test("a report of a region that is not configured changes nothing", () => {
+  const { bed, verdicts } = createReported(2);
+  bed.health.takeReport(reportOf("r7", false), true);
+  bed.clock.advance(5_000);
+  assert.deepEqual(verdicts(), [up, up]);
+});
