@@ -100,7 +100,8 @@ export class NetStream implements ConnOwner {
     arriving = undefined;
   }
   onEnd(): void {
-    if (!this.#isOver && !this.#isPaused) this.#tellEnd();
+    // What waits to be delivered comes before it.
+    if (!this.#isOver && !this.#isPaused && !this.#isDue) this.#tellEnd();
   }
   onDrain(): void {
     this.#tellRoom();
