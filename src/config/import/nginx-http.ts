@@ -61,7 +61,7 @@ const REASONS: readonly (readonly [RegExp, string, string])[] = [
     "Write `proxyProtocol: v2` into the pool, if backends read it",
   ],
   [
-    /^(limit_req.*|auth_.*|satisfy)$/,
+    /^(limit_req.*|auth_.*|satisfy|internal)$/,
     "Requests are not counted or refused at layer 4",
     "Use `limits:` of the listener, or the backend",
   ],
@@ -101,6 +101,36 @@ function locationsOf(block: readonly Directive[]): Location[] {
   });
 }
 
+/** `auth_basic off` and the like switch off what an outer block has switched on. */
+const isOn = ({ args }: Directive): boolean => args[0] !== "off";
+const AUTH = ["auth_basic", "auth_request", "auth_jwt", "auth_oidc"];
+
+/** What keeps some requests out of a server, or out of parts of it, for who has no password, address or path for it. */
+function guardOf(server: Directive, http: readonly Directive[], chosen: Directive): Directive | undefined {
+  const block = server.block ?? [];
+  for (const name of AUTH) {
+    const outer = inherited([block, http], name);
+    if (outer && isOn(outer)) return outer;
+  }
+  return innerGuard(block, chosen);
+}
+/** @param chosen location whose access list is the listener's */
+function innerGuard(block: readonly Directive[], chosen: Directive): Directive | undefined {
+  for (const directive of block) {
+    const inner = directive.block ?? [];
+    const own = inner.find(
+      (one) =>
+        (AUTH.includes(one.name) && isOn(one)) ||
+        one.name === "internal" ||
+        (one.name === "deny" && directive !== chosen) ||
+        (one.name === "return" && /^40[13]$/.test(one.args[0] ?? "")),
+    );
+    const found = own ?? innerGuard(inner, chosen);
+    if (found) return found;
+  }
+  return undefined;
+}
+
 /** The location that stands for a whole server: `/`, else the first that passes on. */
 function siteOf(server: Directive, http: readonly Directive[], pools: Pools, notes: Notes): Site | undefined {
   const block = server.block ?? [];
@@ -130,6 +160,15 @@ function siteOf(server: Directive, http: readonly Directive[], pools: Pools, not
   }
   if (!chosen) {
     notes.leftOut(server.at, "Nothing of this server is passed to a backend", "Serve it by a backend of its own");
+    return undefined;
+  }
+  const guard = guardOf(server, http, chosen.directive);
+  if (guard) {
+    notes.leftOut(
+      guard.at,
+      `Layer 4 would let in whom this keeps out: no connection goes to the server at line ${server.at.line}`,
+      "Write it as a listener of `protocol: http` with `basicAuth`, `forwardAuth` or `access` in its rules (docs/rules.md)",
+    );
     return undefined;
   }
   const scope: Scope = [chosen.directive.block ?? [], block, http];

@@ -153,6 +153,47 @@ test("importNginx() relays an http server to the pool of its location /", () => 
   );
 });
 
+const REALM = 'auth_basic "staff"; auth_basic_user_file /etc/passwords;';
+for (const [name, http, server, isOpen] of [
+  ["a password for all of http", REALM, "location / { proxy_pass http://10.0.0.1; }", false],
+  ["a password for a server", "", `${REALM} location / { proxy_pass http://10.0.0.1; }`, false],
+  ["a password for the location that is taken", "", `location / { ${REALM} proxy_pass http://10.0.0.1; }`, false],
+  [
+    "a password for another location",
+    "",
+    `location / { proxy_pass http://10.0.0.1; } location /admin { ${REALM} proxy_pass http://10.0.0.2; }`,
+    false,
+  ],
+  [
+    "a password for a location in a location",
+    "",
+    `location / { proxy_pass http://10.0.0.1; location /a { ${REALM} } }`,
+    false,
+  ],
+  ["a service that is asked", "", "location / { auth_request /auth; proxy_pass http://10.0.0.1; }", false],
+  [
+    "addresses for another location",
+    "",
+    "location / { proxy_pass http://10.0.0.1; } location /admin { deny all; }",
+    false,
+  ],
+  [
+    "a location that nobody gets",
+    "",
+    "location / { proxy_pass http://10.0.0.1; } location ~ /[.]git { return 403; }",
+    false,
+  ],
+  ["a location of its own", "", "location / { proxy_pass http://10.0.0.1; } location /x { internal; }", false],
+  ["an if that refuses", "", "location / { if ($a) { return 403; } proxy_pass http://10.0.0.1; }", false],
+  ["a password that is switched off", REALM, "auth_basic off; location / { proxy_pass http://10.0.0.1; }", true],
+  ["addresses for all of it", "", "location / { allow 10.0.0.0/8; deny all; proxy_pass http://10.0.0.1; }", true],
+] as const)
+  test(`importNginx() lets nobody in by layer 4 whom ${name} would keep out`, () => {
+    const imported = importText("nginx", `http { ${http} server { listen 80; ${server} } }`);
+    assert.equal(imported.files.length > 0, isOpen);
+    assert.equal(/Layer 4 would let in whom this keeps out/.test(noteTexts(imported).join("\n")), !isOpen);
+  });
+
 test("readNginx() keeps lines, quotes, variables and nested blocks apart", () => {
   const notes = createNotes();
   const text = "a \"b c\" 'd;' $e(f;\n# g\nh {\n  i j;\n  k { l; }\n}\n";
