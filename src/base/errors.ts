@@ -37,6 +37,10 @@ export const ERRORS = {
     says: "Another version of the desired configuration came first: %",
     fix: "Look at it with `rhumb config log` and `rhumb config diff`, and push again",
   },
+  RHUMB_CONFIG_NOT_SERVED: {
+    says: "This node does not serve what is desired, and cannot tell which answers a push would take away: %",
+    fix: "Push through a node that serves it (`rhumb status`), take it back with `rhumb config rollback`, or push with `--break-glass REASON`",
+  },
   RHUMB_CONFIG_NOT_SHARED: {
     says: "The desired configuration could not be given to the other nodes: %",
     fix: "Push less at a time; `rhumb status` and the events of kind cluster.refused say more",

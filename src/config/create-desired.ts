@@ -74,7 +74,7 @@ export type DesiredStore = {
   applied(): void;
   /**
    * Does not throw for texts that are no good: it returns the problems.
-   * @throws RhumbError RHUMB_CONFIG_CONFLICT, RHUMB_CONFIG_MOVED, RHUMB_CONFIG_NOT_SHARED
+   * @throws RhumbError RHUMB_CONFIG_CONFLICT, RHUMB_CONFIG_MOVED, RHUMB_CONFIG_NOT_SERVED, RHUMB_CONFIG_NOT_SHARED
    */
   push(request: PushRequest): Promise<PushResult>;
   /**
@@ -159,14 +159,18 @@ export function createDesired(options: DesiredOptions): DesiredStore {
   }
 
   /**
-   * A node that missed versions cannot say which of them broke the glass, or what each changed: whoever pushed them was
-   * asked each time.
+   * What serves here may lie several versions back. Where the glass was broken for one of those between, or one never came
+   * here, this node cannot ask again: whoever pushed them was asked each time.
    */
   function catchingUp({ ancestors }: Desired): string | null {
     const served = door.current()?.pushed?.version;
-    const missed = ancestors.filter((version) => !served || compareVersions(version, served) > 0);
-    const isTried = missed.every((version) => versions.find(versionText(version))?.outcome !== undefined);
-    return isTried ? null : "this node missed versions before it";
+    const between = ancestors.filter((version) => !served || compareVersions(version, served) > 0);
+    for (const version of between) {
+      const known = versions.find(versionText(version));
+      if (!known?.outcome) return "this node missed versions before it";
+      if (known.desired.breakGlass !== null) return known.desired.breakGlass;
+    }
+    return null;
   }
 
   async function accept(desired: Desired, own?: Proposal["overlay"]): Promise<ProposalResult | undefined> {
@@ -256,6 +260,7 @@ export function createDesired(options: DesiredOptions): DesiredStore {
     const version = acceptedVersion();
     const body: DesiredConfig = { ...content, ...by, ancestors: ancestorsOf(heads) };
     const isNew = how.isResolving === true || !isSameContent(before, content);
+    if (refusal !== "" && by.breakGlass === null) throw new RhumbError("RHUMB_CONFIG_NOT_SERVED", refusal);
     const problems = pushedProblems(content.files);
     if (hasErrors(problems)) return { ...refusedFor(problems, how.isDryRun), version, diff: "" };
     const diff = diffTexts(textsOf(before), textsOf(content));

@@ -118,6 +118,7 @@ test("a node that cannot take a push goes on with what it serves, says why, and 
   );
   assert.equal(late.desired.heartbeat()?.isApplied, false);
   assert.match(late.desired.heartbeat()!.says, /no service/);
+  await assert.rejects(late.push({ files: {} }), refusedBy("RHUMB_CONFIG_NOT_SERVED"));
   writeFileSync(join(folder, "zones/other.zone"), "$TTL 60\n@ SOA a b 2 1 1 1 1\n@ NS a\na A 192.0.2.1\n");
   await late.door.propose({ source: "file" });
   late.desired.applied();

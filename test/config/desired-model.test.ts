@@ -302,9 +302,10 @@ async function play(actions: readonly Action[]): Promise<void> {
     }
   };
   await gossip();
-  const torn = [...nodes.values()].find(({ desired }) => desired.view().forks.length > 0);
-  if (torn) {
-    await torn.desired.resolve(versionText(torn.desired.view().accepted!.version), by);
+  // Each node resolves what it knows of; where three sides were apart, another one may know of more.
+  const torn = () => [...nodes.values()].find(({ desired }) => desired.view().forks.length > 0);
+  for (let [left, one] = [NODES.length, torn()]; one && left > 0; one = torn(), left--) {
+    await one.desired.resolve(versionText(one.desired.view().accepted!.version), by);
     await gossip();
   }
   const [first, ...others] = [...nodes.values()].map(({ desired, served, labels }) => {
