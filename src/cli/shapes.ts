@@ -28,6 +28,14 @@ export type TargetHealth = {
   readonly awaitsApproval: boolean;
   readonly override: Override | null;
 };
+export type Vantage = {
+  readonly vantage: string;
+  readonly isOwn: boolean;
+  readonly isSound: boolean;
+  readonly silentMs: number | null;
+  readonly quarantine: string | null;
+  readonly votes: { readonly up: number; readonly down: number; readonly stale: number };
+};
 export type Vote = {
   readonly voter: string;
   readonly isUp: boolean;

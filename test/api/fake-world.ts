@@ -319,6 +319,14 @@ export function createWorld(
         quarantine: null,
         votes: { up: 2, down: 0, stale: 0 },
       },
+      {
+        vantage: "ns2",
+        isOwn: false,
+        isSound: false,
+        silentMs: 3_000,
+        quarantine: "it does not trust its own network",
+        votes: { up: 1, down: 1, stale: 0 },
+      },
     ],
     overrides: () => overrides,
     explain: (request) => {
@@ -344,6 +352,7 @@ export function createWorld(
     desiredLog: () => DESIRED_LOG,
     desiredDiff: (from, to) => ({ from, to: to ?? "1.5.ns1", diff: `--- ${from}\n+++ ${to ?? "1.5.ns1"}\n` }),
     latency: () => ({ generation: 1, networks: 0, entries: [] }),
+    load: () => ({ regions: [], drain: { ttlSeconds: 30, stretchingPercent: 9 }, spread: null }),
     metrics: () => ({ contentType: "text/plain; version=0.0.4; charset=utf-8", text: "rhumb_up 1\n" }),
   };
   const commands: Commands = {

@@ -38,6 +38,7 @@ test("status shows node, regions and alarms as text, without colour where it is 
     "50.0%",
     "the database is broken",
     "www.demo.example.  eu-west 62.5%",
+    "ns2             quarantine  3s ago  1 up, 1 down  it does not trust its own network",
     "ns1 (this one)  serves   1.5.ns1  1.3",
     "ns2             refused  1.5.ns1  1.9         0.1.0  zones/services.yaml:1:1 www: there is no region mars",
   ]) {

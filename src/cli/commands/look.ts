@@ -6,7 +6,7 @@ import { countText } from "#base/units.ts";
 import { type ApiOptions, apiCommand, clientFor, type Exit } from "#cli/command.ts";
 import { follow } from "#cli/follow.ts";
 import { type Cell, type Colour, formatSpan, paint, plain, say, sayJson, table } from "#cli/output.ts";
-import type { Event, Explanation, Region, Service, Status, Vote } from "#cli/shapes.ts";
+import type { Event, Explanation, Region, Service, Status, Vantage, Vote } from "#cli/shapes.ts";
 
 const COLOURS: Readonly<Record<string, Colour>> = {
   up: "green",
@@ -93,8 +93,31 @@ function nodeLines(nodes: Status["nodes"]): string[] {
   return ["", table(["NODE", "DESIRED", "VERSION", "GENERATION", "RHUMB", "SAYS"], rows)];
 }
 
+/** Who votes on regions, where there is more than one. */
+function vantageLines(vantages: readonly Vantage[]): string[] {
+  if (vantages.length < 2) return [];
+  const rows = vantages.map(({ vantage, isOwn, isSound, silentMs, quarantine, votes }): Cell[] => [
+    isOwn ? `${vantage} (this one)` : vantage,
+    quarantine !== null
+      ? { text: "quarantine", colour: "red" }
+      : isSound
+        ? "counts"
+        : { text: "unsure", colour: "yellow" },
+    isOwn ? "-" : silentMs === null ? "never" : `${formatSpan(silentMs)} ago`,
+    `${votes.up} up, ${votes.down} down${votes.stale === 0 ? "" : `, ${votes.stale} stale`}`,
+    quarantine ?? "-",
+  ]);
+  return ["", table(["VANTAGE", "STANDING", "HEARD", "VOTES", "WHY"], rows)];
+}
+
 /** The text of `rhumb status`. */
-function statusText(status: Status, regions: readonly Region[], services: readonly Service[], nowMs: number): string {
+function statusText(
+  status: Status,
+  regions: readonly Region[],
+  services: readonly Service[],
+  vantages: readonly Vantage[],
+  nowMs: number,
+): string {
   const sockets = new Map<string, string[]>();
   for (const { address, port, transport } of status.listen) {
     const key = endpointText(address, port);
@@ -135,7 +158,7 @@ function statusText(status: Status, regions: readonly Region[], services: readon
   if (rows.length > 0) lines.push("", table(head, rows));
   const shares = shareRows(services);
   if (shares.length > 0) lines.push("", table(["SERVICE", "NAMES", "ANSWERS OF THE LAST MINUTE"], shares));
-  lines.push(...nodeLines(status.nodes));
+  lines.push(...vantageLines(vantages), ...nodeLines(status.nodes));
   if (status.alarms.length > 0) {
     lines.push("", paint("ALARMS", "bold"));
     for (const { severity, says, subject, sinceMs } of status.alarms) {
@@ -208,11 +231,11 @@ export function lookCommands(exit: Exit): Command[] {
     "rhumb status",
   ).action(async (options: ApiOptions) => {
     const client = clientFor(options);
-    const [answer, regions, services] = (await Promise.all(
-      ["/status", "/regions", "/services"].map((path) => client.call("GET", path)),
-    )) as [Status, Region[], Service[]];
-    if (options.json) sayJson({ ...answer, regions, services });
-    else say(statusText(answer, regions, services, Date.now()));
+    const [answer, regions, services, vantages] = (await Promise.all(
+      ["/status", "/regions", "/services", "/vantages"].map((path) => client.call("GET", path)),
+    )) as [Status, Region[], Service[], Vantage[]];
+    if (options.json) sayJson({ ...answer, regions, services, vantages });
+    else say(statusText(answer, regions, services, vantages, Date.now()));
   });
 
   const explain = apiCommand(
