@@ -13,6 +13,7 @@ import type * as schemas from "#api/schemas.ts";
 import type * as balancer from "#api/schemas-balancer.ts";
 import type * as config from "#api/schemas-config.ts";
 import type * as http from "#api/schemas-http.ts";
+import type * as load from "#api/schemas-load.ts";
 import type { RecordDoor } from "#state/exchange.ts";
 import type { TokenRole } from "#state/snapshot.ts";
 
@@ -41,6 +42,7 @@ export type DesiredLogView = Shape<typeof config.desiredLogSchema>;
 export type DesiredDiffView = Shape<typeof config.desiredDiffSchema>;
 export type NodeStateView = Shape<typeof config.nodeStateSchema>;
 export type LatencyView = Shape<typeof schemas.latencySchema>;
+export type LoadView = Shape<typeof load.loadSchema>;
 export type GeoReloadView = Shape<typeof schemas.geoReloadSchema>;
 export type ProbeView = Shape<typeof schemas.probeSchema>;
 export type ReadinessView = Shape<typeof schemas.readinessSchema>;
@@ -170,6 +172,7 @@ export type Views = {
   /** @throws RhumbError RHUMB_CONFIG_VERSION_UNKNOWN */
   desiredDiff(from: string, to: string | undefined): Maybe<DesiredDiffView>;
   latency(): Maybe<LatencyView>;
+  load(): Maybe<LoadView>;
   /** Prometheus text and its content type (`metrics/`). */
   metrics(): Maybe<{ readonly contentType: string; readonly text: string }>;
 };

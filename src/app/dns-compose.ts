@@ -28,7 +28,7 @@ export function createComposer(
   data: ComposerData,
   clock: { nowMs(): number } = createTurnClock(),
 ): (world: DnsWorld) => Respond {
-  const { counters, healthTable, seed, observations } = data;
+  const { counters, healthTable, spread, seed, observations } = data;
   const write = observations && createSampleWriter(observations.samples);
   const numberHits = observations && createHitWriter(observations.hits);
   let kept: { readonly snapshot: GuardSnapshot; readonly workers: number; readonly guard: Guard } | undefined;
@@ -48,6 +48,7 @@ export function createComposer(
       maps: new Map(world.maps.map((map) => [map.mapId, map])),
       rttMap: world.rtt,
       hashPrefix: dns.hashPrefix,
+      spread,
       counters,
     });
     const hits = { services, regions, maps: world.maps };

@@ -77,6 +77,8 @@ export function createDnsEngine(options: {
   log: Log;
   emit: Emit;
   healthTable: Uint32Array;
+  /** The door of the spread plan; without one nobody is moved for capacity. */
+  spread?: Int32Array;
   clock: Clock;
   rng: Rng;
 }): DnsEngine {
@@ -103,6 +105,7 @@ export function createDnsEngine(options: {
       engine: engine!.name,
       world: first,
       healthTable: options.healthTable,
+      spread: options.spread,
       seed,
       clock,
       rng: options.rng,

@@ -41,12 +41,13 @@ export function createDnsMember(options: {
   engine: UdpEngineName;
   world: DnsWorld;
   healthTable: Uint32Array;
+  spread: Int32Array | undefined;
   seed: number;
   clock: Clock;
   rng: Rng;
   onFall(end: WorkerEnd): void;
 }): DnsMember {
-  const { kind, name, engine, healthTable, seed, clock, rng, onFall } = options;
+  const { kind, name, engine, healthTable, spread, seed, clock, rng, onFall } = options;
   const counters = createCounterSlots(DNS_COUNTERS.length);
   const observations = createObservations();
   /** What is open, with the ports that it was given. */
@@ -65,6 +66,7 @@ export function createDnsMember(options: {
       counters,
       observations,
       healthTable,
+      spread,
       ack,
       seed,
     }),

@@ -37,6 +37,8 @@ export type DnsWorkerData = {
   readonly counters: Float64Array;
   readonly observations: Observations;
   readonly healthTable: Uint32Array;
+  /** The door of the spread plan, in shared memory. */
+  readonly spread: Int32Array | undefined;
   /** One word in shared memory: the revision that the worker serves. */
   readonly ack: Int32Array;
   /** Seed of the hash tables that strangers fill. */

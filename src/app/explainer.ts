@@ -46,6 +46,7 @@ export function createExplainer(options: {
   readonly maps: readonly ClientMap[];
   readonly rtt: RttMap | undefined;
   readonly healthTable: Uint32Array;
+  readonly spread?: Int32Array | undefined;
 }): Explainer {
   const { dns, regions, services } = options.bundle;
   const counters = createCounterSlots(DNS_COUNTERS.length);
@@ -56,6 +57,7 @@ export function createExplainer(options: {
     maps: new Map(options.maps.map((map) => [map.mapId, map])),
     rttMap: options.rtt,
     hashPrefix: dns.hashPrefix,
+    spread: options.spread,
     counters,
   });
   const nameOf = new Map(services.map(({ name }) => [steering.serviceNumber(name), name]));

@@ -9,12 +9,16 @@ import type { TlsKeeper } from "#app/balancer/tls-keeper.ts";
 import type { DnsEngine } from "#app/dns-engine.ts";
 import type { MapDoor } from "#app/map-door.ts";
 import type { QueryLog } from "#app/query-log.ts";
+import type { Spreading } from "#app/spreading.ts";
 import type { SteeringShares } from "#app/steering-shares.ts";
 import type { Clock } from "#base/clock.ts";
 import { formatName } from "#dns/wire/name.ts";
 import type { Health } from "#health/engine.ts";
+import type { LoadControl } from "#health/load-control.ts";
 import { createMetrics, type Metrics } from "#metrics/create-metrics.ts";
+import type { LearningSource } from "#metrics/read-sources.ts";
 import { DNS_COUNTERS } from "#state/counters.ts";
+import type { Shared } from "#state/shared.ts";
 import type { Snapshot } from "#state/snapshot.ts";
 
 export function createNodeMetrics(parts: {
@@ -27,11 +31,15 @@ export function createNodeMetrics(parts: {
   readonly maps: MapDoor;
   readonly balancer: BalancerEngine;
   readonly tlsKeeper: TlsKeeper;
+  readonly load: LoadControl;
+  readonly cluster: Shared;
+  readonly learning: () => LearningSource;
+  readonly spreading: Spreading;
   readonly steeringShares: SteeringShares;
   readonly queryLog: QueryLog;
 }): Metrics {
   const { clock, version, snapshot, healthTable, health, dns, maps, balancer, tlsKeeper } = parts;
-  const { steeringShares, queryLog } = parts;
+  const { steeringShares, queryLog, load, spreading, cluster, learning } = parts;
   return createMetrics({
     clock,
     sources: {
@@ -51,6 +59,9 @@ export function createNodeMetrics(parts: {
       health: () => ({ table: healthTable, targets: snapshot()?.health.targets ?? [] }),
       healthStats: () => health.stats(),
       overrides: () => health.listOverrides(),
+      load: () => ({ ...load.view(), spread: spreading.view() }),
+      cluster: () => ({ status: cluster.status(), peers: cluster.peers() }),
+      learning,
       generation: () => snapshot()?.generation ?? { epoch: 0, sequence: 0 },
       maps: () => maps.maps(),
       engine: () => dns.stats().engine,

@@ -13,6 +13,7 @@ import type { MapDoor } from "#app/map-door.ts";
 import type { NodeDrain } from "#app/node-drain.ts";
 import type { QueryLog } from "#app/query-log.ts";
 import type { QueryRate } from "#app/query-rate.ts";
+import type { Spreading } from "#app/spreading.ts";
 import type { SteeringShares } from "#app/steering-shares.ts";
 import type { Log } from "#base/log.ts";
 import type { Cluster } from "#cluster/engine.ts";
@@ -76,4 +77,5 @@ export type NodeParts = {
   readonly desired: DesiredStore;
   readonly cluster: Cluster;
   readonly load: LoadControl;
+  readonly spreading: Spreading;
 };

@@ -34,6 +34,7 @@ import type { NodeOptions, NodeParts } from "#app/node-parts.ts";
 import { openStoreOrMemory } from "#app/open-store.ts";
 import { createQueryLog } from "#app/query-log.ts";
 import { createQueryRate } from "#app/query-rate.ts";
+import { createSpreading } from "#app/spreading.ts";
 import { StartRefused } from "#app/start-refused.ts";
 import { createSteeringShares } from "#app/steering-shares.ts";
 import { createUpstreamTables } from "#app/upstream-tables.ts";
@@ -57,6 +58,7 @@ import { createRum } from "#rum/create-rum.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import { createHealthTable } from "#state/health-table.ts";
 import type { ControlSnapshot, OverrideSpec, Snapshot } from "#state/snapshot.ts";
+import { createSpreadDoor } from "#state/spread.ts";
 
 export type RhumbNode = {
   readonly parts: NodeParts;
@@ -163,7 +165,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     closers.push(health.onChange((rows) => balancer.healthChanged(rows)));
     const tlsKeeper = createTlsKeeper({ engine: balancer, clock, rng: Math.random, log, emit });
     closers.push(() => tlsKeeper.close());
-    const dns = createDnsEngine({ log, emit, healthTable, clock, rng: Math.random });
+    const spreadDoor = createSpreadDoor();
+    const dns = createDnsEngine({ log, emit, healthTable, spread: spreadDoor, clock, rng: Math.random });
     /** What workers have left, this thread lets go as well, when nothing that is running refers to it any more. */
     const letGo = (before: readonly (object | undefined)[], after: readonly (object | undefined)[]): void => {
       if (letsGoMuch(before, after)) setImmediate(collectGarbage);
@@ -205,6 +208,18 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       url: () => apiUrl,
     });
     closers.push(() => nodeCluster.close());
+    const spreading = createSpreading({
+      clock,
+      emit,
+      healthTable,
+      door: spreadDoor,
+      load: nodeCluster.load,
+      snapshot: () => snapshotOf(),
+      maps: () => maps.maps(),
+      workers,
+    });
+    closers.push(() => spreading.close());
+    closers.push(health.onChange((rows) => spreading.healthChanged(rows)));
     const isRegion = (id: string): boolean => snapshotOf()?.regions.some((region) => region.id === id) ?? false;
     const rum = createRum({ clock, log, randomBytes, isRegion, locate: (address) => geo.lookup(address).location });
     closers.push(() => rum.close());
@@ -230,6 +245,9 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       maps,
       balancer,
       tlsKeeper,
+      load: nodeCluster.load,
+      cluster: nodeCluster.cluster,
+      spreading,
       steeringShares,
       queryLog,
     });
@@ -359,6 +377,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       desired,
       cluster: nodeCluster.cluster,
       load: nodeCluster.load,
+      spreading,
     };
     // The process before us lets go of the API's address when we accept in its place.
     await options.predecessor?.released();

@@ -7,6 +7,7 @@ import { createDesiredViews, nodeStatesView } from "#app/desired-views.ts";
 import { explainView } from "#app/explain-view.ts";
 import { createExplainer, type Explainer } from "#app/explainer.ts";
 import { generationText } from "#app/generation-text.ts";
+import { loadView } from "#app/load-view.ts";
 import type { NodeParts } from "#app/node-parts.ts";
 import { readQuestion } from "#app/question.ts";
 import { RhumbError } from "#base/errors.ts";
@@ -33,7 +34,13 @@ export function createViews(parts: NodeParts): Views {
     const of = [now, maps.maps(), maps.rtt()];
     if (!explainer || of.some((part, index) => part !== explainer!.of[index])) {
       const bundle = { ...now, dns: now.dns };
-      const it = createExplainer({ bundle, maps: maps.maps(), rtt: maps.rtt(), healthTable: parts.healthTable });
+      const it = createExplainer({
+        bundle,
+        maps: maps.maps(),
+        rtt: maps.rtt(),
+        healthTable: parts.healthTable,
+        spread: parts.spreading.door,
+      });
       explainer = { of, it };
     }
     return explainer.it;
@@ -109,6 +116,7 @@ export function createViews(parts: NodeParts): Views {
       const entries = geo.latency(LATENCY_ENTRIES_SHOWN).map(({ network, rttMs }) => ({ network, rttMs }));
       return { generation, networks, entries };
     },
+    load: () => loadView(parts.load, snapshot().dns && parts.spreading),
     metrics: () => metrics.expose(),
   };
 

@@ -6,6 +6,8 @@
  * @module
  */
 import { BALANCER_METRICS } from "#metrics/catalog-balancer.ts";
+import { CLUSTER_METRICS } from "#metrics/catalog-cluster.ts";
+import { SOURCE_METRICS } from "#metrics/catalog-sources.ts";
 import { counter, gauge, type Metric } from "#metrics/metric.ts";
 import type { DnsCounter } from "#state/counters.ts";
 
@@ -79,6 +81,17 @@ export const METRICS = {
   rhumb_target_weight_ratio: gauge("ratio", "Share that drain leaves; 1 without an override", ["target"]),
   rhumb_target_rtt_seconds: gauge("seconds", "Smoothed round trip of the probes; absent until measured", ["target"]),
   rhumb_target_load_ratio: gauge("ratio", "Load as a share of capacity", ["target"]),
+  rhumb_region_load_ratio: gauge(
+    "ratio",
+    "Load as a share of capacity: measured, predicted for when caches have let go, effective for `shed`",
+    ["region", "kind"],
+  ),
+  rhumb_region_load_frozen: gauge("regions", "1 while no balancer of the region reports its load", ["region"]),
+  rhumb_spread_level_ratio: gauge(
+    "ratio",
+    "Share of capacity up to which regions are filled by the plan; above 1: more demand than capacity; absent without a plan",
+  ),
+  rhumb_spread_moved_ratio: gauge("ratio", "Share of the planned demand that does not go to its first choice"),
   rhumb_target_next_flip_seconds: gauge(
     "seconds",
     "Earliest possible change of the verdict, Unix time; absent while quiet",
@@ -134,6 +147,8 @@ export const METRICS = {
     ["id", "target", "verb", "owner"],
   ),
 
+  ...CLUSTER_METRICS,
+  ...SOURCE_METRICS,
   ...BALANCER_METRICS,
 
   // Configuration and databases

@@ -13,12 +13,32 @@ import { DNS_SLOTS, METRICS, type MetricName } from "#metrics/catalog.ts";
 import { BALANCER_METRICS } from "#metrics/catalog-balancer.ts";
 import type { Metric } from "#metrics/metric.ts";
 import { type BalancerSource, isTotal, readBalancer } from "#metrics/read-balancer.ts";
+import { type ClusterSource, readCluster } from "#metrics/read-cluster.ts";
+import { type LearningSource, readSources } from "#metrics/read-sources.ts";
 import { TotalsHistogram } from "#metrics/totals-histogram.ts";
 import type { ClientMap } from "#state/client-map.ts";
 import { DNS_COUNTERS } from "#state/counters.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import { emptyTargetState, readTarget, VERDICT } from "#state/health-table.ts";
 import type { Generation, OverrideSpec } from "#state/snapshot.ts";
+
+/** What is known of the load of regions, and of the plan that spreads clients by it. */
+export type LoadSource = {
+  readonly regions: readonly {
+    readonly region: string;
+    readonly measuredPermille: number | null;
+    readonly predictedPermille: number | null;
+    readonly effectivePermille: number;
+    readonly frozenSinceMs: number | null;
+  }[];
+  /** `says`: why there is no plan. */
+  readonly spread: {
+    readonly says: string;
+    readonly level: number;
+    readonly movedRps: number;
+    readonly demandRps: number;
+  };
+};
 
 /** All optional: a role that this process does not play has no source, and its metrics have no samples. */
 export type MetricSources = {
@@ -56,6 +76,9 @@ export type MetricSources = {
     /** Null: no end. */
     readonly untilMs: number | null;
   })[];
+  readonly load?: () => LoadSource;
+  readonly cluster?: () => ClusterSource;
+  readonly learning?: () => LearningSource;
   readonly generation?: () => Generation;
   readonly maps?: () => readonly ClientMap[];
   /** Undefined before DNS is answered. */
@@ -185,6 +208,24 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
       set("rhumb_override_age_seconds", Math.max(0, nowMs - createdAtMs) / 1_000, labels);
       set("rhumb_override_remaining_seconds", Math.max(0, (untilMs ?? Infinity) - nowMs) / 1_000, labels);
     }
+    const load = sources.load?.();
+    for (const { region, measuredPermille, predictedPermille, effectivePermille, frozenSinceMs } of load?.regions ??
+      []) {
+      if (measuredPermille === null) continue;
+      const kinds = { measured: measuredPermille, predicted: predictedPermille, effective: effectivePermille };
+      for (const [kind, permille] of Object.entries(kinds))
+        if (permille !== null) set("rhumb_region_load_ratio", permille / 1_000, { region, kind });
+      set("rhumb_region_load_frozen", frozenSinceMs === null ? 0 : 1, { region });
+    }
+    if (load && load.spread.says === "") {
+      const { level, movedRps, demandRps } = load.spread;
+      set("rhumb_spread_level_ratio", level);
+      set("rhumb_spread_moved_ratio", demandRps > 0 ? movedRps / demandRps : 0);
+    }
+    const cluster = sources.cluster?.();
+    if (cluster) readCluster(cluster, set, setTotal);
+    const learning = sources.learning?.();
+    if (learning) readSources(learning, clock.nowMs(), set, setTotal);
     const generation = sources.generation?.();
     if (generation) {
       set("rhumb_config_epoch", generation.epoch);

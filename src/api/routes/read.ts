@@ -3,6 +3,7 @@ import { z } from "zod";
 import { ApiError } from "#api/problem-details.ts";
 import { defineRoute, type Route, type RouteContext } from "#api/route.ts";
 import * as schemas from "#api/schemas.ts";
+import { loadSchema } from "#api/schemas-load.ts";
 import { parseTime } from "#api/time.ts";
 
 const byId = z.object({ id: z.string().max(253) });
@@ -127,6 +128,16 @@ export function readRoutes({ views, audit, clock }: RouteContext): Route[] {
       summary: "Measured round trips per client network",
       response: schemas.latencySchema,
       handle: () => views.latency(),
+    }),
+    defineRoute({
+      method: "GET",
+      url: "/load",
+      role: "read",
+      tag,
+      summary:
+        "Load of regions as balancers report it, what it is going to be, and the plan that spreads clients by it",
+      response: loadSchema,
+      handle: () => views.load(),
     }),
     defineRoute({
       method: "GET",

@@ -102,7 +102,7 @@ export function createNodeCluster(options: {
     cluster,
     load,
     apply(snapshot) {
-      load.apply(snapshot.regions, Math.max(0, ...snapshot.services.map(({ ttlMaxSeconds }) => ttlMaxSeconds)));
+      load.apply(snapshot.regions, snapshot.services);
       cluster.apply(snapshot.cluster);
       votes.apply(snapshot.health);
     },

@@ -25,7 +25,14 @@ export const shed: FilterDefinition<Spec> = {
   kind: "sift",
   uses: { geo: false, state: true, hash: false },
   run(candidates, spec, context) {
-    if (isPlanned(spec, context)) return candidates;
+    if (isPlanned(spec, context)) {
+      for (const candidate of candidates) {
+        const { loadPermille } = context.states[candidate.index]!;
+        if (loadPermille > spec.lowPermille)
+          context.note(candidate, `load ${loadPermille / 10} %: the plan sees to it`);
+      }
+      return candidates;
+    }
     return candidates.filter((candidate) => {
       const state = context.states[candidate.index]!;
       const share = keptShare(spec, state);
