@@ -118,6 +118,7 @@ async function startNode(name: Name, store: Store, send: (from: Name, copy: stri
   const served: (Desired | undefined)[] = [];
   let isBroken = false;
   let labels: readonly string[] = [];
+  const acceptedHere = (): Desired[] => desired.view().log.map((entry) => entry.desired);
   const door = createConfigDoor({
     load: (pushed) => {
       const text = pushed?.files[ZONE] ?? textOf(BASE);
@@ -141,7 +142,7 @@ async function startNode(name: Name, store: Store, send: (from: Name, copy: stri
     onApplied: ({ pushed, files }) => {
       const desired = pushed && chronicle.get(versionText(pushed.version));
       assert.ok(!pushed || desired, "what serves was pushed by somebody");
-      checkStep(name, served.at(-1), labels, desired, labelsOf(files.root.text), chronicle);
+      checkStep(name, served.at(-1), labels, desired, labelsOf(files.root.text), chronicle, acceptedHere());
       served.push(desired);
       labels = labelsOf(files.root.text);
     },
@@ -172,7 +173,7 @@ async function startNode(name: Name, store: Store, send: (from: Name, copy: stri
       const { version } = door.current()?.pushed ?? {};
       const now = version && chronicle.get(versionText(version));
       if (now !== served.at(-1)) {
-        checkStep(name, served.at(-1), labels, now, labels, chronicle);
+        checkStep(name, served.at(-1), labels, now, labels, chronicle, acceptedHere());
         served.push(now);
       }
       return now;
@@ -203,17 +204,23 @@ function checkStep(
   to: Desired | undefined,
   after: readonly string[],
   chronicle: Chronicle,
+  accepted: readonly Desired[],
 ): void {
   const line = lineOf(to, chronicle);
   const says = `${name}: ${from ? versionText(from.version) : "files"} to ${to ? versionText(to.version) : "files"}`;
   if (from) {
     assert.ok(to && compareVersions(to.version, from.version) >= 0, `${says} goes back`);
-    // Two who said the same at once are one: what builds on the later of them builds on both.
-    const saidSame = [...line].some((version) => {
+    // Two who said the same at once are one: what builds on the later of them builds on the other as well.
+    const isBuilt = [...line].some((version) => {
       const one = chronicle.get(version)!;
-      return one.files[ZONE] === from.files[ZONE] && compareVersions(one.version, from.version) >= 0;
+      return [from, ...accepted].some(
+        (other) =>
+          other.files[ZONE] === one.files[ZONE] &&
+          compareVersions(other.version, one.version) <= 0 &&
+          lineOf(other, chronicle).has(versionText(from.version)),
+      );
     });
-    assert.ok(saidSame, `${says} does not build on it`);
+    assert.ok(isBuilt || line.has(versionText(from.version)), `${says} does not build on it`);
   }
   const old = lineOf(from, chronicle);
   const fresh = [...line].filter((version) => !old.has(version)).map((version) => chronicle.get(version)!);
