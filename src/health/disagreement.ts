@@ -12,6 +12,8 @@ import type { Watch } from "#health/watch.ts";
 import type { RhumbEvent } from "#state/events.ts";
 
 const TOLD_AFTER_MS = { report: 10_000, vantages: 60_000 } as const;
+/** A region that has just died last said that it serves: reports come each second, so it contradicts nobody. */
+const SILENT_AFTER_MS = 5_000;
 type Between = keyof typeof TOLD_AFTER_MS;
 
 type Disagreement = { readonly between: Between; readonly sinceMs: number; isTold: boolean };
@@ -40,7 +42,7 @@ export function createDisagreements(options: {
     for (const region of regions()) {
       const word = electorate.reports.wordOf(region);
       const isUp = isUpByProbes(region);
-      if (word === undefined || word.isServing === isUp) continue;
+      if (word === undefined || word.isServing === isUp || nowMs - word.heardMs > SILENT_AFTER_MS) continue;
       const says = isUp
         ? `Probes of ${region} pass, but it says that it does not serve: ${word.says}`
         : `Probes of ${region} fail, but it says that it serves`;
