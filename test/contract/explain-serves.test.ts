@@ -34,6 +34,8 @@ import {
 } from "#state/health-table.ts";
 import { createClient, TRANSPORT } from "#state/respond.ts";
 import type { Snapshot } from "#state/snapshot.ts";
+import { createSpreadDoor, publishSpread, type SpreadRow } from "#state/spread.ts";
+import { numberingOf } from "#state/steering-hits.ts";
 
 const CASES = 100_000;
 const CASES_PER_HEALTH_STATE = 50;
@@ -135,6 +137,28 @@ function randomHealth(table: Uint32Array, snapshot: Snapshot, nowMs: number, rng
   table[HEALTH_EPOCH_WORD]! += 1;
 }
 
+/** Rows for classes, first choices and losses at random, of some services; now and then a plan for other classes. */
+function randomPlan(door: Int32Array, snapshot: Snapshot, maps: readonly ClientMap[], rng: () => number): void {
+  const { services, regions } = snapshot;
+  const below = (count: number): number => Math.floor(rng() * count);
+  const rows = services.flatMap(({ regions: members }, service): SpreadRow[] =>
+    [-1, 0, 1, 2].flatMap((lost) =>
+      Array.from({ length: 12 }, (_, number) => {
+        const end = 1 + below(4_095);
+        const [natural, other] = [members[below(members.length)]!.region, members[below(members.length)]!.region];
+        return { service, class: number, lost, natural, shares: { regions: [natural, other], ends: [end, 4_096] } };
+      }),
+    ),
+  );
+  const unique = new Map(rows.map((row) => [`${row.service} ${row.lost} ${row.class} ${row.natural}`, row]));
+  publishSpread(door, {
+    numbering: numberingOf({ services, regions, maps }) + (rng() < 0.1 ? 2 : 0),
+    versions: services.map(() => below(4)),
+    isCounted: regions.map(() => rng() < 0.8),
+    rows: [...unique.values()],
+  });
+}
+
 function randomAddress(rng: () => number): Uint8Array {
   const octet = () => Math.floor(rng() * 256);
   if (rng() < 0.3)
@@ -165,17 +189,19 @@ test(`explain and serve agree, octet by octet, over ${CASES} random cases`, asyn
   const counters = createCounterSlots(DNS_COUNTERS.length);
   let nowMs = 1_800_000_000_000;
   const world = { revision: 1, bundle, maps, rtt };
-  const respond = createComposer({ counters, healthTable, seed: 7 }, { nowMs: () => nowMs })(world);
-  const explainer = createExplainer({ bundle, maps, rtt, healthTable });
+  const spread = createSpreadDoor();
+  const respond = createComposer({ counters, healthTable, spread, seed: 7 }, { nowMs: () => nowMs })(world);
+  const explainer = createExplainer({ bundle, maps, rtt, healthTable, spread });
   const client = createClient();
   client.port = 4_096;
   const out = new Uint8Array(65_535);
-  const seen = { steered: 0, failOpen: 0, fallbacks: 0, servfail: 0, nodata: 0, hashed: 0 };
+  const seen = { steered: 0, failOpen: 0, fallbacks: 0, servfail: 0, nodata: 0, hashed: 0, spread: 0 };
 
   for (let number = 0; number < CASES; number++) {
     if (number % CASES_PER_HEALTH_STATE === 0) {
       nowMs += Math.floor(rng() * 40_000);
       randomHealth(healthTable, snapshot, nowMs, rng);
+      if (rng() < 0.7) randomPlan(spread, snapshot, maps, rng);
     }
     const nameText = NAMES[Math.floor(rng() * NAMES.length)]!;
     const name = parseName(nameText) as Uint8Array;
@@ -223,6 +249,8 @@ test(`explain and serve agree, octet by octet, over ${CASES} random cases`, asyn
     assert.equal(scopeBits, subnet ? explanation.scope.bits : undefined, `${says()}: scope`);
     if (explanation.isFailOpen) seen.failOpen++;
     if (explanation.rolls.used.length > 0) seen.hashed++;
+    if (explanation.steps.some(({ filter, says: said }) => filter === "spread" && said.includes("takes")))
+      seen.spread++;
     if (new Set(explanation.steps.map((step) => step.service)).size > 1) seen.fallbacks++;
   }
   assert.equal(counters[DNS_COUNTER.handler_faults], 0);
