@@ -250,6 +250,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       spreading,
       steeringShares,
       queryLog,
+      learning: () => ({ table: upstreams.status(), rum: rum.stats(), networks: learnedLatency.networks() }),
     });
     closers.push(() => metrics.close());
 
