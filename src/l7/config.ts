@@ -50,19 +50,19 @@ const timeoutsSchema = z.strictObject({
 });
 
 const http2Schema = z.strictObject({
-  enabled: doc(
-    flag().optional(),
-    "By ALPN on `https`, by prior knowledge on `http`. Default: on `https` alone; a plain listener without it is faster.",
-    live,
-  ),
+  enabled: doc(flag().optional(), "By ALPN on `https`, by prior knowledge on `http`. Default: on `https` alone.", live),
   streams: doc(integer(1, 10_000).default(100), "Requests of one connection at a time.", live),
   headerList: doc(sizeOctets("1KiB", "1MiB").prefault("32KiB"), "Fields of one request.", live),
   resetsPerSecond: doc(integer(1, 10_000).default(33), "Streams that a connection may have reset; more end it.", {
     ...live,
     unit: "resets/s",
   }),
-  settings: doc(integer(1, 1_000).default(32), "Settings of one SETTINGS frame.", live),
-  pings: doc(integer(1, 1_000).default(10), "Pings that may wait for their answer.", live),
+  settings: doc(integer(1, 1_000).default(32), "SETTINGS frames of a connection; more end it.", live),
+  pings: doc(
+    integer(1, 1_000).default(10),
+    "Answers to pings that a client may leave unread; more end the connection.",
+    live,
+  ),
   window: doc(
     sizeOctets("64KiB", "64MiB").prefault("256KiB"),
     "Octets of a stream that may be on their way to us. A connection may hold `streams` times this and 64 KiB.",

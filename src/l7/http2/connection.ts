@@ -13,6 +13,7 @@ import { FloodGuard } from "#l7/http2/floods.ts";
 import { FrameReader, type FrameSink } from "#l7/http2/frame-reader.ts";
 import { FrameWriter } from "#l7/http2/frame-writer.ts";
 import { CODE, type Code, MAX_STREAM } from "#l7/http2/frames.ts";
+import { HeadMemo } from "#l7/http2/head-memo.ts";
 import { HpackDecoder } from "#l7/http2/hpack/decoder.ts";
 import { HeaderList } from "#l7/http2/hpack/header-list.ts";
 import { Outflow } from "#l7/http2/outflow.ts";
@@ -71,6 +72,7 @@ class Http2ClientConnection implements ClientConnection, StreamOwner, StreamHost
   readonly #host: ConnectionHost;
   readonly #reader: FrameReader;
   readonly #decoder: HpackDecoder = new HpackDecoder();
+  readonly #memo: HeadMemo = new HeadMemo();
   readonly #floods: FloodGuard;
   readonly #deadline: Deadline = new Deadline(this);
   readonly #streams = new Map<number, Http2ClientStream>();
@@ -196,7 +198,7 @@ class Http2ClientConnection implements ClientConnection, StreamOwner, StreamHost
     if (this.#phase === PHASE.closing) return void this.#late(id, isEnd);
     this.#lastServed = id;
     if (this.#streams.size >= this.#spec.http2.maxStreams) return void this.#refuseStream(id, isEnd);
-    const head = readRequestHead(list, isEnd, this.#scheme);
+    const head = readRequestHead(list, isEnd, this.#scheme, this.#memo);
     if (head instanceof Refusal) return void this.#refuse(id, head, isEnd);
     this.#requests++;
     const stream = new Http2ClientStream(id, this, head, isEnd);

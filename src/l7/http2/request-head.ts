@@ -8,6 +8,7 @@
 import { contentLengthOf } from "#l7/http1/field-scan.ts";
 import { isAuthority, isTarget, isToken } from "#l7/http1/grammar.ts";
 import { isConnectionField, isName, isPseudo, isValue } from "#l7/http2/fields.ts";
+import type { HeadMemo } from "#l7/http2/head-memo.ts";
 import type { HeaderList } from "#l7/http2/hpack/header-list.ts";
 import { addKey } from "#l7/http2/websocket.ts";
 import { type Fields, type RequestHead, UNKNOWN_LENGTH } from "#l7/message.ts";
@@ -50,7 +51,12 @@ const CONNECT = new Refusal("R30", 501, "CONNECT is not implemented but for WebS
  * @param isEnded END_STREAM came with the head
  * @param scheme of the connection: what the client says of it decides nothing
  */
-export function readRequestHead(list: HeaderList, isEnded: boolean, scheme: "http" | "https"): RequestHead | Refusal {
+export function readRequestHead(
+  list: HeaderList,
+  isEnded: boolean,
+  scheme: "http" | "https",
+  memo: HeadMemo,
+): RequestHead | Refusal {
   let method: string | undefined;
   let said: string | undefined;
   let path: string | undefined;
@@ -141,6 +147,7 @@ export function readRequestHead(list: HeaderList, isEnded: boolean, scheme: "htt
     expectsContinue: expectsContinue && bodyOctets !== 0,
     upgrade: protocol,
     takesTrailers,
+    known: isTunnel ? undefined : memo.recall(authority, fields, list.octets),
   };
 }
 

@@ -57,6 +57,7 @@ function suite(driver: string, createDriver: () => TcpDriver): void {
       expectsContinue: false,
       upgrade: undefined,
       takesTrailers: true,
+      known: undefined,
     });
     seen.answer(200, "hello", ["content-type", "text/plain", "set-cookie", "a=1", "set-cookie", "b=2"]);
     const { status, fields, body } = await answer;
