@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { atEnd } from "./lib/at-end.ts";
 import { type Bed, type BedOptions, isInstalled, startBed } from "./lib/balancer-bed.ts";
 import { runIdle } from "./lib/balancer-idle.ts";
-import { type Counted, LOAD_CORE, measureLoad, readH2load } from "./lib/balancer-measure.ts";
+import { type Counted, LOAD_CORE, measureLoad, readH2load, readSTime } from "./lib/balancer-measure.ts";
 import type { BalancerRecipe, Certificate } from "./lib/balancer-recipe.ts";
 import { fillPage, textTable } from "./lib/balancer-report.ts";
 import { type LoadResult, type LoadResults, ratiosOf, textTargets } from "./lib/balancer-results.ts";
@@ -29,6 +29,7 @@ const LOADS = {
   bulk: "HTTP/1.1, bodies of 1 MiB",
   https: "HTTPS (HTTP/1.1), connections that stay",
   handshake: "HTTPS (HTTP/1.1), a connection and a full handshake each",
+  resumed: "HTTPS (HTTP/1.1), a connection each, sessions taken up again",
   http2: "HTTPS (HTTP/2), streams side by side",
   websocket: "WebSocket messages",
   half: "Latency at half load",
@@ -43,6 +44,8 @@ const USAGE = usageOf("l7", { ...ROUNDS, says: "one of idle connections", exampl
 /** Connections of h2load, and streams on each. */
 const HTTP2 = { connections: 16, streams: 8 };
 const WEBSOCKETS = 64;
+/** Clients that come again and again. */
+const RESUMERS = 8;
 
 const known = { loads: names, subjects: L7_RECIPES.map(({ name }) => name) };
 const options = parseBenchOptions(process.argv.slice(2), known, ROUNDS);
@@ -142,6 +145,19 @@ async function measure(load: Load): Promise<LoadResult> {
     case "handshake": {
       const bed = await bedOf("tls");
       return runTraffic(bed, bed.runners, { ...run, traffic: load === "https" ? REQUEST : CONNECTION });
+    }
+    case "resumed": {
+      const bed = await bedOf("tls");
+      return runRounds(bed, bed.runners, {
+        ...run,
+        note: `of ${RESUMERS} clients`,
+        measure: (target, duration) => {
+          const at = new URL(target.url).host;
+          const one = `openssl s_time -connect ${at} -tls1_3 -reuse -www /small -time ${duration}`;
+          const all = `for client in $(seq ${RESUMERS}); do ${one} & done; wait`;
+          return measureLoad(target, ["sh", "-c", all], output, readSTime);
+        },
+      });
     }
     case "http2": {
       const bed = await bedOf("tls");

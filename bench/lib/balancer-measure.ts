@@ -73,6 +73,14 @@ export async function measureLoad(
   };
 }
 
+/** Of several at a time. @throws Error when they are no reports of `openssl s_time`, or sessions were not taken up again */
+export function readSTime(text: string): Counted {
+  const took = [...text.matchAll(/(\d+) connections in (\d+) real seconds/g)];
+  if (took.length === 0 || /^[r*]*\*[r*]*$/m.test(text)) throw new Error(`openssl s_time says: ${text.slice(-2_000)}`);
+  const requests = took.reduce((sum, [, connections]) => sum + Number(connections), 0);
+  return { requests, seconds: Math.max(...took.map(([, , seconds]) => Number(seconds))), errors: 0 };
+}
+
 /** @throws Error when it is no report of h2load */
 export function readH2load(text: string): Counted {
   const took = /finished in ([\d.]+)(us|ms|s|m),/.exec(text);

@@ -35,6 +35,7 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
   websocket: [...CPU, { head: "messages/s", key: "rate", text: whole }, ...REST],
   connection: CONNECTIONS,
   handshake: CONNECTIONS,
+  resumed: CONNECTIONS,
   bulk: [{ head: "MiB/s", key: "rate", text: whole }, { ...CPU[0]!, head: "CPU µs/MiB", text: whole }, ...REST],
   half: LATENCIES,
   "half-tls": LATENCIES,

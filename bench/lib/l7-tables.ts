@@ -11,6 +11,7 @@ export const L7_TABLES: Tables = {
     { load: "bulk", measure: "bulk-rate", key: "rate" },
     { load: "https", measure: "cpu-https", key: "cpuMicros" },
     { load: "handshake", measure: "cpu-handshake", key: "cpuMicros" },
+    { load: "resumed", measure: "cpu-resumed", key: "cpuMicros" },
     { load: "http2", measure: "cpu-http2", key: "cpuMicros" },
     { load: "websocket", measure: "cpu-websocket", key: "cpuMicros" },
     { load: "half", measure: "p99-added", key: "addedP99" },

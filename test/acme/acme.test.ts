@@ -10,11 +10,13 @@ import test, { type TestContext } from "node:test";
 import { type Acme, createAcme, renewAtMs } from "#acme/create-acme.ts";
 import { acmeKey, openAcmeFolder } from "#acme/folder.ts";
 import { createManualClock } from "#base/clock.ts";
+import type { TcpDriver } from "#net/driver.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import type { AcmeSpec } from "#state/http.ts";
 import { createTlsContexts } from "#tls/contexts.ts";
 import { createHttpChallenges } from "#tls/http-challenges.ts";
 import { until } from "../net/bed.ts";
+import { DRIVERS } from "../net/drivers.ts";
 import { without } from "../system/tools.ts";
 import { freePort } from "../tls/authority.ts";
 import { makeCertificate } from "../tls/certificates.ts";
@@ -30,11 +32,11 @@ type World = {
   readonly folder: string;
   specOf(changes?: Partial<AcmeSpec>): AcmeSpec;
 };
-async function createWorld(t: TestContext, httpPort: number): Promise<World> {
+async function createWorld(t: TestContext, httpPort: number, driver?: () => TcpDriver): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "rhumb-acme-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const first = makeCertificate("none.example");
-  const bed = openTlsBed(t, contextsOf([first]));
+  const bed = openTlsBed(t, contextsOf([first]), [], driver);
   const pebble = await startPebble(t, { http: httpPort, tls: bed.port });
   const caFile = join(folder, "pebble.pem");
   writeFileSync(caFile, pebble.ca);
@@ -94,8 +96,11 @@ function startNode(t: TestContext, { bed }: World, spec: AcmeSpec, http = create
   return { acme, clock, events, begin, told: () => events.map(({ severity, says }) => `${severity} ${says}`) };
 }
 
-for (const challenge of ["tls-alpn-01", "http-01"] as const)
-  test(`createAcme() gets a certificate by ${challenge}, and renews it in time`, {
+for (const [driver, create, challenge] of [
+  ...Object.entries(DRIVERS).map((each) => [...each, "tls-alpn-01"] as const),
+  ["net", undefined, "http-01"] as const,
+])
+  test(`createAcme() gets a certificate by ${challenge} over ${driver}, and renews it in time`, {
     skip,
     timeout: 60_000,
   }, async (t) => {
@@ -106,7 +111,7 @@ for (const challenge of ["tls-alpn-01", "http-01"] as const)
     }).listen(0, "127.0.0.1");
     t.after(() => server.close());
     await once(server, "listening");
-    const world = await createWorld(t, (server.address() as { port: number }).port);
+    const world = await createWorld(t, (server.address() as { port: number }).port, create);
     const spec = world.specOf({ challenge });
     const { acme, clock, begin, told } = startNode(t, world, spec, http);
     await begin();

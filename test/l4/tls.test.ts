@@ -125,16 +125,25 @@ for (const [name, createDriver] of Object.entries(DRIVERS)) {
 
 // ── termination ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-const openTls = (t: TestContext, listener: Partial<ListenerSpec> = {}, options = {}): Promise<L4Bed> =>
-  openL4(t, {
-    onConnection: echo,
-    pems: pems(),
-    listener: { protocol: "tls", certificates: [ONE, TWO], ...listener },
-    ...options,
-  });
+type Open = (listener?: Partial<ListenerSpec>, options?: object) => Promise<L4Bed>;
+/** On each driver. */
+function ended(title: string, run: (t: TestContext, openTls: Open) => Promise<void>): void {
+  for (const [name, createDriver] of Object.entries(DRIVERS))
+    check(`TLS termination over ${name} ${title}`, (t) =>
+      run(t, (listener = {}, options = {}) =>
+        openL4(t, {
+          driver: createDriver(),
+          onConnection: echo,
+          pems: pems(),
+          listener: { protocol: "tls", certificates: [ONE, TWO], ...listener },
+          ...options,
+        }),
+      ),
+    );
+}
 
-check("TLS termination serves the certificate of the name, and plain octets to the backend", async (t) => {
-  const bed = await openTls(t);
+ended("serves the certificate of the name, and plain octets to the backend", async (t, openTls) => {
+  const bed = await openTls();
   for (const servername of ["one.example", "two.example"]) {
     const client = await dialTls(t, bed.port, { servername });
     assert.equal(nameOf(client), servername);
@@ -146,16 +155,16 @@ check("TLS termination serves the certificate of the name, and plain octets to t
   await until(() => bed.count("closed") === 2);
   assert.equal(bed.count("octets_from_clients"), 10);
 });
-check("TLS termination carries 16 MiB both ways, octet by octet", async (t) => {
-  const bed = await openTls(t);
+ended("carries 16 MiB both ways, octet by octet", async (t, openTls) => {
+  const bed = await openTls();
   const client = await dialTls(t, bed.port);
   const octets = pattern(16 * 1024 * 1024);
   client.socket.end(octets);
   assert.equal(await client.ending, "fin");
   assert.ok(Buffer.concat(client.chunks).equals(octets));
 });
-check("TLS termination keeps half-closed connections", async (t) => {
-  const bed = await openTls(t, {}, { onConnection: undefined });
+ended("keeps half-closed connections", async (t, openTls) => {
+  const bed = await openTls({}, { onConnection: undefined });
   const client = await dialTls(t, bed.port, { allowHalfOpen: true } as ConnectionOptions);
   const server = await bed.backends[0]!.next();
   client.socket.end("question");
@@ -163,8 +172,8 @@ check("TLS termination keeps half-closed connections", async (t) => {
   server.socket.end("answer");
   assert.equal(await client.whole(), "answer");
 });
-check("TLS termination hands on resets both ways", async (t) => {
-  const bed = await openTls(t, {}, { onConnection: undefined });
+ended("hands on resets both ways", async (t, openTls) => {
+  const bed = await openTls({}, { onConnection: undefined });
   const first = await dialTls(t, bed.port);
   (await bed.backends[0]!.next()).socket.resetAndDestroy();
   assert.equal(await first.ending, "reset");
@@ -176,9 +185,8 @@ check("TLS termination hands on resets both ways", async (t) => {
   raw.socket.resetAndDestroy();
   assert.equal(await server.ending, "reset");
 });
-check("TLS termination routes by name and by the protocol agreed on", async (t) => {
+ended("routes by name and by the protocol agreed on", async (t, openTls) => {
   const bed = await openTls(
-    t,
     { alpn: ["h2", "http/1.1"], pool: 0, sni: [{ names: ["*"], alpn: ["h2"], pool: 1 }] },
     { backends: 2, pools: [{}, {}], onConnection: (socket: Socket, row: number) => socket.end(`from ${row}`) },
   );
@@ -197,9 +205,9 @@ check("TLS termination routes by name and by the protocol agreed on", async (t) 
     /no_application_protocol|no application protocol/,
   );
 });
-check("TLS termination takes another certificate without touching connections", async (t) => {
+ended("takes another certificate without touching connections", async (t, openTls) => {
   const texts = pems();
-  const bed = await openTls(t, {}, { pems: texts });
+  const bed = await openTls({}, { pems: texts });
   const old = await dialTls(t, bed.port);
   old.socket.write("before");
   await old.received(6);
@@ -210,9 +218,8 @@ check("TLS termination takes another certificate without touching connections", 
   old.socket.write("after");
   assert.equal((await old.received(11)).toString(), "beforeafter");
 });
-check("TLS termination brings clients to the pool that was meant when they came", async (t) => {
+ended("brings clients to the pool that was meant when they came", async (t, openTls) => {
   const bed = await openTls(
-    t,
     { pool: 1 },
     { backends: 3, pools: [{}, {}, {}], onConnection: (socket: Socket, row: number) => socket.end(`from ${row}`) },
   );
@@ -224,17 +231,17 @@ check("TLS termination brings clients to the pool that was meant when they came"
   assert.equal(await (await dialTls(t, bed.port)).whole(), "from 2");
   early.socket.end();
 });
-check("TLS termination keeps what it has when a certificate is bad", async (t) => {
+ended("keeps what it has when a certificate is bad", async (t, openTls) => {
   const texts = pems();
-  const bed = await openTls(t, {}, { pems: texts });
+  const bed = await openTls({}, { pems: texts });
   texts["one.key"] = texts["two.key"]!;
   assert.throws(() => bed.apply({ listener: { pool: undefined } }), /one/);
   const client = await dialTls(t, bed.port);
   client.socket.write("hello");
   assert.equal((await client.received(5)).toString(), "hello");
 });
-check("TLS termination refuses what is no TLS, too old, or too slow, and goes on", async (t) => {
-  const bed = await openTls(t, { timeouts: { ...listenerOf().timeouts, handshakeMs: 300 } });
+ended("refuses what is no TLS, too old, or too slow, and goes on", async (t, openTls) => {
+  const bed = await openTls({ timeouts: { ...listenerOf().timeouts, handshakeMs: 300 } });
   const plain = await bed.dial();
   plain.socket.write("GET / HTTP/1.1\r\n\r\n");
   await plain.ending;
@@ -249,9 +256,9 @@ check("TLS termination refuses what is no TLS, too old, or too slow, and goes on
   client.socket.write("hello");
   assert.equal((await client.received(5)).toString(), "hello");
 });
-check("TLS termination resumes sessions at another worker with the same ticket keys", async (t) => {
+ended("resumes sessions at another worker with the same ticket keys", async (t, openTls) => {
   const ticketSecret = pattern(48);
-  const [one, other] = [await openTls(t, {}, { ticketSecret }), await openTls(t, {}, { ticketSecret })];
+  const [one, other] = [await openTls({}, { ticketSecret }), await openTls({}, { ticketSecret })];
   for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
     const first = await dialTls(t, one.port, { maxVersion });
     // In TLS 1.3 tickets come after the handshake.
@@ -262,9 +269,8 @@ check("TLS termination resumes sessions at another worker with the same ticket k
     assert.ok(second.socket.isSessionReused(), maxVersion);
   }
 });
-check("TLS termination reads a PROXY header before the handshake, in one segment with it", async (t) => {
+ended("reads a PROXY header before the handshake, in one segment with it", async (t, openTls) => {
   const bed = await openTls(
-    t,
     { proxyProtocol: { trusted: ["127.0.0.0/8"], timeoutMs: 5_000 } },
     {
       onConnection: undefined,
@@ -289,8 +295,8 @@ check("TLS termination reads a PROXY header before the handshake, in one segment
   assert.equal(header.tlvs.authority, "one.example");
   assert.equal(octets.subarray(header.length).toString(), "hello");
 });
-check("TLS termination lets a drain finish, and ends by RST what does not", async (t) => {
-  const bed = await openTls(t);
+ended("lets a drain finish, and ends by RST what does not", async (t, openTls) => {
+  const bed = await openTls();
   const client = await dialTls(t, bed.port);
   client.socket.write("hello");
   await client.received(5);

@@ -4,6 +4,7 @@ import test, { type TestContext } from "node:test";
 import { createSeededRng } from "#base/rng.ts";
 import { createTlsContexts } from "#tls/contexts.ts";
 import { type OcspQuestion, ocspQuestion, readOcspAnswer } from "#tls/ocsp.ts";
+import { DRIVERS } from "../net/drivers.ts";
 import { without } from "../system/tools.ts";
 import { createAuthority, freePort } from "./authority.ts";
 import { openTlsBed, sClient } from "./tls-bed.ts";
@@ -55,22 +56,22 @@ check("readOcspAnswer() believes the issuer's word in its time, and clients get 
     assert.equal(readOcspAnswer(question, response.subarray(0, at), nowMs).kind, "fault");
   }
 
-  const bed = openTlsBed(
-    t,
-    createTlsContexts({
-      listener: "web",
-      certificates: [good, authority.issue({ names: ["two.example"] })],
-      tickets: { secret: new Uint8Array(32), rotateMs: 3_600_000 },
-      staples: new Map([[question.certificate, response]]),
-    }),
-  );
-  for (const { options, expected } of [
-    { options: ["-servername", "one.example"], expected: /OCSP Response Status: successful.*Cert Status: good/s },
-    { options: ["-noservername"], expected: /OCSP Response Status: successful.*Cert Status: good/s },
-    { options: ["-servername", "two.example"], expected: /OCSP response: no response sent/ },
-    { options: ["-tls1_2", "-servername", "one.example"], expected: /Cert Status: good/ },
-  ])
-    assert.match(await sClient(bed.port, ["-status", ...options]), expected);
+  const contexts = createTlsContexts({
+    listener: "web",
+    certificates: [good, authority.issue({ names: ["two.example"] })],
+    tickets: { secret: new Uint8Array(32), rotateMs: 3_600_000 },
+    staples: new Map([[question.certificate, response]]),
+  });
+  for (const [name, create] of Object.entries(DRIVERS)) {
+    const bed = openTlsBed(t, contexts, [], create);
+    for (const { options, expected } of [
+      { options: ["-servername", "one.example"], expected: /OCSP Response Status: successful.*Cert Status: good/s },
+      { options: ["-noservername"], expected: /OCSP Response Status: successful.*Cert Status: good/s },
+      { options: ["-servername", "two.example"], expected: /OCSP response: no response sent/ },
+      { options: ["-tls1_2", "-servername", "one.example"], expected: /Cert Status: good/ },
+    ])
+      assert.match(await sClient(bed.port, ["-status", ...options]), expected, name);
+  }
 });
 const questionOf2 = (authority: ReturnType<typeof createAuthority>) =>
   ocspQuestion(authority.issue({ responder: "http://127.0.0.1:1/" }).cert + authority.ca) as OcspQuestion;
