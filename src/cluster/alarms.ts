@@ -6,13 +6,17 @@
  * @module
  */
 import type { Clock } from "#base/clock.ts";
-import type { Emit, EventKind } from "#state/events.ts";
+import type { Emit } from "#state/events.ts";
 import type { PeerState } from "#state/shared.ts";
 
 /** A connection that comes back by itself within so long is nobody's business: a failover of Redis, a reload. */
 const AWAY_MS = 5_000;
 /** Silent for as long as its heartbeat lives. */
 const SILENT_MS = 10_000;
+
+type Alarm = "cluster.connection" | "cluster.peer" | "clock.skew";
+/** Nodes that hear nothing go on with what they know; ones whose clocks differ answer differently. */
+const SEVERITY = { "cluster.connection": "warning", "cluster.peer": "warning", "clock.skew": "alarm" } as const;
 
 export type ClusterAlarms = {
   /** Once a second. @param maxSkewMs of ruling 2 */
@@ -33,7 +37,7 @@ export function createClusterAlarms(options: { readonly clock: Clock; readonly e
   let connection: { readonly isUp: boolean; readonly sinceMs: number } | undefined;
   let startedAtMs = clock.monotonicMs();
 
-  function set(kind: EventKind, subject: string, isRaised: boolean, says: string, data?: Record<string, number>): void {
+  function set(kind: Alarm, subject: string, isRaised: boolean, says: string, data?: Record<string, number>): void {
     const id = `${kind} ${subject}`;
     if (raised.has(id) === isRaised) return;
     if (isRaised) raised.add(id);
@@ -41,7 +45,7 @@ export function createClusterAlarms(options: { readonly clock: Clock; readonly e
     emit({
       kind,
       atMs: clock.nowMs(),
-      severity: isRaised ? "alarm" : "resolved",
+      severity: isRaised ? SEVERITY[kind] : "resolved",
       subject,
       says,
       ...(data ? { data } : {}),
@@ -64,7 +68,7 @@ export function createClusterAlarms(options: { readonly clock: Clock; readonly e
         );
       const names = new Set(peers.map(({ node }) => node));
       for (const id of raised) {
-        const [kind, subject] = id.split(" ") as [EventKind, string];
+        const [kind, subject] = id.split(" ") as [Alarm, string];
         if (kind !== "cluster.connection" && !names.has(subject))
           set(kind, subject, false, `${subject} is no longer a node`);
       }

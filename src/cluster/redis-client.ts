@@ -55,6 +55,8 @@ export function createRedisClient(spec: RedisSpec, rng: Rng): RedisClient {
   const shared: RedisOptions = {
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
+    // Its own attempt has nobody to tell when Redis says no to it: `redis-news.ts` subscribes at each connection.
+    autoResubscribe: false,
     maxRetriesPerRequest: 0,
     connectTimeout: CONNECT_TIMEOUT_MS,
     ...(user === undefined ? {} : { username: user }),

@@ -295,13 +295,13 @@ test("people are told of a node that is silent, of a connection that is gone, an
   };
   assert.deepEqual(news(run(20)), []);
   assert.deepEqual(news(run(8, "silent")), [], "not yet");
-  assert.deepEqual(news(run(5, "silent")), ["cluster.peer alarm ns2"]);
+  assert.deepEqual(news(run(5, "silent")), ["cluster.peer warning ns2"]);
   assert.deepEqual(news(run(2)), ["cluster.peer resolved ns2"]);
   assert.deepEqual(news(run(10, { skewMs: -250 })), ["clock.skew alarm ns2"]);
   assert.deepEqual(news(run(10)), ["clock.skew resolved ns2"]);
   wire.isUp = false;
   assert.deepEqual(news(run(4, "silent")), [], "a failover of Redis takes that long");
-  assert.deepEqual(news(run(20, "silent")), ["cluster.connection alarm cluster"], "nobody else is blamed meanwhile");
+  assert.deepEqual(news(run(20, "silent")), ["cluster.connection warning cluster"], "nobody else is blamed meanwhile");
   wire.isUp = true;
   assert.deepEqual(news(run(5)), ["cluster.connection resolved cluster"]);
   const says = node.events.find(({ kind }) => kind === "clock.skew")!.says;

@@ -98,7 +98,7 @@ test("a Redis that is away, comes back empty, or hangs: nodes go on, say so, and
   assert.ok(nodes.every((node) => reasonAt(node) === "before"));
   nodes[1]!.publish("override", TARGET, overrideOf("meanwhile"), 600_000);
   assert.equal(reasonAt(nodes[1]!), "meanwhile", "at home at once");
-  await until(() => nodes.every((node) => kindsOf(node).includes("cluster.connection alarm")));
+  await until(() => nodes.every((node) => kindsOf(node).includes("cluster.connection warning")));
   // Who made it is gone when Redis is back: the others still have what it had told them.
   nodes[0]!.close();
 
