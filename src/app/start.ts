@@ -17,6 +17,10 @@ export type StartOptions = { readonly config: string; readonly logLevel: string;
 export async function start({ config, logLevel, logFormat }: StartOptions): Promise<number> {
   keepHeapTight();
   const log = createLog({ level: logLevel, format: logFormat });
+  // Somebody forgot one of two endings. What serves is in other threads and in order: it must not end for that.
+  process.on("unhandledRejection", (error) =>
+    log.error({ error }, "A failure that nobody took care of: the node goes on; please report it"),
+  );
   const version = readVersion();
   let node: RhumbNode | undefined;
   // From the first moment on: an end that is asked for while we start comes when we have started.

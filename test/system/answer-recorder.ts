@@ -43,7 +43,17 @@ export type Recorder = {
 
 const text = (addresses: readonly string[]): string => [...addresses].sort().join(" ") || "empty";
 
-class Asker {
+export type Asker = {
+  ask(name: string, phase: number): void;
+  /** @returns in which phases those questions were asked that nobody has answered in time */
+  overdue(): readonly number[];
+  close(): Promise<void>;
+};
+/** Asks one node for A records. @param onAnswer gets the addresses, in order, or the rcode */
+export const createAsker = (port: number, onAnswer: (name: string, says: string) => void): Asker =>
+  new UdpAsker(port, onAnswer);
+
+class UdpAsker implements Asker {
   readonly #socket: Socket;
   readonly #waiting = new Map<number, { readonly name: string; readonly atMs: number; readonly phase: number }>();
   #id = Math.floor(Math.random() * 65_536);
@@ -68,7 +78,6 @@ class Asker {
     this.#socket.send(encodeQuery(parseName(name) as Uint8Array, TYPE.A, { id: this.#id }), this.#port, "127.0.0.1");
   }
 
-  /** @returns in which phases those questions were asked that nobody has answered in time */
   overdue(): readonly number[] {
     const limitMs = performance.now() - PATIENCE_MS;
     const late = [...this.#waiting].filter(([, { atMs }]) => atMs <= limitMs);
@@ -130,7 +139,7 @@ export function recordAnswers(
 
   const askers = nodes.map(({ name: node, port }) => ({
     node,
-    asker: new Asker(port, (name, says) => note(node, name, says)),
+    asker: createAsker(port, (name, says) => note(node, name, says)),
   }));
   const asking = setInterval(() => {
     for (const { node, asker } of askers) {

@@ -3,6 +3,7 @@
  * All answers are written down every 100 ms, while one thing after another fails: none may be wrong or empty.
  */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import test from "node:test";
 import { recordAnswers } from "./answer-recorder.ts";
 import { ADDRESS, type ClusterBed, type ClusterNode, REGIONS, type RegionName, startCluster } from "./cluster-bed.ts";
@@ -101,5 +102,23 @@ test("an override of one node is served by all, whatever Redis does", { skip, ti
   await recorder.during("Redis stands still", others, override(ns3, "ap-south"), ["ns1", "ns2"]);
   await recorder.during("it goes on", others, () => bed.redis.signal("SIGCONT"));
   await recorder.during("cleared", answersOf(...REGIONS), clear(ns3, "ap-south"));
+  recorder.finish();
+});
+
+test("without the right to use channels, nodes agree by what they read", {
+  skip: without("redis-server", "redis-cli"),
+  timeout: 120_000,
+}, async (t) => {
+  const bed = await startCluster(t);
+  const [ns1, ns2] = bed.dns as [ClusterNode, ClusterNode];
+  const recorder = record(t, bed);
+  await recorder.during("all are up", answersOf(...REGIONS), () => {});
+  const words = ["-p", `${bed.redis.port}`, "ACL", "SETUSER", "default", "resetchannels", "-@pubsub"];
+  assert.equal(spawnSync("redis-cli", words, { encoding: "utf8" }).stdout.trim(), "OK");
+  let id = "";
+  await recorder.during("an override of ns1", answersOf("eu-west", "ap-south"), async () => {
+    id = await setOverride(ns1, "region/us-east");
+  });
+  await recorder.during("cleared at ns2", answersOf(...REGIONS), () => clearOverride(ns2, id));
   recorder.finish();
 });
