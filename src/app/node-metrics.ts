@@ -12,11 +12,12 @@ import type { QueryLog } from "#app/query-log.ts";
 import type { Spreading } from "#app/spreading.ts";
 import type { SteeringShares } from "#app/steering-shares.ts";
 import type { Clock } from "#base/clock.ts";
+import type { PostgresSourceStatus } from "#cluster/postgres/source.ts";
 import { formatName } from "#dns/wire/name.ts";
 import type { Health } from "#health/engine.ts";
 import type { LoadControl } from "#health/load-control.ts";
 import { createMetrics, type Metrics } from "#metrics/create-metrics.ts";
-import type { LearningSource } from "#metrics/read-sources.ts";
+import type { RumStats } from "#rum/create-rum.ts";
 import { DNS_COUNTERS } from "#state/counters.ts";
 import type { Shared } from "#state/shared.ts";
 import type { Snapshot } from "#state/snapshot.ts";
@@ -33,7 +34,12 @@ export function createNodeMetrics(parts: {
   readonly tlsKeeper: TlsKeeper;
   readonly load: LoadControl;
   readonly cluster: Shared;
-  readonly learning: () => LearningSource;
+  readonly learning: () => {
+    readonly table: PostgresSourceStatus | null;
+    readonly rum: RumStats;
+    /** Whose connections were timed. */
+    readonly networks: number;
+  };
   readonly spreading: Spreading;
   readonly steeringShares: SteeringShares;
   readonly queryLog: QueryLog;
@@ -61,7 +67,12 @@ export function createNodeMetrics(parts: {
       overrides: () => health.listOverrides(),
       load: () => ({ ...load.view(), spread: spreading.view() }),
       cluster: () => ({ status: cluster.status(), peers: cluster.peers() }),
-      learning,
+      learning() {
+        const { table, rum, networks } = learning();
+        const { beacons, voices, listens } = rum;
+        const connectionNetworks = snapshot()?.balancer ? networks : null;
+        return { table, beacons, voices, hasBeacons: listens !== null, connectionNetworks };
+      },
       generation: () => snapshot()?.generation ?? { epoch: 0, sequence: 0 },
       maps: () => maps.maps(),
       engine: () => dns.stats().engine,

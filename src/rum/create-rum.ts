@@ -142,7 +142,8 @@ export function createRum(options: {
   }
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
-    const { method, url, headers } = request;
+    const { method, headers } = request;
+    const [url] = request.url!.split("?"); // pages add something random, so that no cache answers
     const origin = spec?.origins.includes(headers.origin ?? "") ? headers.origin : undefined;
     if (url === "/rum/ping" && method === "GET") {
       // Pages measure it across origins: without this the browser hides its times (W3C Resource Timing).
