@@ -5,9 +5,10 @@
  * Writer:  it is the only one that stages words for `publish.ts`, the table's single writer.
  * Never:   knows steering or who reads. Whether an override would empty a service is asked through `wouldEmpty`.
  *
- * Flow: result → `watch.ts` (verdict of the address) → row of the address → region (aggregate, failback) → publisher. What
- * changes within 10 ms is published, and told to listeners, at once. Planned changes (end of a hold, a ramp's step) have
- * their own timers; staleness, thaw and the end of overrides are looked at each second.
+ * Flow: results, votes of other vantages (`voting.ts`) → `watch.ts` (verdict of the address) → row of the address → region
+ * (aggregate, failback) → publisher. What changes within 10 ms is published, and told to listeners, at once. Planned changes
+ * (end of a hold, a ramp's step) have their own timers; staleness, quarantine, thaw and the end of overrides are looked at
+ * each second.
  *
  * Units:   steady ms inside, Unix ms and seconds at the edges; an override's end is Unix time.
  * @module

@@ -69,7 +69,8 @@ export function createVoting(options: {
   let sequence = clock.nowMs();
   let isSendPlanned = false;
   let isSoundTold = true;
-  const alarmed = new Map<string, string>();
+  /** Vantages of which it was told that they are not to be trusted. */
+  const alarmed = new Set<string>();
   let isBrakeTold = false;
 
   const areReferencesUp = (): boolean => {
@@ -119,23 +120,24 @@ export function createVoting(options: {
   };
 
   const tellVantages = (): void => {
+    const distrusted = new Map<string, string>();
     for (const { vantage, isOwn, isSound: isTrusting, confined } of electorate.vantages(areReferencesUp())) {
-      const why =
-        confined?.says ??
-        (isOwn && !isTrusting ? "most of its references fail; for want of others its votes count" : "");
-      const before = alarmed.get(vantage) ?? "";
-      if ((why === "") === (before === "")) continue;
-      if (why === "") alarmed.delete(vantage);
-      else alarmed.set(vantage, why);
-      tell({
-        kind: "health.quarantine",
-        severity: why === "" ? "resolved" : "warning",
-        subject: `vantage/${vantage}`,
-        says:
-          why === ""
-            ? `The votes of the vantage ${vantage} count again`
-            : `The vantage ${vantage}${isOwn ? " (this node)" : ""} is not to be trusted: ${why}`,
-      });
+      if (confined !== undefined) distrusted.set(vantage, confined.says);
+      else if (isOwn && !isTrusting)
+        distrusted.set(vantage, "most of its references fail; for want of others its votes count");
+    }
+    const say = (vantage: string, severity: "warning" | "resolved", says: string): void =>
+      tell({ kind: "health.quarantine", severity, subject: `vantage/${vantage}`, says });
+    for (const vantage of alarmed) {
+      if (distrusted.has(vantage)) continue;
+      alarmed.delete(vantage);
+      say(vantage, "resolved", `The vantage ${vantage} is trusted again, or no longer asked`);
+    }
+    for (const [vantage, why] of distrusted) {
+      if (alarmed.has(vantage)) continue;
+      alarmed.add(vantage);
+      const name = vantage === electorate.vantage ? `${vantage} (this node)` : vantage;
+      say(vantage, "warning", `The vantage ${name} is not to be trusted: ${why}`);
     }
   };
 
@@ -157,6 +159,25 @@ export function createVoting(options: {
         : "Reports of regions count again",
       data: { regions: reports.lonely.length },
     });
+  };
+
+  const vantages = (): readonly VantageView[] => {
+    const nowMs = clock.monotonicMs();
+    const counts = new Map<string, { up: number; down: number; stale: number }>();
+    for (const one of watch.addresses())
+      for (const { vantage, state, standing } of electorate.votesOn(one, nowMs)) {
+        const count = counts.get(vantage) ?? { up: 0, down: 0, stale: 0 };
+        counts.set(vantage, count);
+        count[standing === "stale" ? "stale" : isVoteUp(state) ? "up" : "down"]++;
+      }
+    return electorate.vantages(areReferencesUp()).map(({ vantage, isOwn, isSound: isTrusting, heardMs, confined }) => ({
+      vantage,
+      isOwn,
+      isSound: isTrusting,
+      silentMs: isOwn ? 0 : heardMs === undefined ? null : Math.round(nowMs - heardMs),
+      quarantine: confined?.says ?? null,
+      votes: counts.get(vantage) ?? { up: 0, down: 0, stale: 0 },
+    }));
   };
 
   return {
@@ -207,29 +228,10 @@ export function createVoting(options: {
       disagreements.tick();
       if (isSound() !== isSoundTold) planSend();
     },
-    vantages() {
-      const nowMs = clock.monotonicMs();
-      const counts = new Map<string, { up: number; down: number; stale: number }>();
-      for (const one of watch.addresses())
-        for (const { vantage, state, standing } of electorate.votesOn(one, nowMs)) {
-          const count = counts.get(vantage) ?? { up: 0, down: 0, stale: 0 };
-          counts.set(vantage, count);
-          count[standing === "stale" ? "stale" : isVoteUp(state) ? "up" : "down"]++;
-        }
-      return electorate
-        .vantages(areReferencesUp())
-        .map(({ vantage, isOwn, isSound: isTrusting, heardMs, confined }) => ({
-          vantage,
-          isOwn,
-          isSound: isTrusting,
-          silentMs: isOwn ? 0 : heardMs === undefined ? null : Math.round(nowMs - heardMs),
-          quarantine: confined?.says ?? null,
-          votes: counts.get(vantage) ?? { up: 0, down: 0, stale: 0 },
-        }));
-    },
+    vantages,
     stats() {
-      const vantages = this.vantages();
-      return { vantages, disagreements: disagreements.counts(), areReportsIgnored: reports.isIgnored };
+      const areReportsIgnored = reports.isIgnored;
+      return { vantages: vantages(), disagreements: disagreements.counts(), areReportsIgnored };
     },
     close: () => listeners.clear(),
   };

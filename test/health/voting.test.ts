@@ -229,6 +229,23 @@ test("a vantage whose references fail does not vote, and is not steered by them"
   assert.equal(net.beds["ns3"]!.health.stats().frozen, 0);
 });
 
+test("a vantage that leaves the configuration leaves no alarm behind", () => {
+  const net = createVantages(THREE, withReferences(1));
+  const { health, events } = net.beds["ns1"]!;
+  net.clock.advance(30_000);
+  net.answer("198.51.100.1", "refused", "ns3");
+  net.clock.advance(20_000);
+  health.apply({ ...withReferences(1), vantage: "ns1", vantages: ["ns1", "ns2"], quorum: 2 });
+  net.clock.advance(1_100);
+  assert.deepEqual(
+    events.filter(({ kind }) => kind === "health.quarantine").map(({ severity, subject }) => [severity, subject]),
+    [
+      ["warning", "vantage/ns3"],
+      ["resolved", "vantage/ns3"],
+    ],
+  );
+});
+
 test("a reference that nobody reaches is the reference's fault", () => {
   const net = createVantages(THREE, withReferences(1));
   net.clock.advance(30_000);
