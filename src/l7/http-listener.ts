@@ -4,7 +4,8 @@
  * Owns:    which version a client speaks, the plan that requests follow, and the order of its end. A new configuration is for
  *          the next request of each connection (R44); a connection keeps the limits that it came with.
  * Drain:   new connections go elsewhere. Those that serve a request take no other; idle ones are closed little by little, so
- *          that their clients do not all come back at once. Tunnels may go on until the time is over.
+ *          that their clients do not all come back at once. Tunnels may go on until the time is over;
+ *          so may requests of our own: mirrors, questions to other services, what the cache fetches.
  * @module
  */
 import { createCompression } from "#l7/compress/create-compression.ts";
@@ -17,7 +18,7 @@ import type { ExchangeHost } from "#l7/exchange/exchange-host.ts";
 import { classCounter } from "#l7/exchange/own-reply.ts";
 import { createExchangePlan, type ExchangePlan } from "#l7/exchange/plan.ts";
 import { createRandomHex } from "#l7/exchange/random-hex.ts";
-import { createSubrequest } from "#l7/exchange/subrequest.ts";
+import { createSubrequests } from "#l7/exchange/subrequest.ts";
 import { serveHttp1 } from "#l7/http1/client-connection.ts";
 import { serveHttp2 } from "#l7/http2/connection.ts";
 import { createRouter } from "#l7/rules/create-router.ts";
@@ -72,7 +73,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
     upstreams: context.upstreams,
     waiting: (change) => context.waiting(change),
     count,
-    subrequest: (pool, asked, terms) => subrequest(pool, asked, terms),
+    subrequest: (pool, asked, terms) => subrequests.ask(pool, asked, terms),
     isDraining: () => drain !== undefined,
     unixMs: () => clock.nowMs(),
     randomHex: createRandomHex(),
@@ -80,7 +81,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
     logAccess: (entry) => context.logAccess(entry),
     span: (span) => context.span(span),
   };
-  const subrequest = createSubrequest(host);
+  const subrequests = createSubrequests(host, () => settle());
 
   const planOf = (spec: ListenerSpec): Plan => ({
     ...createArrivalPlan(spec, context),
@@ -91,7 +92,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
         pool: (index) => context.pool(index),
         rateLimits: context.rateLimits,
         listener: context.listener,
-        subrequest,
+        subrequest: subrequests.ask,
         waiting: host.waiting,
         rng: context.rng,
         unixMs: host.unixMs,
@@ -161,7 +162,11 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   const isEmpty = (): boolean =>
-    sockets.size === 0 && connections.size === 0 && undecided.size === 0 && arrivals.size() === 0;
+    sockets.size === 0 &&
+    connections.size === 0 &&
+    undecided.size === 0 &&
+    arrivals.size() === 0 &&
+    subrequests.size() === 0;
   function settle(): void {
     if (drain !== undefined && isEmpty()) drain.over();
   }
@@ -211,6 +216,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
           leave(client);
         }
         for (const connection of [...connections.keys()]) connection.stop();
+        subrequests.stop();
       });
       await over;
       deadline.cancel();

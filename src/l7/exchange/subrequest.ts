@@ -31,13 +31,36 @@ const OURSELVES: Pick<Arrived, "source" | "destination" | "tls"> = {
   tls: undefined,
 };
 
-/** @returns what makes them; they wait for a place like everybody else */
-export const createSubrequest =
-  (world: TriesWorld): Subrequest =>
-  (pool, asked, terms) =>
-    new Promise((resolve) => {
-      new OwnRequest(world, pool, asked, terms, resolve).start();
-    });
+/** Those of one listener. */
+export type Subrequests = {
+  /** They wait for a place like everybody else. */
+  readonly ask: Subrequest;
+  /** Under way. */
+  size(): number;
+  /** Ends all that are under way. */
+  stop(): void;
+};
+
+/** @param ended called after each */
+export function createSubrequests(world: TriesWorld, ended: () => void): Subrequests {
+  const underWay = new Set<OwnRequest>();
+  return {
+    ask: (pool, asked, terms) =>
+      new Promise((resolve) => {
+        const own = new OwnRequest(world, pool, asked, terms, (result) => {
+          underWay.delete(own);
+          resolve(result);
+          ended();
+        });
+        underWay.add(own);
+        own.start();
+      }),
+    size: () => underWay.size,
+    stop() {
+      for (const own of [...underWay]) own.stop();
+    },
+  };
+}
 
 class OwnRequest implements PlaceRequest, AttemptOwner, DeadlineOwner {
   readonly client: string;
@@ -144,6 +167,9 @@ class OwnRequest implements PlaceRequest, AttemptOwner, DeadlineOwner {
   onAttemptFault(attempt: Attempt, fault: UpstreamFault): void {
     attempt.charge(FAULT_VERDICTS[fault.kind].charge);
     this.#end({ fault: fault.says });
+  }
+  stop(): void {
+    this.#end({ fault: "The time to drain is over" });
   }
   onDeadline(): void {
     if (this.#attempt?.isReady && this.#head === undefined) this.#attempt.charge("timeout");
