@@ -16,11 +16,19 @@ export function createLog(options: { level: string; format: LogFormat; stream?: 
   const { level, format, stream = process.stderr } = options;
   // Without a listener, an error of the stream would be an uncaught exception. Once: there may be several logs.
   if (!stream.listeners("error").includes(ignore)) stream.on("error", ignore);
-  const settings = { level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime };
+  const settings = {
+    level,
+    base: undefined,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    serializers: { error: errorText },
+  };
   return format === "json" ? pino(settings, stream) : pino(settings, asText(stream));
 }
 
 const ignore = (): void => {};
+
+/** An Error has nothing that JSON would show. */
+const errorText = (error: unknown): unknown => (error instanceof Error ? (error.stack ?? error.message) : error);
 
 const LEVELS: Readonly<Record<number, string>> = { 20: "debug", 30: "info", 40: "WARN", 50: "ERROR", 60: "FATAL" };
 

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { openSync } from "node:fs";
+import { Writable } from "node:stream";
 import test from "node:test";
+import { createLog } from "#app/create-log.ts";
 
 /** Logs, waits for a word on standard input, logs again, and says that it is still there. */
 const PROGRAM = `
@@ -38,3 +40,15 @@ for (const { name, isFull } of [
     assert.deepEqual([code, out], [0, "ready\nalive\n"]);
   });
 }
+
+test("an error is logged with what it says and where it came from", () => {
+  const lines: string[] = [];
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      lines.push(chunk.toString());
+      done();
+    },
+  });
+  createLog({ level: "info", format: "json", stream }).error({ error: new Error("out of paper") }, "Cannot print");
+  assert.match((JSON.parse(lines[0]!) as { error: string }).error, /^Error: out of paper\n +at /);
+});
