@@ -2,10 +2,10 @@
  * What the API tells and takes of the desired configuration. Translates; decides nothing.
  * @module
  */
-import type { Commands, ConfigPushView, DesiredLogView, NodeStateView, Views } from "#api/views.ts";
+import type { AuditEntry, Commands, ConfigPushView, DesiredLogView, NodeStateView, Views } from "#api/views.ts";
 import { generationText } from "#app/generation-text.ts";
 import type { NodeParts } from "#app/node-parts.ts";
-import { type DesiredStore, type PushResult, textsOf } from "#config/create-desired.ts";
+import { type DesiredStore, type PushResult, type TakenVersion, textsOf } from "#config/create-desired.ts";
 import { versionText } from "#config/desired.ts";
 import type { LoggedVersion } from "#config/desired-log.ts";
 import { nodeStates } from "#config/desired-nodes.ts";
@@ -90,6 +90,19 @@ export function createDesiredCommands(
       pushView(await desired.resolve(take, { actor, reason })),
   };
 }
+
+/** What another node's API was asked for and this one took. */
+export const auditOfPush = ({ version, actor, says, isServed, diff }: TakenVersion, atMs: number): AuditEntry => ({
+  atMs,
+  name: actor,
+  role: null,
+  remote: "cluster",
+  action: "take a push",
+  subject: version,
+  status: isServed ? 200 : 422,
+  says,
+  ...(diff !== "" && { diff }),
+});
 
 const pushView = (result: PushResult): ConfigPushView => ({
   isApplied: result.isApplied,

@@ -20,6 +20,7 @@ import { createBalancerViews } from "#app/balancer/views.ts";
 import { createNodeCluster } from "#app/cluster/node-cluster.ts";
 import { joinOverrides } from "#app/cluster/overrides.ts";
 import { createCommands } from "#app/commands.ts";
+import { auditOfPush } from "#app/desired-views.ts";
 import { createDnsEngine } from "#app/dns-engine.ts";
 import { createGeoLoader } from "#app/geo-loader.ts";
 import { startSuccessor } from "#app/handover.ts";
@@ -334,7 +335,15 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
         desired.applied();
       },
     });
-    const desired = createDesired({ door, shared: nodeCluster.cluster, store, log, emit, clock });
+    const desired = createDesired({
+      door,
+      shared: nodeCluster.cluster,
+      store,
+      log,
+      emit,
+      clock,
+      onTaken: (taken) => audit.add(auditOfPush(taken, clock.nowMs())),
+    });
     closers.push(() => api?.close());
     closers.push(async () => {
       await Promise.all([

@@ -101,6 +101,15 @@ export type DesiredOptions = {
   readonly log: Log;
   readonly emit: Emit;
   readonly clock: Clock;
+  /** Told of each version that came from another node and was brought to the door, for the audit log. */
+  readonly onTaken?: (taken: TakenVersion) => void;
+};
+export type TakenVersion = {
+  readonly version: string;
+  readonly actor: string;
+  readonly says: string;
+  readonly isServed: boolean;
+  readonly diff: string;
 };
 
 const NOTHING = { files: {}, overlay: {} } as const;
@@ -224,7 +233,17 @@ export function createDesired(options: DesiredOptions): DesiredStore {
       log.warn({ key: record.key }, "What came as a desired configuration has another shape and is left out");
       return Promise.resolve();
     }
-    return inTurn(async () => void (await accept(desired)));
+    return inTurn(async () => {
+      const before = state.accepted ?? NOTHING;
+      if (!(await accept(desired))) return;
+      options.onTaken?.({
+        version: versionText(desired.version),
+        actor: desired.actor,
+        says: refusal === "" ? desired.reason : refusal,
+        isServed: refusal === "",
+        diff: diffTexts(textsOf(before), textsOf(desired)),
+      });
+    });
   }
 
   // ── giving ─────────────────────────────────────────────────────────────────────────────────────────────────────

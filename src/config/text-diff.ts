@@ -82,7 +82,8 @@ export function diffText(name: string, before: string | undefined, after: string
     const shown = edits.slice(start, end);
     const lead = at - start;
     const count = (kind: Edit["kind"]): number => shown.filter((edit) => edit.kind !== kind).length;
-    hunks.push(`@@ -${oldLine - lead},${count("+")} +${newLine - lead},${count("-")} @@`);
+    const span = (line: number, lines: number): string => `${lines === 0 ? line - 1 : line},${lines}`;
+    hunks.push(`@@ -${span(oldLine - lead, count("+"))} +${span(newLine - lead, count("-"))} @@`);
     for (const { kind, line } of shown) hunks.push(kind + maskLine(line));
     for (const { kind } of edits.slice(at, end)) {
       if (kind !== "+") oldLine++;

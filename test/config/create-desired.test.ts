@@ -31,6 +31,11 @@ test("push() is served by all nodes, and told with who, why and what", async (t)
   assert.deepEqual(serving(nodes), ["1.ns1", "1.ns1", "1.ns1"]);
   assert.deepEqual(nodes.map(records), [9, 9, 9]);
   assert.match(told(two, "config.desired")[0]!, /^info: Version 1\.1\.ns1 by kim: a test serves: zone example\.com/);
+  // For their audit logs; the API of the node that was asked writes its own.
+  assert.deepEqual(
+    nodes.map(({ taken }) => taken.map(({ actor, isServed, diff }) => [actor, isServed, diff.includes("+new A")])),
+    [[], [["kim", true, true]], [["kim", true, true]]],
+  );
   const version = { epoch: 1, sequence: 1, node: "ns1" };
   assert.deepEqual(two.desired.heartbeat(), { version, isApplied: true, says: "" });
 });

@@ -5,7 +5,7 @@ import { createManualClock } from "#base/clock.ts";
 import { silentLog } from "#base/log.ts";
 import { openStore, type Store } from "#cluster/store.ts";
 import { compile } from "#config/compile.ts";
-import { createDesired, type PushRequest } from "#config/create-desired.ts";
+import { createDesired, type PushRequest, type TakenVersion } from "#config/create-desired.ts";
 import { loadConfig } from "#config/load.ts";
 import { createConfigDoor } from "#config/propose.ts";
 import type { RhumbEvent } from "#state/events.ts";
@@ -62,6 +62,7 @@ export async function startDesired(
   const context = testContext();
   const applied: Snapshot[] = [];
   const events: RhumbEvent[] = [];
+  const taken: TakenVersion[] = [];
   const door = createConfigDoor({
     load: (pushed) => loadConfig(join(folder, "rhumb.yaml"), { env: SECRETS, pushed }),
     compile: (files, overlay, previous) =>
@@ -79,6 +80,7 @@ export async function startDesired(
     log: silentLog,
     emit: (event) => events.push(event),
     clock,
+    onTaken: (one) => taken.push(one),
   });
   await door.propose({ source: "start" });
   await desired.start();
@@ -92,6 +94,7 @@ export async function startDesired(
     folder,
     applied,
     events,
+    taken,
     clock,
     read,
     kinds: () => events.map(({ kind, severity }) => `${kind} ${severity}`),
