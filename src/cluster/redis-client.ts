@@ -9,6 +9,7 @@ import { isIP } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import { backoffMs } from "#base/backoff.ts";
+import type { Clock } from "#base/clock.ts";
 import type { Rng } from "#base/rng.ts";
 import type { RedisSpec, RedisTls } from "#state/cluster.ts";
 
@@ -47,10 +48,38 @@ function tlsOptions({ caFile, certFile, keyFile, serverName }: RedisTls, host: s
   };
 }
 
-/** It does not connect before `connect()`. */
-export function createRedisClient(spec: RedisSpec, rng: Rng): RedisClient {
+export type HeldClient = {
+  readonly client: RedisClient;
+  /** Connects, and again and again whenever it is closed. */
+  begin(): void;
+  close(): void;
+};
+
+/** A client that nothing but `close()` ends: ioredis gives up for good on some of the ways in which connecting can fail. */
+export function holdRedisClient(spec: RedisSpec, clock: Clock, rng: Rng): HeldClient {
   const pause = (attempt: number): number =>
     RECONNECT_BASE_MS + backoffMs(attempt, RECONNECT_BASE_MS, RECONNECT_CAP_MS, rng);
+  const client = createRedisClient(spec, pause);
+  let isClosed = false;
+  let ends = 0;
+  const begin = (): void => {
+    if (!isClosed) client.connect().catch(() => {}); // told by the events
+  };
+  client.on("ready", () => {
+    ends = 0;
+  });
+  client.on("end", () => void clock.after(pause(ends++), begin));
+  return {
+    client,
+    begin,
+    close() {
+      isClosed = true;
+      client.disconnect();
+    },
+  };
+}
+
+function createRedisClient(spec: RedisSpec, pause: (attempt: number) => number): RedisClient {
   const { mode, hosts, user, password, database, tls } = spec;
   const shared: RedisOptions = {
     enableOfflineQueue: false,
@@ -79,7 +108,6 @@ export function createRedisClient(spec: RedisSpec, rng: Rng): RedisClient {
         ...(spec.sentinelUser === undefined ? {} : { sentinelUsername: spec.sentinelUser }),
         ...(spec.sentinelPassword === undefined ? {} : { sentinelPassword: spec.sentinelPassword }),
         ...(tls ? { sentinelTLS: tlsOptions(tls, undefined), enableTLSForSentinelMode: true } : {}),
-        failoverDetector: true,
       });
     case "cluster":
       return new Cluster([...hosts], {

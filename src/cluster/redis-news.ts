@@ -4,20 +4,27 @@
  * Never:   is relied on: what it misses while it is away the next round of reading finds.
  * @module
  */
+import type { Clock } from "#base/clock.ts";
 import type { Rng } from "#base/rng.ts";
 import { REDIS_KEYS } from "#cluster/redis.ts";
-import { createRedisClient } from "#cluster/redis-client.ts";
+import { holdRedisClient } from "#cluster/redis-client.ts";
 import type { RedisSpec } from "#state/cluster.ts";
 
 export type RedisNews = { close(): void };
 
-/** @param onMessage told of each message, our own too */
-export function followNews(spec: RedisSpec, rng: Rng, onMessage: (message: string) => void): RedisNews {
-  const client = createRedisClient(spec, rng);
+/** @param options.onMessage told of each message, our own too */
+export function followNews(options: {
+  readonly spec: RedisSpec;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly onMessage: (message: string) => void;
+}): RedisNews {
+  const { spec, clock, rng, onMessage } = options;
+  const { client, begin, close } = holdRedisClient(spec, clock, rng);
   // Told by the connection that asks: this one only repeats it.
   client.on("error", () => {});
   client.on("ready", () => void client.subscribe(REDIS_KEYS.news).catch(() => {}));
   client.on("message", (_channel: string, message: string) => onMessage(message));
-  void client.connect().catch(() => {});
-  return { close: () => client.disconnect() };
+  begin();
+  return { close };
 }

@@ -81,7 +81,7 @@ export function createRedisTransport(options: {
     if (message.length > 0 && message.charCodeAt(0) <= 0x39) host.take(message);
     else host.takeSignal(message);
   }
-  const news = options.connections?.followNews(hear) ?? followNews(spec, rng, hear);
+  const news = options.connections?.followNews(hear) ?? followNews({ spec, clock, rng, onMessage: hear });
   redis.onChange((isUp) => {
     if (isUp) {
       isWhole = true;

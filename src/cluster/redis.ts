@@ -12,7 +12,7 @@
 import type { Clock } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
 import type { Rng } from "#base/rng.ts";
-import { createRedisClient, type RedisClient, redisText } from "#cluster/redis-client.ts";
+import { holdRedisClient, type RedisClient, redisText } from "#cluster/redis-client.ts";
 import type { RedisSpec } from "#state/cluster.ts";
 import type { RecordKind } from "#state/shared.ts";
 
@@ -51,7 +51,8 @@ export function connectRedis(options: {
 }): Redis {
   const { spec, clock, log, rng } = options;
   const where = redisText(spec);
-  const client = createRedisClient(spec, rng);
+  const held = holdRedisClient(spec, clock, rng);
+  const { client } = held;
   const listeners: ((isUp: boolean) => void)[] = [];
   const connected = Promise.withResolvers<void>();
   let hasBegun = false;
@@ -92,7 +93,7 @@ export function connectRedis(options: {
   }
   function begin(): void {
     hasBegun = true;
-    client.connect().catch(() => {}); // told by the events
+    held.begin();
   }
   function isSlow(): boolean {
     if (askAgainAtMs === 0) return false;
@@ -132,7 +133,7 @@ export function connectRedis(options: {
     },
     close() {
       isClosed = true;
-      client.disconnect();
+      held.close();
     },
   };
 }
