@@ -219,10 +219,10 @@ export function createWatch(options: WatchOptions): Watch {
     one.isHeld = isHeld;
     one.votesUp = tally.up;
     one.votesDown = tally.down;
-    if (basis === "quorum" && one.kind === "address") one.isKnown = true;
     if (isUp === one.isUp) setFrozen(one, false);
     else if (isUp) turn(one, true, nowMs);
     else setFrozen(one, !turnDown(one, nowMs));
+    if (basis === "quorum" && one.kind === "address") one.isKnown = true;
     return isChanged;
   };
 

@@ -137,6 +137,20 @@ test("what another vantage has seen fail is announced as a possible flip before 
   assert.notEqual(ns1.row(0).flipAtSeconds, 0);
 });
 
+test("a node that starts into an outage hears of it from the others, as a change from unknown", () => {
+  const net = createVantages(THREE, snapshotOf(regionsOf(1)));
+  net.answer(EAST, "self", "ns1");
+  net.answer(EAST, "refused", "ns2", "ns3");
+  net.cut.add("ns1");
+  net.clock.advance(20_000);
+  const ns1 = net.beds["ns1"]!;
+  assert.equal(ns1.row(1).verdict, VERDICT.unknown);
+  net.cut.clear();
+  ns1.until(() => ns1.row(1).verdict === VERDICT.down, 10_000);
+  const { data } = ns1.events.find(({ subject }) => subject === "region/r0/192.0.2.1")!;
+  assert.deepEqual(data, { from: "unknown", to: "down", cause: "refused" });
+});
+
 test("votes on another check do not count for ours", () => {
   const net = createVantages(THREE, snapshotOf(regionsOf(1)));
   const other = snapshotOf(regionsOf(1), { check: httpCheck({ path: "/other" }) });
