@@ -40,6 +40,8 @@ type Entry = {
   opened: PostgresSource | undefined;
   /** A proposal waits for the first read, and takes what it finds. */
   isAwaited: boolean;
+  /** What the last proposal was given. */
+  given: readonly UpstreamRow[] | undefined;
 };
 
 /** Nothing secret gets into the key of the store. */
@@ -101,7 +103,7 @@ export function createUpstreamTables(options: {
         },
       }),
     );
-    const entry: Entry = { key, spec, source, opened: undefined, isAwaited: true };
+    const entry: Entry = { key, spec, source, opened: undefined, isAwaited: true, given: undefined };
     entries.set(key, entry);
     void source.then((opened) => {
       entry.opened = opened;
@@ -111,6 +113,11 @@ export function createUpstreamTables(options: {
   async function leave(entry: Entry): Promise<void> {
     entries.delete(entry.key);
     await (await entry.source).close();
+  }
+  function leaveAllBut(...kept: readonly (Entry | undefined)[]): void {
+    for (const entry of entries.values())
+      if (!kept.includes(entry))
+        leave(entry).catch((error: unknown) => log.error({ error: String(error) }, "A table was not let go of"));
   }
 
   async function firstRead(entry: Entry): Promise<PostgresSource> {
@@ -136,7 +143,10 @@ export function createUpstreamTables(options: {
       const entry = enter(JSON.stringify(spec), spec);
       const source = await firstRead(entry);
       entry.isAwaited = false;
-      const rows = source.rows() ?? [];
+      entry.given = source.rows();
+      const rows = entry.given ?? [];
+      // One that was proposed before, and refused, is of no use any more.
+      leaveAllBut(entry, serving);
       const upstreams = new Map<string, UpstreamRow[]>();
       for (const row of rows) {
         const pool = upstreams.get(row.pool);
@@ -149,9 +159,9 @@ export function createUpstreamTables(options: {
     follow(files) {
       const spec = upstreamSourceOf(files);
       serving = spec && entries.get(JSON.stringify(spec));
-      for (const entry of entries.values())
-        if (entry !== serving)
-          leave(entry).catch((error: unknown) => log.error({ error: String(error) }, "A table was not let go of"));
+      leaveAllBut(serving);
+      // The table may have changed while the configuration was put into use.
+      if (serving?.opened && serving.opened.rows() !== serving.given) onChange();
       noting?.cancel();
       noting = serving?.spec.writesBack ? clock.after(HEALTH_STEP_MS, noteHealth) : undefined;
     },
