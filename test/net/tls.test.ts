@@ -16,6 +16,8 @@ type World = {
   readonly port: number;
   readonly conns: TcpConn[];
   readonly agreements: (TlsAgreement | undefined)[];
+  /** Of handshakes that begin from now on. */
+  readonly terms: { timeoutMs: number };
 };
 type Hello = { readonly octets: Buffer; readonly socket: Socket };
 
@@ -40,7 +42,7 @@ function check(
       const driver = create();
       t.after(() => driver.close());
       const { fd, port } = bindTcp();
-      const world: World = { driver, port, conns: [], agreements: [] };
+      const world: World = { driver, port, conns: [], agreements: [], terms };
       driver.listen(fd, 511, (conn) => {
         driver.startTls!(conn, terms, (agreement) => {
           world.agreements.push(agreement);
@@ -60,6 +62,7 @@ function check(
 
 /** Node's driver does not take the end of a connection for the end of its handshake. */
 const SOON = { timeoutMs: 300 };
+const PATIENT_MS = 30_000;
 const CLIENT: ConnectionOptions = { rejectUnauthorized: false, host: "127.0.0.1" };
 
 /** What a client sends first, and a connection that has sent nothing yet. */
@@ -89,32 +92,28 @@ async function talk(port: number, options: ConnectionOptions = {}): Promise<void
   await closed(socket);
 }
 
-check(
-  "takes a hello octet by octet, and one that lies in many records",
-  async ({ port, agreements }) => {
-    const whole = await helloTo(port);
-    for (const octet of whole.octets) {
-      whole.socket.write(Buffer.of(octet));
-      await new Promise(setImmediate);
-    }
-    await once(whole.socket, "data");
-    whole.socket.destroy();
-    const spread = await helloTo(port);
-    const message = spread.octets.subarray(5);
-    for (let at = 0; at < message.length; at += 300) {
-      const part = message.subarray(at, at + 300);
-      spread.socket.write(Buffer.concat([Buffer.of(22, 3, 1, part.length >> 8, part.length & 255), part]));
-    }
-    const [answer] = (await once(spread.socket, "data")) as [Buffer];
-    assert.equal(answer[0], 22, "a handshake record, not an alert");
-    spread.socket.destroy();
-    await until(() => agreements.length === 2);
-  },
-  SOON,
-);
+check("takes a hello octet by octet, and one that lies in many records", async ({ port, agreements }) => {
+  const whole = await helloTo(port);
+  for (const octet of whole.octets) {
+    whole.socket.write(Buffer.of(octet));
+    await new Promise(setImmediate);
+  }
+  await once(whole.socket, "data");
+  whole.socket.resetAndDestroy();
+  const spread = await helloTo(port);
+  const message = spread.octets.subarray(5);
+  for (let at = 0; at < message.length; at += 300) {
+    const part = message.subarray(at, at + 300);
+    spread.socket.write(Buffer.concat([Buffer.of(22, 3, 1, part.length >> 8, part.length & 255), part]));
+  }
+  const [answer] = (await once(spread.socket, "data")) as [Buffer];
+  assert.equal(answer[0], 22, "a handshake record, not an alert");
+  spread.socket.resetAndDestroy();
+  await until(() => agreements.length === 2);
+});
 check(
   "tells who does not speak TLS nothing, and lets go of it",
-  async ({ port, agreements }) => {
+  async ({ port, agreements, terms }) => {
     for (const text of [
       "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
       "\x16\x03\x01\x00\x05hello",
@@ -129,6 +128,7 @@ check(
     }
     await until(() => agreements.length === 4);
     assert.deepEqual(agreements, [undefined, undefined, undefined, undefined]);
+    terms.timeoutMs = PATIENT_MS;
     await talk(port);
   },
   SOON,
@@ -160,7 +160,7 @@ check(
 );
 check(
   "outlives whatever is sent in place of a handshake",
-  async ({ port }) => {
+  async ({ port, terms }) => {
     const rng = createSeededRng(5);
     const below = (limit: number): number => Math.floor(rng() * limit);
     for (let round = 0; round < 40; round++) {
@@ -175,6 +175,7 @@ check(
       else socket.end();
       await closed(socket);
     }
+    terms.timeoutMs = PATIENT_MS;
     await talk(port);
   },
   SOON,

@@ -20,11 +20,11 @@ export type Native = {
    */
   addressOf(view: ArrayBufferView): bigint;
   /**
-   * A function of ours that libraries may call, in this thread, while one of the calls runs. What it throws does not get
-   * through: the caller sees 0. There are 8,192 in a process.
+   * A function of ours that libraries may call, in this thread, while one of the calls runs. There are 8,192 in a process.
    * @param types as C names them: of the result, then of each parameter
+   * @param otherwise what the caller sees where `run` throws
    */
-  callback(types: readonly [string, ...string[]], run: (...values: number[]) => number): Callback;
+  callback(types: readonly [string, ...string[]], otherwise: number, run: (...values: number[]) => number): Callback;
 };
 export type Callback = { readonly address: number; free(): void };
 
@@ -64,8 +64,15 @@ export function loadNative<Calls extends Native>(
     const native: Native = {
       errno: () => koffi.errno(),
       addressOf: (view) => koffi.address(view),
-      callback([result, ...parameters], run) {
-        const registered = koffi.register(run, koffi.pointer(koffi.proto(result, parameters)));
+      callback([result, ...parameters], otherwise, run) {
+        const guarded = (...values: number[]): number => {
+          try {
+            return run(...values);
+          } catch {
+            return otherwise;
+          }
+        };
+        const registered = koffi.register(guarded, koffi.pointer(koffi.proto(result, parameters)));
         return { address: Number(registered), free: () => koffi.unregister(registered) };
       },
     };

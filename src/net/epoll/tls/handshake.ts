@@ -96,6 +96,7 @@ export function createHandshakes(options: {
 
   const protocolHook = calls.callback(
     ["int", "uintptr_t", "uintptr_t", "uintptr_t", "uintptr_t", "uint32_t", "uintptr_t"],
+    SSL_TLSEXT_ERR_ALERT_FATAL,
     (_session, into, intoLength) => {
       const protocol = current?.protocol;
       if (protocol === undefined) return SSL_TLSEXT_ERR_NOACK;
@@ -107,7 +108,7 @@ export function createHandshakes(options: {
       return SSL_TLSEXT_ERR_OK;
     },
   );
-  const stapleHook = calls.callback(["int", "uintptr_t", "uintptr_t"], (session) => {
+  const stapleHook = calls.callback(["int", "uintptr_t", "uintptr_t"], SSL_TLSEXT_ERR_NOACK, (session) => {
     const { address, octets } = identities.stapleOf(current!.identity, session!);
     if (address === 0) return SSL_TLSEXT_ERR_NOACK;
     calls.SSL_ctrl(session!, SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP, octets, address);

@@ -10,7 +10,6 @@ import { loadNative, type Native } from "#base/native/load.ts";
 import type { Address } from "#net/epoll/load.ts";
 
 export type OpensslCalls = Native & {
-  ASN1_STRING_length(text: Address): number;
   BIO_free(bio: Address): number;
   BIO_new(method: Address): Address;
   BIO_new_socket(descriptor: number, isClosing: number): Address;
@@ -48,7 +47,6 @@ export type OpensslCalls = Native & {
   SSL_get_certificate(session: Address): Address;
   SSL_get_current_cipher(session: Address): Address;
   SSL_get_error(session: Address, result: number): number;
-  SSL_get_verify_result(session: Address): number;
   SSL_has_pending(session: Address): number;
   SSL_new(context: Address): Address;
   SSL_read(session: Address, octets: Address, count: number): number;
@@ -71,7 +69,6 @@ export type OpensslCalls = Native & {
 
 /** Types of the results and of the parameters, in the letters of `TYPES`. */
 const SIGNATURES: Readonly<Record<Exclude<keyof OpensslCalls, keyof Native>, string>> = {
-  ASN1_STRING_length: "i p",
   BIO_free: "i p",
   BIO_new: "p p",
   BIO_new_socket: "p ii",
@@ -109,7 +106,6 @@ const SIGNATURES: Readonly<Record<Exclude<keyof OpensslCalls, keyof Native>, str
   SSL_get_certificate: "p p",
   SSL_get_current_cipher: "p p",
   SSL_get_error: "i pi",
-  SSL_get_verify_result: "l p",
   SSL_has_pending: "i p",
   SSL_new: "p p",
   SSL_read: "i ppi",
