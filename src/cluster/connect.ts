@@ -24,9 +24,12 @@ export const createConnect =
 function loadRedisTransport(spec: RedisSpec, node: string, host: TransportHost, tools: Tools): Transport {
   let transport: Transport | undefined;
   let isClosed = false;
-  void import("#cluster/redis-transport.ts").then(({ createRedisTransport }) => {
-    if (!isClosed) transport = createRedisTransport({ spec, node, host, ...tools });
-  });
+  import("#cluster/redis-transport.ts").then(
+    ({ createRedisTransport }) => {
+      if (!isClosed) transport = createRedisTransport({ spec, node, host, ...tools });
+    },
+    (error) => tools.log.error({ error: String(error) }, "The client of Redis cannot be loaded: nothing is shared"),
+  );
   return {
     changed: (entry) => transport?.changed(entry), // before that, the first round finds it
     signal: (text) => transport?.signal(text),

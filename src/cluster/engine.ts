@@ -9,7 +9,6 @@
  */
 import { type Clock, systemClock, type Timer } from "#base/clock.ts";
 import type { Log } from "#base/log.ts";
-import type { Rng } from "#base/rng.ts";
 import { createClusterAlarms } from "#cluster/alarms.ts";
 import { answerExchange } from "#cluster/exchange.ts";
 import { createKeyring, type Identity } from "#cluster/identity.ts";
@@ -62,7 +61,6 @@ export type ClusterOptions = {
   /** What this node says of itself, asked once a second. */
   readonly heartbeat: () => Heartbeat;
   readonly connect: Connect;
-  readonly rng?: Rng;
   readonly clock?: Clock;
 };
 

@@ -29,8 +29,8 @@ export const RECORD_LIMITS: Readonly<Record<RecordKind, Limit>> = {
   config: { octets: 8_388_608, records: 64 },
   latency: { octets: 2_097_152, records: 256 },
 };
-/** Of all together. */
-export const MAX_OCTETS = 134_217_728;
+/** Of all together, in characters: what holds memory. */
+const MAX_CHARACTERS = 134_217_728;
 
 /** The greatest that a line can hold. */
 const MAX_SEQUENCE = 999_999_999_999_999;
@@ -72,13 +72,12 @@ export type RecordTable = {
   raise(kind: RecordKind, version: RecordVersion): void;
   /** Ends and forgets what is due. */
   sweep(): { readonly ended: readonly Entry[]; readonly forgotten: readonly Entry[] };
-  octets(): number;
 };
 
 export function createRecordTable(steadyMs: () => number): RecordTable {
   const kinds = new Map<RecordKind, Map<string, Entry>>(RECORD_KINDS.map((kind) => [kind, new Map()]));
   const greatest = new Map<RecordKind, RecordVersion>();
-  let octets = 0;
+  let characters = 0;
   let nextSweepAtMs = Number.POSITIVE_INFINITY;
 
   const of = (kind: RecordKind): Map<string, Entry> => kinds.get(kind)!;
@@ -87,11 +86,11 @@ export function createRecordTable(steadyMs: () => number): RecordTable {
   }
   function drop(kind: RecordKind, entry: Entry): void {
     of(kind).delete(entry.id);
-    octets -= entry.text.length;
+    characters -= entry.text.length;
   }
   /** Makes room by forgetting the grave that would be forgotten first. @returns whether there is room */
   function hasRoom(kind: RecordKind, more: number, isNew: boolean): boolean {
-    if (octets + more > MAX_OCTETS) return false;
+    if (characters + more > MAX_CHARACTERS) return false;
     if (!isNew || of(kind).size < RECORD_LIMITS[kind].records) return true;
     let oldest: Entry | undefined;
     for (const entry of of(kind).values())
@@ -141,7 +140,7 @@ export function createRecordTable(steadyMs: () => number): RecordTable {
         forgetAtMs,
         isGrave: endsAtMs <= nowMs,
       });
-      octets += text.length;
+      characters += text.length;
       nextSweepAtMs = Math.min(nextSweepAtMs, endsAtMs <= nowMs ? forgetAtMs : endsAtMs);
       raise(kind, version);
       return "new";
@@ -171,7 +170,6 @@ export function createRecordTable(steadyMs: () => number): RecordTable {
       }
       return { ended, forgotten };
     },
-    octets: () => octets,
   };
 }
 

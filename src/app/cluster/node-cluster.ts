@@ -60,7 +60,6 @@ export function createNodeCluster(options: {
     log,
     emit,
     clock,
-    rng,
     connect: createConnect({ clock, rng, log }),
     heartbeat() {
       const snapshot = options.snapshot();

@@ -29,6 +29,7 @@ const shown = (value: unknown): string => {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
 };
+const textOf = (value: unknown): string => (typeof value === "string" ? value : shown(value));
 const isWhole = (value: unknown, min: number, max: number): value is number =>
   Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
 
@@ -54,7 +55,7 @@ export function readRows(rows: readonly RawRow[]): {
   const problems: UpstreamRowProblem[] = [];
   const owners = new Map<string, string>();
   for (const row of rows) {
-    const [id, pool] = [String(row.server_id), String(row.pool_name)];
+    const [id, pool] = [textOf(row.server_id), textOf(row.pool_name)];
     const wrong = wrongWith(row);
     if (wrong) {
       problems.push({ id, pool, says: wrong[0], fix: wrong[1] });
