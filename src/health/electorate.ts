@@ -41,7 +41,6 @@ export type StandingVote = {
   readonly isOwn: boolean;
   readonly state: VoteState;
   readonly standing: VoteStanding;
-  readonly isFresh: boolean;
   readonly evidenceMs: number;
   readonly sinceMs: number;
   readonly evidence: VoteEvidence;
@@ -127,19 +126,16 @@ export function createElectorate(): Electorate {
       confined.has(name) ? "quarantined" : isFresh ? "counts" : "stale";
     const { machine, conclusiveMs, evidence } = one;
     const all: StandingVote[] = [];
-    if (machine.hasEvidence) {
-      const isFresh = isOwnFresh(one, nowMs);
+    if (machine.hasEvidence)
       all.push({
         vantage,
         isOwn: true,
         state: machine.name,
-        standing: standing(vantage, isFresh),
-        isFresh,
+        standing: standing(vantage, isOwnFresh(one, nowMs)),
         evidenceMs: conclusiveMs,
         sinceMs: machine.sinceMs,
         evidence: evidenceOf(evidence),
       });
-    }
     for (const { name, votes } of book.vantages()) {
       const booked = votes.get(one.key);
       if (booked === undefined) continue;
@@ -151,7 +147,6 @@ export function createElectorate(): Electorate {
         isOwn: false,
         state,
         standing: standing(name, isFresh),
-        isFresh,
         evidenceMs,
         sinceMs,
         evidence,
@@ -233,9 +228,15 @@ export function createElectorate(): Electorate {
       for (const { name, isSound } of book.vantages()) heard.set(name, isSound);
       const present = new Set<string>();
       for (const one of endpoints) {
-        const votes = votesOn(one, nowMs).flatMap(({ vantage: name, state, sinceMs, isFresh }) =>
-          isFresh ? [{ vantage: name, isUp: isVoteUp(state), sinceMs }] : [],
-        );
+        // Each second for all of them: without the evidence that people are shown.
+        const votes: Ballot["votes"][number][] = [];
+        if (isOwnFresh(one, nowMs)) votes.push({ vantage, isUp: isUp(one.machine), sinceMs: one.machine.sinceMs });
+        const freshMs = foreignFreshForMs(one.check);
+        for (const { name, votes: booked } of book.vantages()) {
+          const known = booked.get(one.key);
+          if (known === undefined || nowMs - known.evidenceMs > freshMs) continue;
+          votes.push({ vantage: name, isUp: isVoteUp(known.vote.state), sinceMs: known.sinceMs });
+        }
         for (const vote of votes) present.add(vote.vantage);
         ballots.push({ region: one.regions[0] ?? one.key, intervalMs: one.check.intervalMs, votes });
       }
