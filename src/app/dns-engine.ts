@@ -24,6 +24,7 @@ import { createCounterSlots, DNS_COUNTERS, type DnsCounter } from "#state/counte
 import type { Emit } from "#state/events.ts";
 import type { Observations } from "#state/observations.ts";
 import type { Generation, ListenAddress } from "#state/snapshot.ts";
+import { createSpreadDoor } from "#state/spread.ts";
 
 /** A worker compiles a snapshot in well under a second; one that takes this long will not finish. */
 const ACK_TIMEOUT_MS = 15_000;
@@ -45,6 +46,8 @@ export type DnsEngineStats = {
 };
 
 export type DnsEngine = {
+  /** The door of the spread plan, which all workers read. */
+  readonly spread: Int32Array;
   /** @throws RhumbError RHUMB_DNS_*; what was served before is then still served */
   apply(bundle: DnsBundle): Promise<void>;
   /** Replaces client maps and RTT table in all workers; resolves when they are in use. */
@@ -77,13 +80,12 @@ export function createDnsEngine(options: {
   log: Log;
   emit: Emit;
   healthTable: Uint32Array;
-  /** The door of the spread plan; without one nobody is moved for capacity. */
-  spread?: Int32Array;
   clock: Clock;
   rng: Rng;
 }): DnsEngine {
   const { log, emit, clock } = options;
   const seed = randomBytes(4).readUInt32LE();
+  const spread = createSpreadDoor();
   const retired = createCounterSlots(DNS_COUNTERS.length);
   let sites: Site[] = [];
   let tcp: DnsMember | undefined;
@@ -105,7 +107,7 @@ export function createDnsEngine(options: {
       engine: engine!.name,
       world: first,
       healthTable: options.healthTable,
-      spread: options.spread,
+      spread,
       seed,
       clock,
       rng: options.rng,
@@ -230,6 +232,7 @@ export function createDnsEngine(options: {
   const addresses = () => sites.map((site) => site.listen);
 
   return {
+    spread,
     apply: (bundle) =>
       inTurn(async () => {
         if (isClosed) throw workerError(new Error("the engine is closed"));

@@ -59,7 +59,6 @@ import { createRum } from "#rum/create-rum.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import { createHealthTable } from "#state/health-table.ts";
 import type { ControlSnapshot, OverrideSpec, Snapshot } from "#state/snapshot.ts";
-import { createSpreadDoor } from "#state/spread.ts";
 
 export type RhumbNode = {
   readonly parts: NodeParts;
@@ -166,8 +165,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     closers.push(health.onChange((rows) => balancer.healthChanged(rows)));
     const tlsKeeper = createTlsKeeper({ engine: balancer, clock, rng: Math.random, log, emit });
     closers.push(() => tlsKeeper.close());
-    const spreadDoor = createSpreadDoor();
-    const dns = createDnsEngine({ log, emit, healthTable, spread: spreadDoor, clock, rng: Math.random });
+    const dns = createDnsEngine({ log, emit, healthTable, clock, rng: Math.random });
     /** What workers have left, this thread lets go as well, when nothing that is running refers to it any more. */
     const letGo = (before: readonly (object | undefined)[], after: readonly (object | undefined)[]): void => {
       if (letsGoMuch(before, after)) setImmediate(collectGarbage);
@@ -212,15 +210,15 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     const spreading = createSpreading({
       clock,
       emit,
+      health,
       healthTable,
-      door: spreadDoor,
+      door: dns.spread,
       load: nodeCluster.load,
       snapshot: () => snapshotOf(),
-      maps: () => maps.maps(),
+      maps: maps.maps,
       workers,
     });
     closers.push(() => spreading.close());
-    closers.push(health.onChange((rows) => spreading.healthChanged(rows)));
     const isRegion = (id: string): boolean => snapshotOf()?.regions.some((region) => region.id === id) ?? false;
     const rum = createRum({ clock, log, randomBytes, isRegion, locate: (address) => geo.lookup(address).location });
     closers.push(() => rum.close());

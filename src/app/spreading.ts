@@ -7,6 +7,7 @@
  * @module
  */
 import type { Clock, Timer } from "#base/clock.ts";
+import type { Health } from "#health/engine.ts";
 import type { LoadControl } from "#health/load-control.ts";
 import type { ClientMap } from "#state/client-map.ts";
 import type { Emit } from "#state/events.ts";
@@ -22,8 +23,6 @@ const PLAN_MS = 5_000;
 export type Spreading = {
   /** For the workers and explain. */
   readonly door: Int32Array;
-  /** Health has changed: plans at once where regions are concerned. */
-  healthChanged(rows: readonly number[]): void;
   view(): SpreadView;
   close(): void;
 };
@@ -31,6 +30,7 @@ export type Spreading = {
 export function createSpreading(options: {
   readonly clock: Clock;
   readonly emit: Emit;
+  readonly health: Pick<Health, "onChange">;
   readonly healthTable: Uint32Array;
   readonly door: Int32Array;
   readonly load: Pick<LoadControl, "view">;
@@ -113,14 +113,18 @@ export function createSpreading(options: {
     timer = clock.after(PLAN_MS, beat);
   }
 
+  const stopListening = options.health.onChange((rows) => {
+    if (planner.view().says !== "") return;
+    const regions = options.snapshot()?.regions ?? [];
+    if (regions.some(({ target }) => rows.includes(target))) plan(false);
+  });
+
   return {
     door,
-    healthChanged(rows) {
-      if (planner.view().says !== "") return;
-      const regions = options.snapshot()?.regions ?? [];
-      if (regions.some(({ target }) => rows.includes(target))) plan(false);
-    },
     view: () => planner.view(),
-    close: () => timer.cancel(),
+    close() {
+      stopListening();
+      timer.cancel();
+    },
   };
 }

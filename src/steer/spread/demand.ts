@@ -40,7 +40,7 @@ export type Demand = {
     stretching: number,
   ): void;
   classes(): readonly ClassDemand[];
-  /** Load of a region that answers do not explain: of clients whom others sent there. */
+  /** Load of a region that this node sends nobody to: of clients whom others sent there. */
   unexplained(region: number): number;
   /** Caches have been filled under our eyes. */
   isSettled(): boolean;
@@ -55,7 +55,6 @@ const MAX_STEP = 0.15;
 const MAX_RATIO = 1.5;
 /** Of steps with so few answers nothing is learnt. */
 const FEW_ANSWERS_PER_SECOND = 0.02;
-const UNEXPLAINED_STEP = 0.05;
 /** How much longer than the TTL a resolver that stretches it keeps an answer. */
 const STRETCH = 4;
 
@@ -126,7 +125,7 @@ export function createDemand(): Demand {
     const from = expected();
     const ratio = (region: number): number => {
       const load = loads[region];
-      const should = (from.get(region) ?? 0) + (unexplained.get(region) ?? 0);
+      const should = from.get(region) ?? 0;
       if (load === undefined || should <= 0) return 1;
       return Math.min(MAX_RATIO, Math.max(1 / MAX_RATIO, load / should));
     };
@@ -137,13 +136,11 @@ export function createDemand(): Demand {
       for (const [region, rates] of one.rates) correction += (present(rates) / all) * ratio(region);
       one.worth *= correction ** step;
     }
-    const now = expected();
-    for (const [region, load] of loads.entries()) {
-      if (load === undefined) continue;
-      const before = unexplained.get(region) ?? 0;
-      const rest = Math.max(0, load - (now.get(region) ?? 0));
-      unexplained.set(region, before + (rest - before) * UNEXPLAINED_STEP);
-    }
+    const answered = new Map<number, number>();
+    for (const { rates } of known.values())
+      for (const [region, each] of rates) answered.set(region, (answered.get(region) ?? 0) + present(each));
+    for (const [region, load] of loads.entries())
+      unexplained.set(region, (answered.get(region) ?? 0) < FEW_ANSWERS_PER_SECOND ? (load ?? 0) : 0);
   }
 
   return {
