@@ -308,10 +308,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     });
     closers.push(() => upstreams.close());
     const door: ConfigDoor = createConfigDoor({
-      load: async (pushed) => {
-        const files = await names.complete(await zones.complete(load(pushed), door.current()?.files));
-        return upstreams.complete(files);
-      },
+      load: async (pushed) =>
+        upstreams.complete(await names.complete(await zones.complete(load(pushed), door.current()?.files))),
       compile: (files, overlay, previous) => {
         const compiled = compile(files, {
           ...context,
