@@ -190,6 +190,27 @@ test("a request that was answered early is reset a moment after our last word (R
   assert.equal(front.connection.isIdle, true);
 });
 
+test("windows open again by half of themselves: a stream's by what was taken, the connection's by what came", () => {
+  const front = new MemoryFront().begin(headers(1, POST, false), headers(3, POST, false));
+  front.frames();
+  front.seen[0]!.stream.wantBody();
+  for (let count = 0; count < 4; count++) front.say(data(1, Buffer.alloc(16_384)), data(3, Buffer.alloc(16_384)));
+  const windows = front.frames().map(({ stream, payload }) => [stream, payload.readUInt32BE()]);
+  assert.deepEqual(windows, [
+    [1, 32_768],
+    [1, 32_768],
+    [0, 131_072],
+  ]);
+  front.seen[1]!.stream.wantBody();
+  assert.deepEqual(
+    front.frames().map(({ stream, payload }) => [stream, payload.readUInt32BE()]),
+    [
+      [3, 32_768],
+      [3, 32_768],
+    ],
+  );
+});
+
 test("after our last GOAWAY a new stream is passed over, and its fields are decoded all the same", () => {
   const front = new MemoryFront().begin(headers(1, GET));
   front.connection.drain();
