@@ -176,12 +176,14 @@ export function createRedisTransport(options: {
     const lainMs = lifeMs > 0 && leftMs >= 0 ? Math.max(0, lifeMs - leftMs) : 0;
     const taken = host.take(copy ? writeCopy(copy.ageMs + lainMs, copy.text) : "");
     if (table.find(id)?.stamp === stamp) return;
-    refused.set(`${id} ${stamp}`, round);
     // An older one lies where the index says a newer one: two wrote at once. The index follows what is there, so that
     // whoever has the newer one sees that it is lacking; likewise where nobody can read what is there.
     const line = copy ? readLine(copy.text) : "damaged";
     const there = typeof line === "object" && taken !== "damaged" ? stampOf(line) : undefined;
-    if (there === stamp) return;
+    if (there === stamp) {
+      refused.set(`${id} ${stamp}`, round);
+      return;
+    }
     const { kind, key } = nameOf(id);
     const index = REDIS_KEYS.index(kind);
     void redis.ask<unknown>(
