@@ -59,7 +59,15 @@ export function snapshotOf(
       targets.push({ index: index + 1 + at, id: `region/${name}/${address}`, kind: "address", address, check: name_ });
     }
   }
-  return { targets, checks: [check], fileOverrides: over.fileOverrides ?? [], vantage: "ns1", vantages: [], quorum: 1, references: [] };
+  return {
+    targets,
+    checks: [check],
+    fileOverrides: over.fileOverrides ?? [],
+    vantage: "ns1",
+    vantages: [],
+    quorum: 1,
+    references: [],
+  };
 }
 
 export type Answer = "pass" | "silent" | ErrorClass;

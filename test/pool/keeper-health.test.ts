@@ -38,7 +38,15 @@ test("probes and overrides reach the backend table, and events name their cause"
   const states = (): string[] => backends.map(({ target }) => BACKEND_STATE_NAMES[backendState(table, target)]);
 
   bed.probes.answers.set("10.0.0.2", "refused");
-  bed.health.apply({ targets, checks: [httpCheck()], fileOverrides: [], vantage: "lb1", vantages: [], quorum: 1, references: [] });
+  bed.health.apply({
+    targets,
+    checks: [httpCheck()],
+    fileOverrides: [],
+    vantage: "lb1",
+    vantages: [],
+    quorum: 1,
+    references: [],
+  });
   keeper.apply([pool]);
   assert.deepEqual(states(), ["unknown", "unknown", "unknown"]);
   bed.clock.advance(200);
