@@ -30,21 +30,21 @@ export const spreadSchema = z.object({
   ),
 });
 
+export const regionLoadSchema = z.object({
+  region: z.string(),
+  measuredRps: rps.nullable().describe("Admitted and turned away, of all its balancers; null: none has reported"),
+  capacityRps: rps.nullable(),
+  capacityFrom: z.enum(["reports", "regions.yaml", "nobody"]),
+  measuredPercent: percent.nullable(),
+  predictedPercent: percent.nullable().describe("When caches have let go of the answers of before"),
+  effectivePercent: percent.describe("What `shed` works on"),
+  frozenSinceMs: z.number().nullable().describe("Since when its balancers are silent; null: they report"),
+  balancers: z.array(z.object({ node: z.string(), ageMs: z.number(), isSilent: z.boolean() })),
+});
+
 export const loadSchema = z
   .object({
-    regions: z.array(
-      z.object({
-        region: z.string(),
-        measuredRps: rps.nullable().describe("Admitted and turned away, of all its balancers; null: none has reported"),
-        capacityRps: rps.nullable(),
-        capacityFrom: z.enum(["reports", "regions.yaml", "nobody"]),
-        measuredPercent: percent.nullable(),
-        predictedPercent: percent.nullable().describe("When caches have let go of the answers of before"),
-        effectivePercent: percent.describe("What `shed` works on"),
-        frozenSinceMs: z.number().nullable().describe("Since when its balancers are silent; null: they report"),
-        balancers: z.array(z.object({ node: z.string(), ageMs: z.number(), isSilent: z.boolean() })),
-      }),
-    ),
+    regions: z.array(regionLoadSchema),
     drain: z
       .object({ ttlSeconds: z.number(), stretchingPercent: z.number() })
       .describe(

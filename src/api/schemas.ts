@@ -9,6 +9,7 @@
  */
 import { z } from "zod";
 import { generation, nodeStateSchema } from "#api/schemas-config.ts";
+import { regionLoadSchema } from "#api/schemas-load.ts";
 import { EVENT_KINDS } from "#state/events.ts";
 
 const text = z.string();
@@ -273,6 +274,7 @@ export const explainSchema = z
           says: text.describe("How the region stands in this answer"),
           cause: text.nullable().describe("What its verdict rests on now"),
           override: overrideSchema.nullable().describe("Who has overridden it, why, and until when"),
+          load: regionLoadSchema.nullable().describe("What its balancers report; null: none ever did"),
           addresses: z
             .array(
               z.looseObject({

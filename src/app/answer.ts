@@ -62,6 +62,7 @@ export async function answer(options: AnswerOptions): Promise<number> {
       generationText(generation),
       lookup,
       new Map(),
+      [],
     );
     if (options.json) console.log(JSON.stringify(view, null, 2));
     else {

@@ -2,7 +2,7 @@
  * An explained answer as the API and the command line show it.
  * @module
  */
-import type { ExplainView, TargetHealthView } from "#api/views.ts";
+import type { ExplainView, LoadView, TargetHealthView } from "#api/views.ts";
 import type { Explained } from "#app/explainer.ts";
 import { recordTexts } from "#app/record-text.ts";
 import { rcodeText } from "#dns/wire/rcodes.ts";
@@ -19,6 +19,7 @@ export function explainView(
   generation: string,
   lookup: GeoLookup | undefined,
   targets: ReadonlyMap<string, Evidence>,
+  loads: LoadView["regions"],
 ): ExplainView {
   const { message } = explained;
   const steered = explained.steered[0];
@@ -38,7 +39,8 @@ export function explainView(
     regions: (steered?.regions ?? []).map((region) => {
       // The facts of the answer stand in `says`; who and why is what health knows at this moment.
       const { cause = null, override = null } = targets.get(`region/${region.id}`) ?? {};
-      return { ...region, cause, override, addresses: addressesOf(region.id, targets) };
+      const load = loads.find((one) => one.region === region.id && one.measuredRps !== null) ?? null;
+      return { ...region, cause, override, load, addresses: addressesOf(region.id, targets) };
     }),
     steps: (steered?.steps ?? []).map((step) => ({ ...step, before: [...step.before], after: [...step.after] })),
     ttl: steered?.ttl ?? null,

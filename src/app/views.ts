@@ -46,6 +46,8 @@ export function createViews(parts: NodeParts): Views {
     return explainer.it;
   };
 
+  const loadNow = () => loadView(parts.load, snapshot().dns && parts.spreading);
+
   return {
     balancer: parts.balancerViews,
     status: () => statusView(parts),
@@ -96,7 +98,14 @@ export function createViews(parts: NodeParts): Views {
       const question = readQuestion(request);
       const explained = explainerOfNow().ask(question);
       const lookup = geo.lookup(question.subnet?.bytes ?? question.source);
-      return explainView(request, explained, generationText(snapshot().generation), lookup, targets());
+      return explainView(
+        request,
+        explained,
+        generationText(snapshot().generation),
+        lookup,
+        targets(),
+        loadNow().regions,
+      );
     },
     config() {
       const { files, overlay, document, appliedAtMs } = applied();
@@ -116,7 +125,7 @@ export function createViews(parts: NodeParts): Views {
       const entries = geo.latency(LATENCY_ENTRIES_SHOWN).map(({ network, rttMs }) => ({ network, rttMs }));
       return { generation, networks, entries };
     },
-    load: () => loadView(parts.load, snapshot().dns && parts.spreading),
+    load: loadNow,
     metrics: () => metrics.expose(),
   };
 

@@ -126,6 +126,14 @@ export type Status = {
     readonly severity: string;
   }[];
 };
+export type RegionLoad = {
+  readonly measuredRps: number | null;
+  readonly capacityRps: number | null;
+  readonly measuredPercent: number | null;
+  readonly predictedPercent: number | null;
+  readonly effectivePercent: number;
+  readonly balancers: readonly { readonly node: string; readonly ageMs: number; readonly isSilent: boolean }[];
+};
 export type Explanation = {
   readonly name: string;
   readonly type: string;
@@ -140,6 +148,7 @@ export type Explanation = {
     readonly says: string;
     readonly cause: string | null;
     readonly override: Pick<Override, "owner" | "reason" | "untilMs"> | null;
+    readonly load: RegionLoad | null;
     readonly addresses: readonly {
       readonly target: string;
       readonly verdict: string;

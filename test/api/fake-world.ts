@@ -202,12 +202,30 @@ const EXPLANATION: ExplainView = {
   service: "www",
   client: { label: "EU/DE", network: "198.51.100.0/24", class: 3, database: "demo.mmdb", override: null },
   regions: [
-    { id: "eu-west", says: "up", cause: null, override: null, addresses: [] },
+    {
+      id: "eu-west",
+      says: "up",
+      cause: null,
+      override: null,
+      load: {
+        region: "eu-west",
+        measuredRps: 612,
+        capacityRps: 1_000,
+        capacityFrom: "reports",
+        measuredPercent: 61.2,
+        predictedPercent: 65,
+        effectivePercent: 63,
+        frozenSinceMs: null,
+        balancers: [{ node: "lb-eu", ageMs: 800, isSilent: false }],
+      },
+      addresses: [],
+    },
     {
       id: "us-east",
       says: "down",
       cause: "0 of 1 IPv4 addresses up",
       override: null,
+      load: null,
       addresses: [
         {
           target: "region/us-east/192.0.2.1",
@@ -226,6 +244,7 @@ const EXPLANATION: ExplainView = {
       id: "ap-south",
       says: "overridden down",
       cause: "1 of 1 IPv4 addresses up",
+      load: null,
       addresses: [],
       override: {
         id: "o9",

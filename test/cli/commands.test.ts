@@ -106,6 +106,7 @@ test("explain shows each filter, the TTL, the scope and the answer", async () =>
     "127.0.12.1",
     "us-east: down (0 of 1 IPv4 addresses up)",
     "region/us-east/192.0.2.1 down, 2 votes wanted: ns1 down, connection refused, 1s ago; ns2 up, HTTP status 200, 1s ago, quarantined; ns3 down (recovering), connection refused, 1s ago",
+    "eu-west 612 of 1000 requests/s, 65 % to come, steered as 63 %; lb-eu reported before 1 s",
     "ap-south: overridden down, by kim until 2027-01-15T08:10:00.000Z: kernel upgrade",
   ]) {
     assert.ok(out.includes(part), `${part} in:\n${out}`);

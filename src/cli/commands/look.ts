@@ -6,7 +6,7 @@ import { countText } from "#base/units.ts";
 import { type ApiOptions, apiCommand, clientFor, type Exit } from "#cli/command.ts";
 import { follow } from "#cli/follow.ts";
 import { type Cell, type Colour, formatSpan, paint, plain, say, sayJson, table } from "#cli/output.ts";
-import type { Event, Explanation, Region, Service, Status, Vantage, Vote } from "#cli/shapes.ts";
+import type { Event, Explanation, Region, RegionLoad, Service, Status, Vantage, Vote } from "#cli/shapes.ts";
 
 const COLOURS: Readonly<Record<string, Colour>> = {
   up: "green",
@@ -176,6 +176,16 @@ function voteText({ voter, isUp, state, standing, ageMs, says }: Vote): string {
   return `${voter} ${opinion}, ${words.join(", ")}`;
 }
 
+function loadText({ measuredRps, capacityRps, predictedPercent, effectivePercent, balancers }: RegionLoad): string {
+  const rate = `${(measuredRps ?? 0).toFixed(0)}${capacityRps === null ? "" : ` of ${capacityRps}`} requests/s`;
+  const percent = predictedPercent === null ? "" : `, ${predictedPercent} % to come, steered as ${effectivePercent} %`;
+  const reports = balancers.map(
+    ({ node, ageMs, isSilent }) =>
+      `${node} ${isSilent ? "silent for" : "reported before"} ${(ageMs / 1_000).toFixed(0)} s`,
+  );
+  return `${rate}${percent}; ${reports.join(", ")}`;
+}
+
 /** The text of `rhumb explain`. */
 function explainText(explanation: Explanation): string {
   const { name, type, from, client, service, steps, ttl, scope } = explanation;
@@ -210,6 +220,7 @@ function explainText(explanation: Explanation): string {
         `${target} ${verdict}${isLowConfidence ? " (low confidence)" : ""}${wanted}: ${votes.map(voteText).join("; ")}`,
       ]);
     }
+  for (const { id, load } of explanation.regions) if (load !== null) facts.push(["load", `${id} ${loadText(load)}`]);
   for (const [key, value] of facts) lines.push(`${key.padEnd(11)} ${plain(value)}`);
   if (explanation.isFailOpen)
     lines.push(paint("fail open   targets that are down are answered, because nothing better is left", "yellow"));
