@@ -32,9 +32,16 @@ export type Phase = {
 export type Recorder = {
   /**
    * Does something, after which each name is to say this, at all nodes that are not `away`.
+   * @param also what else may be said meanwhile
    * @returns when they do: how long it took, in ms
    */
-  during(label: string, answers: Answers, work: () => unknown, away?: readonly string[]): Promise<number>;
+  during(
+    label: string,
+    answers: Answers,
+    work: () => unknown,
+    away?: readonly string[],
+    also?: Answers,
+  ): Promise<number>;
   /** Goes on as it is for so long. */
   hold(ms: number): Promise<void>;
   /** No wrong and no empty answer, in no phase; prints a line for each. */
@@ -96,6 +103,7 @@ type OpenPhase = {
   readonly label: string;
   readonly answers: Answers;
   readonly away: ReadonlySet<string>;
+  readonly also: Answers;
   readonly beganMs: number;
   agreedMs: number | undefined;
   samples: number;
@@ -124,6 +132,7 @@ export function recordAnswers(
     const key = `${node} ${name}`;
     const from = seenIn.get(key) ?? 0;
     const phase = phases.findIndex(({ answers }, index) => index >= from && says === text(answers[name] ?? []));
+    if (phase === -1 && now.also[name] && says === text(now.also[name])) return;
     if (phase === -1) now.wrong.push(`${Math.round(atMs - startMs)} ms: ${node} said of ${name}: ${says}`);
     else seenIn.set(key, phase);
     if (says !== text(now.answers[name] ?? [])) return;
@@ -156,11 +165,12 @@ export function recordAnswers(
   });
 
   return {
-    async during(label, answers, work, away = []) {
+    async during(label, answers, work, away = [], also = {}) {
       const phase: OpenPhase = {
         label,
         answers,
         away: new Set(away),
+        also,
         beganMs: performance.now(),
         agreedMs: undefined,
         samples: 0,

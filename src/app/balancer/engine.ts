@@ -88,8 +88,6 @@ export type BalancerEngine = {
 /** What TLS is served with beside files: OCSP responses, certificates of ACME, and what proves names for them. */
 export type FetchedTls = Pick<TlsMaterial, "staples" | "issued" | "challenges">;
 
-const socketsKey = ({ protocol, listen }: ListenerSpec): string =>
-  `${protocol === "udp" ? "udp" : "tcp"} ${formatListen(listen)}`;
 const textOf = ({ name, why }: { readonly name: string; readonly why: string }): string => `${name} (${why})`;
 
 export function createBalancerEngine(options: {
@@ -161,10 +159,11 @@ export function createBalancerEngine(options: {
     (snapshot: BalancerSnapshot) =>
     (listener: ListenerSpec): BalancerWorkerKind =>
       workerKindOf(listener, snapshot, kinds());
-  /** What a listener's sockets are for: another worker or another place needs others. */
+  /** What a listener's sockets are for: another worker, protocol or place needs others (workers see it alike). */
   const socketsIn = (snapshot: BalancerSnapshot) => {
     const kindOf = kindIn(snapshot);
-    return (listener: ListenerSpec): string => `${listener.name} ${kindOf(listener)} ${socketsKey(listener)}`;
+    return (listener: ListenerSpec): string =>
+      `${listener.name} ${kindOf(listener)} ${listener.protocol} ${formatListen(listener.listen)}`;
   };
   /** Listeners that the kernel serves have no socket. */
   const served = (snapshot: BalancerSnapshot): readonly ListenerSpec[] =>
