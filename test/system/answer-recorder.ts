@@ -154,7 +154,9 @@ export function recordAnswers(
     for (const { node, asker } of askers) {
       for (const index of asker.overdue()) {
         const phase = phases[index];
-        if (phase && !phase.away.has(node)) phase.silent[node] = (phase.silent[node] ?? 0) + 1;
+        // Who was asked, and taken away before it could answer, has not kept silent.
+        const isExcused = phases.slice(index).some(({ away }) => away.has(node));
+        if (phase && !isExcused) phase.silent[node] = (phase.silent[node] ?? 0) + 1;
       }
       for (const name of names) asker.ask(name, phases.length - 1);
     }

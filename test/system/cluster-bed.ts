@@ -8,10 +8,12 @@ import { connect, createServer as createRelay, type Socket } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { openIdentity } from "#cluster/identity.ts";
+import { until } from "./balancer-bed.ts";
 import { type Api, apiClient, type RhumbProcess, startRhumb } from "./running.ts";
 import { folderWith, freePort, startDaemon, writeAll } from "./tools.ts";
 
 type Context = Pick<TestContext, "after">;
+type LivingContext = Pick<TestContext, "after" | "signal">;
 const TOKEN = "token-of-the-cluster-bed-0001";
 
 export const REGIONS = ["us-east", "eu-west", "ap-south"] as const;
@@ -167,8 +169,14 @@ export type BedOptions = {
   readonly services?: string;
 };
 
-/** The answers of `app.test.example`: failover in the order of `REGIONS`; `all.test.example`: every region that is up. */
-export async function startCluster(context: Context, options: BedOptions = {}): Promise<ClusterBed> {
+/** @returns how many nodes it hears of, itself among them */
+async function heardOf(node: ClusterNode): Promise<number> {
+  const { nodes } = (await node.api("GET", "/status")).json<{ nodes: { state: string }[] }>();
+  return nodes.filter(({ state }) => state !== "silent").length;
+}
+
+/** Resolves when all of it runs and each node has heard of all others. The answers of `app.test.example`: failover in the order of `REGIONS`; `all.test.example`: every region that is up. */
+export async function startCluster(context: LivingContext, options: BedOptions = {}): Promise<ClusterBed> {
   const { interval = "1s", by = "redis" } = options;
   const redis = await startRedisServer(context);
   const webPort = await freePort();
@@ -272,6 +280,12 @@ all 5 STEER all
   const all = [...dns, ...Object.values(balancers)];
   await Promise.all(Object.values(balancers).map((node) => node.start()));
   await Promise.all(dns.map((node) => node.start()));
+  for (const node of all)
+    await until(
+      () => heardOf(node),
+      (heard) => heard === all.length,
+      context,
+    );
   return {
     redis,
     way: (name) => ways.get(name)!,
