@@ -349,6 +349,7 @@ export async function openHttp(t: Pick<TestContext, "after">, options: HttpBedOp
     async dial(text) {
       const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
       clients.add(socket);
+      socket.once("close", () => clients.delete(socket));
       const peer = peerOf(socket);
       await once(socket, "connect");
       if (text !== undefined) socket.write(text);
