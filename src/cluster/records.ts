@@ -28,6 +28,8 @@ export const RECORD_LIMITS: Readonly<Record<RecordKind, Limit>> = {
   override: { octets: 16_384, records: 4_096 },
   config: { octets: 8_388_608, records: 64 },
   latency: { octets: 2_097_152, records: 256 },
+  anycast: { octets: 65_536, records: 1_024 },
+  evacuation: { octets: 65_536, records: 1_024 },
 };
 /** Of all together, in characters: what holds memory. */
 const MAX_CHARACTERS = 134_217_728;

@@ -5,7 +5,7 @@
  * Never:   trusts Redis to remember: it is a mailbox. Whatever it lacks or has older (restarted empty, failed over to a
  *          replica that lagged, written by two at once) the nodes write back within two rounds, signatures and all.
  *
- * A round, once a second: read the indexes (those of `override`, `config` and `latency` every third time), compare stamps,
+ * A round, once a second: read the indexes (those of `override`, `config`, `latency` and `evacuation` every third time), compare stamps,
  * fetch what is newer there, write what is newer here. Each step is harmless when repeated, and none needs another to be
  * atomic with it; so it works alike on one server, behind Sentinels, and over the slots of a Redis Cluster.
  *
@@ -34,7 +34,7 @@ const FLUSH_MS = 10;
 const MAX_NEWS_OCTETS = 16_384;
 /** Signals a second; what is beyond is dropped, and told by the record within its round. */
 const MAX_SIGNALS_PER_ROUND = 50;
-const SELDOM: readonly RecordKind[] = ["override", "config", "latency"];
+const SELDOM: readonly RecordKind[] = ["override", "config", "latency", "evacuation"];
 const SELDOM_ROUNDS = 3;
 const FETCHES_AT_ONCE = 32;
 /** What was refused is not asked for again for so many rounds. */

@@ -34,7 +34,8 @@ const MAX_HEAD_OCTETS = 800;
 const COPY = /^(0|[1-9][0-9]{0,14}) /;
 
 /** Kinds that any node may change: their versions follow all that is known, and they outlive their node. */
-export const isSharedKind = (kind: RecordKind): boolean => kind === "override" || kind === "config";
+export const isSharedKind = (kind: RecordKind): boolean =>
+  kind === "override" || kind === "config" || kind === "evacuation";
 const SIGNAL_KINDS: readonly SignalKind[] = ["votes"];
 
 export type Line = {

@@ -9,7 +9,7 @@
  * A record is (kind, key). The newer of two is the one with the greater version: epoch, then sequence, then the name of the
  * node that made it, so that any two nodes that have seen the same records keep the same ones, in whatever order they came
  * (last writer wins). Records of a kind that is a node's own carry the node in their key, and the node's own epoch (it grows
- * with each start) and sequence. Those that any node may change (`override`, `config`) take the greatest version they know,
+ * with each start) and sequence. Those that any node may change (`override`, `config`, `evacuation`) take the greatest version they know,
  * plus one. A record is signed by the node that made it, and passed on by others as it is.
  *
  * | kind | key | written by | lives |
@@ -19,17 +19,30 @@
  * | `report` | region/node | the balancer, each second | 15 s |
  * | `override` | target | the node whose API was asked | to its end; a cleared one as a tombstone, for a day |
  * | `config` | `desired` | the node whose API was asked | for good |
-| `config` | `fork/VERSION` | who serves that version and keeps it in a conflict | 30 days |
+ * | `config` | `fork/VERSION` | who serves that version and keeps it in a conflict | 30 days |
  * | `latency` | node | the node that measured | 1 h |
+ * | `anycast` | node | that node, each second | 5 s |
+ * | `evacuation` | region | the node that leads it | to its end; then as a tombstone, for a day |
  *
  * Units:   ms since the Unix epoch in `atMs`, ms in `ttlMs`.
  * @module
  */
+import type { AnycastShare } from "#state/anycast.ts";
+import type { Evacuation } from "#state/evacuation.ts";
 import type { RegionReport } from "#state/reports.ts";
 import type { Generation, OverrideSpec } from "#state/snapshot.ts";
 import type { VantageVotes } from "#state/votes.ts";
 
-export const RECORD_KINDS = ["heartbeat", "votes", "report", "override", "config", "latency"] as const;
+export const RECORD_KINDS = [
+  "heartbeat",
+  "votes",
+  "report",
+  "override",
+  "config",
+  "latency",
+  "anycast",
+  "evacuation",
+] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 
 export type RecordVersion = { readonly epoch: number; readonly sequence: number; readonly node: string };
@@ -96,6 +109,8 @@ export type RecordBodies = {
   override: OverrideShare;
   config: DesiredConfig;
   latency: LatencyShare;
+  anycast: AnycastShare;
+  evacuation: Evacuation;
 };
 
 export type SharedRecord<Kind extends RecordKind = RecordKind> = {
@@ -148,7 +163,7 @@ export type SharedStatus = {
 export type Shared = {
   /**
    * Publishes a record of this node: kept, sent soon, and told to this node's listeners like any other, at once.
-   * For `override` and `config` the version follows all that is known. Never throws, never waits.
+   * For `override`, `config` and `evacuation` the version follows all that is known. Never throws, never waits.
    */
   publish<Kind extends RecordKind>(
     kind: Kind,

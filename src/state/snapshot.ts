@@ -6,6 +6,7 @@
  * Units:   ms, seconds and octets stand in the names.
  * @module
  */
+import type { AnycastSpec } from "#state/anycast.ts";
 import type { BalancerSnapshot } from "#state/balancer.ts";
 import type { ClusterSnapshot } from "#state/cluster.ts";
 import type { RumSpec } from "#state/rum.ts";
@@ -31,6 +32,8 @@ export type Snapshot = {
   /** Present when this process takes beacons of pages. */
   readonly rum?: RumSpec | undefined;
   readonly cluster: ClusterSnapshot;
+  /** Present when this node announces prefixes. */
+  readonly anycast?: AnycastSpec | undefined;
 };
 
 // ── dns ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ const ROOMS: Record<string, { rooms: readonly string[]; packages: readonly strin
   "main.ts": { rooms: ["cli"], packages: "any" },
   app: { rooms: ["*"], packages: "any" },
   cli: {
-    rooms: ["base", "state", "dns/wire", "dns/zone", "geo", "steer", "config", "cluster", "app", "cli"],
+    rooms: ["base", "state", "dns/wire", "dns/zone", "geo", "steer", "config", "cluster", "app", "drill", "cli"],
     packages: "any",
   },
   config: {
@@ -30,6 +30,7 @@ const ROOMS: Record<string, { rooms: readonly string[]; packages: readonly strin
       "cluster/config.ts",
       "cluster/postgres/config.ts",
       "rum/config.ts",
+      "bgp/config.ts",
       "api/config.ts",
       "notify/config.ts",
       "pool/config.ts",
@@ -74,6 +75,9 @@ const ROOMS: Record<string, { rooms: readonly string[]; packages: readonly strin
   cluster: { rooms: ["base", "state"], packages: ["ioredis"] },
   "cluster/postgres": { rooms: ["base", "state"], packages: ["pg"] },
   "cluster/postgres/config.ts": { rooms: ["base", "state"], packages: ["zod"] },
+  bgp: { rooms: ["base", "state"], packages: [] },
+  "bgp/config.ts": { rooms: ["base", "state"], packages: ["zod"] },
+  drill: { rooms: ["base", "dns/wire", "config/yaml.ts"], packages: ["zod", "yaml", "uplot"] },
   rum: { rooms: ["base", "state"], packages: [] },
   "rum/config.ts": { rooms: ["base", "state"], packages: ["zod"] },
   "cluster/config.ts": { rooms: ["base", "state"], packages: ["zod"] },

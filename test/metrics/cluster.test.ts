@@ -9,7 +9,7 @@ const status: SharedStatus = {
   by: "redis",
   isConnected: false,
   says: "",
-  records: { heartbeat: 3, votes: 3, report: 2, override: 1, config: 1, latency: 0 },
+  records: { heartbeat: 3, votes: 3, report: 2, override: 1, config: 1, latency: 0, anycast: 0, evacuation: 0 },
   refused: { unsigned: 0, unknownNode: 4, old: 2, damaged: 1, full: 0 },
   octets: { sent: 1_000, received: 3_000 },
 };

@@ -1,0 +1,65 @@
+/**
+ * A region is evacuated in order (D8, D15), and comes back in the reverse order. Every node sees the same record and does
+ * its own part of the step that it names.
+ *
+ * Writer:  the node that leads it (whose API was asked) writes the next step; where that one is silent, whoever is asked to
+ *          `stop`, `return` or `resume` leads from then on. Readers: health of all DNS nodes, the region's balancers (drain),
+ *          `bgp/` of the region's nodes.
+ * Units:   ms; the Unix clock in `…AtMs`.
+ * @module
+ */
+
+/**
+ * In this order when a region is left; back through them in reverse on return, where `weight` goes up by `ramp`.
+ *
+ * | step | what holds while it stands | it is over when |
+ * |---|---|---|
+ * | `serving` | nothing: the region is as health says | |
+ * | `weight` | DNS gives the region to nobody new (a drain to the step's weight) | all DNS nodes have said that they apply it |
+ * | `tail` | the same: cached answers run out | the region's measured requests are below `tailShare` of what they were, or time is over |
+ * | `balancer` | the region's balancers drain too: connections are told to go | in flight is 0, or time is over |
+ * | `withdraw` | the region's prefixes are withdrawn, in a planned way | they are, or it was refused |
+ * | `evacuated` | all of it | somebody says `return` |
+ */
+export const EVACUATION_STEPS = ["serving", "weight", "tail", "balancer", "withdraw", "evacuated"] as const;
+export type EvacuationStep = (typeof EVACUATION_STEPS)[number];
+
+/** Record kind `evacuation`, key: the region. Kept to its end; `serving` ends it (a tombstone, for a day). */
+export type Evacuation = {
+  readonly region: string;
+  readonly direction: "leave" | "return";
+  readonly step: EvacuationStep;
+  /** Percent of the region's usual share while `step` is `weight`. */
+  readonly weight: number;
+  /** Somebody has said `stop`: it stands where it is until `resume` or `return`. */
+  readonly isStopped: boolean;
+  readonly reason: string;
+  readonly owner: string;
+  /** Node that leads. */
+  readonly leader: string;
+  readonly startedAtMs: number;
+  readonly stepAtMs: number;
+  readonly terms: {
+    /** Weights in percent on the way down, last one 0; reversed as the ramp of the return. */
+    readonly weights: readonly number[];
+    /** Between two weights. */
+    readonly weightWaitMs: number;
+    /** Requests of the region, of what they were at the start, below which the tail is over. */
+    readonly tailShare: number;
+    readonly tailTimeoutMs: number;
+    readonly drainTimeoutMs: number;
+    /** False: the region has no anycast prefix, or they stay. */
+    readonly withdraws: boolean;
+  };
+  /** Requests per second of the region when it began; null: nobody reports. */
+  readonly startRps: number | null;
+  /** What has happened, oldest first. */
+  readonly history: readonly { readonly atMs: number; readonly step: EvacuationStep; readonly says: string }[];
+};
+
+export type EvacuationView = Evacuation & {
+  /** One sentence: what it waits for. */
+  readonly says: string;
+  readonly nowRps: number | null;
+  readonly inFlight: number | null;
+};
