@@ -282,6 +282,10 @@ export const ERRORS = {
     says: "This process was not replaced: %",
     fix: "See the log of the new process; this one goes on serving",
   },
+  RHUMB_DRILL_REPORT: {
+    says: "Cannot read the report of a drill %",
+    fix: "Give the report.json that `rhumb drill run` of this release wrote",
+  },
   RHUMB_CLI_NO_ANSWER: {
     says: "Nothing answers at %",
     fix: "Start a node with `rhumb start` or `npm start`, or name the right address with --api or RHUMB_API",

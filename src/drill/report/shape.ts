@@ -1,5 +1,7 @@
 /**
  * The report of one run of a drill, as JSON. The page is made from it and from nothing else.
+ *
+ * Units:   ms, the Unix clock in every `…AtMs` (steps too); shares are 0 to 1.
  * @module
  */
 import type { LoadSecond } from "#drill/load/protocol.ts";
