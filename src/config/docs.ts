@@ -7,6 +7,7 @@
 
 import { z } from "zod";
 import { ROOT_SECTIONS } from "#config/schema.ts";
+import { drillSchema } from "#drill/config.ts";
 import { geoOverrideSchema, regionSchema } from "#geo/config.ts";
 import { CHECK_SCHEMAS, overrideSchema } from "#health/config.ts";
 import { balancerSchema } from "#l4/config.ts";
@@ -65,6 +66,9 @@ const PAGES: readonly Page[] = [
     schema: z.discriminatedUnion("kind", checks),
   },
 ];
+
+/** Drills are no settings: docs/drills.md has their page, editors their schema. */
+const DRILL: Page = { file: "drills/NAME.yaml", schemaName: "drill", says: "", schema: drillSchema };
 
 type Json = Record<string, unknown>;
 const OWN_KEYS = ["expects", "range", "unit", "reload"];
@@ -200,7 +204,7 @@ export function renderSettings(): string {
 /** @returns file name below docs/schema/ → JSON Schema (draft 2020-12) as text */
 export function renderSchemas(): Map<string, string> {
   return new Map(
-    PAGES.map((page) => {
+    [...PAGES, DRILL].map((page) => {
       const json = { title: `rhumb: ${page.file}`, ...jsonSchema(page, false) };
       return [`${page.schemaName}.json`, `${JSON.stringify(json, null, 2)}\n`];
     }),
