@@ -5,7 +5,7 @@
  * Writer:  the node that leads it (whose API was asked) writes the next step; where that one is silent, whoever is asked to
  *          `stop`, `return` or `resume` leads from then on. Readers: health of all DNS nodes, the region's balancers (drain),
  *          `bgp/` of the region's nodes.
- * Units:   ms; the Unix clock in `…AtMs`.
+ * Units:   ms; the Unix clock in `…AtMs`; weights in percent, shares 0 to 1.
  * @module
  */
 
@@ -38,10 +38,15 @@ export type Evacuation = {
   /** Node that leads. */
   readonly leader: string;
   readonly startedAtMs: number;
+  /** Since when it is in this step, and at this weight. */
   readonly stepAtMs: number;
+  /** Commands of operators that it has had: what one of them has said is not undone by a node that had not heard of it. */
+  readonly orders: number;
   readonly terms: {
-    /** Weights in percent on the way down, last one 0; reversed as the ramp of the return. */
+    /** On the way down, last one 0. */
     readonly weights: readonly number[];
+    /** On the way back, last one 100. */
+    readonly ramp: readonly number[];
     /** Between two weights. */
     readonly weightWaitMs: number;
     /** Requests of the region, of what they were at the start, below which the tail is over. */
@@ -50,12 +55,37 @@ export type Evacuation = {
     readonly drainTimeoutMs: number;
     /** False: the region has no anycast prefix, or they stay. */
     readonly withdraws: boolean;
+    /** An operator does not want to wait for nodes that say nothing. */
+    readonly isForced: boolean;
   };
   /** Requests per second of the region when it began; null: nobody reports. */
   readonly startRps: number | null;
+  /** When its weight became 0; null: it has not yet. */
+  readonly zeroAtMs: number | null;
+  /** The measured drain curve: its requests, of what they were at the start, so long after its weight became 0. */
+  readonly curve: readonly { readonly afterSeconds: number; readonly share: number }[];
   /** What has happened, oldest first. */
   readonly history: readonly { readonly atMs: number; readonly step: EvacuationStep; readonly says: string }[];
 };
+
+/** What every node does while this record is the newest: DNS nodes, the region's balancers, and who announces its prefixes. */
+export type EvacuationDuty = {
+  /** Of its usual share that DNS gives to the region; 100: all of it. */
+  readonly weightPercent: number;
+  readonly isDraining: boolean;
+  readonly isWithdrawn: boolean;
+};
+
+/** The one place that says so. On the way back a step undoes: in `withdraw` prefixes are announced, in `balancer` clients stay. */
+export function dutyOf({ direction, step, weight, terms }: Evacuation): EvacuationDuty {
+  const at = EVACUATION_STEPS.indexOf(step) - (direction === "return" ? 1 : 0);
+  const isReached = (name: EvacuationStep): boolean => at >= EVACUATION_STEPS.indexOf(name);
+  return {
+    weightPercent: step === "serving" ? 100 : step === "weight" ? weight : 0,
+    isDraining: isReached("balancer"),
+    isWithdrawn: terms.withdraws && isReached("withdraw"),
+  };
+}
 
 export type EvacuationView = Evacuation & {
   /** One sentence: what it waits for. */

@@ -62,6 +62,16 @@ export type Heartbeat = {
   readonly region: string | null;
   /** Where its control API is reached by others; null: by nobody. */
   readonly url: string | null;
+  /** Evacuations that it does its part of; absent: none. */
+  readonly evacuations?: readonly EvacuationAck[];
+};
+
+/** In a node's heartbeat: it does its duty by this version of the region's record. */
+export type EvacuationAck = {
+  readonly region: string;
+  readonly version: RecordVersion;
+  /** Why it does not withdraw; empty: it does what it is to do. */
+  readonly refusal: string;
 };
 
 /** What all nodes are to serve: texts of files by their name (`config/pushed.ts`), and the API's overlay of what all share. */
