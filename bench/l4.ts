@@ -36,7 +36,8 @@ type Load = keyof typeof LOADS;
 const names = Object.keys(LOADS) as Load[];
 /** Of the last minute: above it, others take the cores from who is measured. */
 const BUSY_LOAD = 1.5;
-const ROUNDS = { quick: 2, full: 7 };
+const CALM = { rounds: 15, minutes: 10 };
+const ROUNDS = { quick: 2, full: 7, calm: CALM };
 const USAGE = usageOf("l4", { ...ROUNDS, says: "one of idle connections", example: "--quick --only request,bulk" });
 
 const known = { loads: names, subjects: L4_RECIPES.map(({ name }) => name) };
@@ -56,7 +57,8 @@ if (missing.length > 0) {
 /** We start programs and wait; on the load's core we never take time from a balancer. */
 spawnSync("taskset", ["-a", "-p", "-c", String(LOAD_CORE), String(process.pid)]);
 
-const { isQuick, only, subjects, rounds, json, markdown } = options;
+const { isQuick, only, subjects, rounds, patienceMs, json, markdown } = options;
+const calm = { rounds: isQuick ? 3 : CALM.rounds, patienceMs };
 const seconds = isQuick ? 1 : 3;
 let machine: Machine = describeMachine();
 let results: LoadResults = {};
@@ -94,7 +96,7 @@ async function measure(load: Load): Promise<LoadResult> {
     case "bulk":
       return runTraffic(bed, runnersOf(chosen), { ...run, traffic: BULK });
     case "half":
-      return runHalf(bed, runnersOf(plain), { ...run, whole: results["request"] });
+      return runHalf(bed, runnersOf(plain), { title, output: run.output, ...calm, whole: results["request"] });
     default:
       return load satisfies never;
   }

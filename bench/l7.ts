@@ -39,7 +39,8 @@ const LOADS = {
 type Load = keyof typeof LOADS;
 const names = Object.keys(LOADS) as Load[];
 const BUSY_LOAD = 1.5;
-const ROUNDS = { quick: 2, full: 5 };
+const CALM = { rounds: 15, minutes: 10 };
+const ROUNDS = { quick: 2, full: 5, calm: CALM };
 const USAGE = usageOf("l7", { ...ROUNDS, says: "one of idle connections", example: "--quick --only http1,https" });
 /** Connections of h2load, and streams on each. */
 const HTTP2 = { connections: 16, streams: 8 };
@@ -64,7 +65,8 @@ if (missing.length > 0) {
 /** We start programs and wait; on the load's core we never take time from a balancer. */
 spawnSync("taskset", ["-a", "-p", "-c", String(LOAD_CORE), String(process.pid)]);
 
-const { isQuick, only, subjects, rounds, json, markdown } = options;
+const { isQuick, only, subjects, rounds, patienceMs, json, markdown } = options;
+const calm = { rounds: isQuick ? 3 : CALM.rounds, patienceMs };
 const seconds = isQuick ? 1 : 3;
 let machine: Machine = describeMachine();
 let results: LoadResults = {};
@@ -185,11 +187,11 @@ async function measure(load: Load): Promise<LoadResult> {
     }
     case "half": {
       const bed = await bedOf("plain");
-      return runHalf(bed, bed.runners, { ...run, whole: results["http1"] });
+      return runHalf(bed, bed.runners, { title, output: run.output, ...calm, whole: results["http1"] });
     }
     case "half-tls": {
       const bed = await bedOf("tls");
-      return runHalf(bed, bed.runners, { ...run, whole: results["https"] });
+      return runHalf(bed, bed.runners, { title, output: run.output, ...calm, whole: results["https"] });
     }
     case "idle": {
       await open?.bed.stop();

@@ -70,7 +70,7 @@ export async function startBed(
     const ports = [await freePort(), await freePort()];
     const backends = ports.map((port) => `${HOST}:${port}`);
     const command = backend(join(folder, "backend"), backends, DESCRIPTORS);
-    await start(LOAD_CORE, ports[0]!, command);
+    const servers = await start(LOAD_CORE, ports[0]!, command);
     const runners = await Promise.all(
       recipes.map(async (recipe): Promise<Runner | undefined> => {
         if (!isInstalled(recipe.needs)) {
@@ -92,7 +92,7 @@ export async function startBed(
     );
     return {
       runners: runners.filter((runner) => runner !== undefined),
-      direct: { url: `http://${backends[0]}`, pids: [] },
+      direct: { url: `http://${backends[0]}`, pids: servers.pids },
       leftOut,
       stop,
     };

@@ -95,32 +95,55 @@ export function readH2load(text: string): Counted {
 
 /** h2load looks at its clock a hundred times a second, for each client. */
 const CLIENT_RATE = 100;
-/** Clients start one after the other, so that they do not ask all at once. */
-const CLIENT_START_MS = 3;
+/** Clients start one after the other, so that they ask one after the other within each look at the clock. */
+const CLIENT_START_MS = 1;
+/** After the last one has started, until what connecting cost is over. */
+const SETTLE_MS = 100;
 
-/** Latencies of the answers that a log of h2load has (start, status, µs), sorted. */
-export function readH2loadLog(text: string): Float64Array {
-  const rows = text.split("\n").map((row) => row.split("\t"));
+/**
+ * Latencies of the answers that a log of h2load has (start, status, µs), sorted.
+ * @param span which of them, by the time from the first request to the request's start; without it all
+ */
+export function readH2loadLog(text: string, span?: { readonly fromMs: number; readonly toMs: number }): Float64Array {
+  const rows = text
+    .split("\n")
+    .filter((row) => row !== "")
+    .map((row) => row.split("\t").map(Number) as [number, number, number]);
+  const firstMicros = rows.reduce((first, [start]) => Math.min(first, start), Number.POSITIVE_INFINITY);
+  const isWithin = (startMicros: number): boolean => {
+    const afterMs = (startMicros - firstMicros) / 1_000;
+    return span === undefined || (afterMs >= span.fromMs && afterMs < span.toMs);
+  };
   return Float64Array.from(
-    rows.filter(([, status]) => status === "200"),
-    ([, , micros]) => Number(micros),
+    rows.filter(([start, status]) => status === 200 && isWithin(start)),
+    ([, , micros]) => micros,
   ).sort();
 }
 
-/** `rate` small requests a second, evenly, through connections that stay. */
+/**
+ * `rate` small requests a second, evenly, through connections that stay.
+ * @param seconds that count: connecting before them does not
+ * @returns `answered`: requests that began in these seconds and were answered, in multiples of what was to be asked. Far
+ *   below 1 nobody kept the pace, and percentiles are of those that were
+ */
 export async function measureLatency(url: string, rate: number, seconds: number, output: string): Promise<Sample> {
   const clients = Math.ceil(rate / CLIENT_RATE);
+  const fromMs = clients * CLIENT_START_MS + SETTLE_MS;
   const log = `${output}.log`;
   rmSync(log, { force: true });
-  const wanted = Math.round(rate * seconds);
+  // Each client asks its share and ends: the first has to go on until the last has asked for so long.
+  const wanted = Math.round(rate * (fromMs / 1_000 + seconds));
   const command = ["h2load", "--h1", "-c", String(clients), "-n", String(wanted), "--rps", String(rate / clients)];
   command.push("-r", "1", `--rate-period=${CLIENT_START_MS}ms`, "--log-file", log, `${url}/small`);
   const said = await runPinned(LOAD_CORE, command, output);
-  const latencies = readH2loadLog(readFileSync(log, "utf8"));
-  if (latencies.length === 0) throw new Error(`h2load says: ${said.slice(-2_000)}`);
+  const text = readFileSync(log, "utf8");
+  const answers = readH2loadLog(text).length;
+  if (answers === 0) throw new Error(`h2load says: ${said.slice(-2_000)}`);
+  const latencies = readH2loadLog(text, { fromMs, toMs: fromMs + seconds * 1_000 });
   return {
     p50: percentile(latencies, 0.5),
     p99: percentile(latencies, 0.99),
-    errors: wanted - latencies.length,
+    errors: wanted - answers,
+    answered: latencies.length / (rate * seconds),
   };
 }

@@ -4,8 +4,9 @@
  * @module
  */
 import type { Bed, Runner } from "./balancer-bed.ts";
-import { measureLatency, measureWrk, type Sample, type WrkLoad } from "./balancer-measure.ts";
+import { LOAD_CORE, measureLatency, measureWrk, type Sample, type WrkLoad } from "./balancer-measure.ts";
 import { type LoadResult, medianOf, type Subject } from "./balancer-results.ts";
+import { observe, runCalmRounds, weatherBetween } from "./calm.ts";
 
 export type RunOptions = {
   readonly rounds: number;
@@ -13,11 +14,19 @@ export type RunOptions = {
   /** A file for what the load prints. */
   readonly output: string;
 };
+type HalfOptions = Omit<RunOptions, "seconds"> & {
+  readonly title: string;
+  /** How long calm rounds are waited for. */
+  readonly patienceMs: number;
+  readonly whole: LoadResult | undefined;
+};
 type Traffic = Omit<WrkLoad, "seconds">;
 export const REQUEST: Traffic = { path: "/small", connections: 64, isClosing: false };
 export const CONNECTION: Traffic = { path: "/small", connections: 64, isClosing: true };
 export const BULK: Traffic = { path: "/bulk", connections: 8, isClosing: false };
 
+/** The name of the way past every balancer. */
+const DIRECT = "direct";
 /** A balancer runs for weeks: what V8 compiles during the first 50,000 requests is not what one costs. */
 const WARM_UP_SECONDS = 4;
 
@@ -77,44 +86,74 @@ export const runTraffic = (
     measure: (target, seconds) => measureWrk(target, { ...traffic, seconds }, output),
   });
 
-/** What a balancer does at most, from results of `REQUEST`, or measured now. */
+/**
+ * What one core of a balancer's time is enough for, a second: from results of `REQUEST`, or measured now. By its CPU time,
+ * which says the same on a busy machine; how much got through does not.
+ */
 async function capacityOf(runner: Runner, whole: LoadResult | undefined, output: string): Promise<number> {
   const known = whole?.subjects[runner.recipe.name];
-  return (known && medianOf(known, "rate")) ?? (await measureWrk(runner, { ...REQUEST, seconds: 2 }, output))["rate"]!;
+  const micros =
+    (known && medianOf(known, "cpuMicros")) ??
+    (await measureWrk(runner, { ...REQUEST, seconds: 2 }, output))["cpuMicros"]!;
+  return 1e6 / micros;
 }
 
+/** So long a round of latencies is, that counts or does not. */
+const CALM_SECONDS = 0.5;
+
 /**
- * Asks at half of what the slowest does. What a round adds is against the direct way in that round.
+ * Asks at half of what the slowest does, in rounds that count where the machine was calm (`calm.ts`). What is added is
+ * against the median of the direct way.
  * @param whole results of `REQUEST`, where there are any
+ * @param rounds that each shall have, before `patienceMs` end
  */
 export async function runHalf(
-  { direct, leftOut }: Bed,
+  { direct, leftOut, runners: all }: Bed,
   runners: readonly Runner[],
-  { title, rounds, seconds, output, whole }: RunOptions & { title: string; whole: LoadResult | undefined },
+  { title, rounds, patienceMs, output, whole }: HalfOptions,
 ): Promise<LoadResult> {
   const capacities: number[] = [];
   for (const runner of runners) capacities.push(await capacityOf(runner, whole, output));
   const rate = Math.round(Math.min(...capacities) / 2 / 100) * 100;
-  const directSamples: Sample[] = [];
-  const samples = runners.map((): Sample[] => []);
-  for (let round = 1; round <= rounds; round++) {
-    say(`\r${title}: ${rate} requests/s, round ${round} of ${rounds}   `);
-    const base = await measureLatency(direct.url, rate, seconds, output);
-    directSamples.push(base);
-    for (const [index, runner] of runners.entries()) {
-      const sample = await measureLatency(runner.url, rate, seconds, output);
-      const added = { addedP50: sample["p50"]! - base["p50"]!, addedP99: sample["p99"]! - base["p99"]! };
-      samples[index]!.push({ ...sample, ...added });
-    }
-  }
+  const pids = [...direct.pids, ...all.flatMap((runner) => runner.pids)];
+  const subjects = [
+    { name: DIRECT, url: direct.url },
+    ...runners.map(({ recipe, url }) => ({ name: recipe.name, url })),
+  ];
+  const { samples, measured, counted } = await runCalmRounds(
+    subjects.map(({ name, url }) => ({
+      name,
+      async measure() {
+        const before = observe(pids);
+        const sample = await measureLatency(url, rate, CALM_SECONDS, output);
+        return { sample, weather: weatherBetween(before, observe(pids), LOAD_CORE) };
+      },
+    })),
+    {
+      wanted: rounds,
+      patienceMs,
+      nowMs: () => performance.now(),
+      told: ({ measured, counted }) =>
+        say(`\r${title}: ${rate} requests/s, ${counted} of ${measured} rounds were calm   `),
+    },
+  );
   say("\n");
+  const base = { title: "none (direct)", isOurs: false, samples: samples.get(DIRECT)! };
+  const [baseP50, baseP99] = [medianOf(base, "p50"), medianOf(base, "p99")];
+  const addedTo = (sample: Sample): Sample =>
+    baseP50 === undefined || baseP99 === undefined
+      ? sample
+      : { ...sample, addedP50: sample["p50"]! - baseP50, addedP99: sample["p99"]! - baseP99 };
+  const fewest = Math.min(...[...samples.values()].map(({ length }) => length));
   return {
     title,
-    note: `of ${seconds} s at ${rate.toLocaleString("en")} requests/s, medians`,
+    note:
+      `of ${CALM_SECONDS} s at ${rate.toLocaleString("en")} requests/s, medians; ${counted} of ${measured} rounds were ` +
+      `calm and count${fewest < rounds ? `: TOO FEW, of ${rounds} that each should have one has ${fewest}` : ""}`,
     subjects: {
-      ...Object.fromEntries(runners.map((runner, index) => subjectOf(runner, samples[index]!))),
+      ...Object.fromEntries(runners.map((runner) => subjectOf(runner, samples.get(runner.recipe.name)!.map(addedTo)))),
       // Neither ours nor one to compare with: it has no added latency, and so no ratio.
-      direct: { title: "none (direct)", isOurs: false, samples: directSamples },
+      [DIRECT]: base,
     },
     leftOut,
   };

@@ -16,7 +16,7 @@ export const describeMachine = (): Machine => ({
 });
 
 /** Linux counts CPU time in ticks of 1/100 s (`getconf CLK_TCK`). */
-const TICK_MS = 10;
+export const TICK_MS = 10;
 export type CpuTime = { userMs: number; systemMs: number };
 
 /** CPU time of a process with all of its threads so far: fields 14 and 15 of proc_pid_stat(5). */

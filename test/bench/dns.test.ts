@@ -173,6 +173,7 @@ for (const { args, says } of [
   { args: ["--only", "stat"], says: /--only does not know "stat"; it knows static, tcp/ },
   { args: ["--subjects", "bind"], says: /--subjects does not know "bind"/ },
   { args: ["--rounds", "0"], says: /--rounds must be/ },
+  { args: ["--patience", "5"], says: /--patience is for loads of latencies/ },
   { args: ["--resume"], says: /--resume needs --json/ },
   { args: ["--fast"], says: /--fast/ },
   { args: ["--help"], says: /^help$/ },

@@ -30,6 +30,11 @@ test("readH2loadLog() takes the latencies of good answers, sorted", () => {
   const log = "1700000000000000\t200\t300\n1700000000000100\t-1\t5\n1700000000000200\t200\t90\n";
   assert.deepEqual([...readH2loadLog(log)], [90, 300]);
 });
+test("readH2loadLog() takes those alone that began within a span", () => {
+  const log =
+    "1700000000000000\t200\t1\n1700000000010000\t200\t2\n1700000000019999\t200\t3\n1700000000020000\t200\t4\n";
+  assert.deepEqual([...readH2loadLog(log, { fromMs: 10, toMs: 20 })], [2, 3]);
+});
 
 const subject = (title: string, isOurs: boolean, ...samples: Sample[]): Subject => ({ title, isOurs, samples });
 const result = (subjects: Record<string, Subject>, leftOut = {}): LoadResult => ({

@@ -4,6 +4,7 @@ import test from "node:test";
 import { readH2load } from "../../bench/lib/balancer-measure.ts";
 import { ratiosOf, type Subject } from "../../bench/lib/balancer-results.ts";
 import { L7_TABLES } from "../../bench/lib/l7-tables.ts";
+import { parseBenchOptions } from "../../bench/lib/options.ts";
 import { CLIENT_FRAME, MESSAGE_OCTETS, SERVER_FRAME } from "../../bench/lib/websocket.ts";
 
 const REPORT = `finished in 1.02s, 22546.00 req/s, 5.51MB/s
@@ -41,6 +42,22 @@ test("a message comes back as it was sent", () => {
   );
   assert.equal(masked.length, MESSAGE_OCTETS);
 });
+
+const CALM_ROUNDS = { quick: 1, full: 2, calm: { rounds: 3, minutes: 10 } };
+for (const { args, expected } of [
+  { args: [], expected: 600_000 },
+  { args: ["--patience", "0.5"], expected: 30_000 },
+]) {
+  test(`parseBenchOptions() waits for calm rounds: ${args.join(" ") || "by default"}`, () => {
+    const parsed = parseBenchOptions(args, { loads: [], subjects: [] }, CALM_ROUNDS);
+    assert.equal(typeof parsed === "string" ? parsed : parsed.patienceMs, expected);
+  });
+}
+test("parseBenchOptions() refuses a patience that is none", () =>
+  assert.match(
+    parseBenchOptions(["--patience", "long"], { loads: [], subjects: [] }, CALM_ROUNDS) as string,
+    /--patience must be a number of minutes/,
+  ));
 
 test("npm run bench -- l7 --help shows an example", () => {
   const { stdout, status } = spawnSync(process.execPath, ["bench/l7.ts", "--help"], { encoding: "utf8" });
