@@ -282,6 +282,10 @@ export const ERRORS = {
     says: "This process was not replaced: %",
     fix: "See the log of the new process; this one goes on serving",
   },
+  RHUMB_DRILL_LOAD: {
+    says: "Cannot make load for a drill: %",
+    fix: "`rhumb drill run` starts `rhumb drill load` and gives it its order; docs/drills.md shows what one looks like",
+  },
   RHUMB_DRILL_REPORT: {
     says: "Cannot read the report of a drill %",
     fix: "Give the report.json that `rhumb drill run` of this release wrote",
