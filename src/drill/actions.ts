@@ -84,8 +84,15 @@ export const targetKind = (target: string): TargetKind | undefined =>
 
 export const isFault = ({ action }: Pick<Step, "action">): boolean => action !== "heal";
 
+/** The time-out of health checks by default: a region that answers sooner is slow, and up. */
+const SLOW_IS_DOWN_MS = 2_000;
+/** Fewer responses that fail leave a region up: it still serves most of its clients. */
+const ERRORS_ARE_DOWN_SHARE = 0.5;
+
 /** @returns the region whose clients a step sends elsewhere; undefined: none is expected to move */
-export function movedRegion({ action, target }: Pick<Step, "action" | "target">): string | undefined {
+export function movedRegion({ action, target, options }: Pick<Step, "action" | "target" | "options">) {
+  if (action === "slow" && Number(options["ms"]) < SLOW_IS_DOWN_MS) return undefined;
+  if (action === "error-rate" && Number(options["share"]) < ERRORS_ARE_DOWN_SHARE) return undefined;
   const kind = targetKind(target);
   const isWhole = kind === "region" || kind === "balancer";
   return ACTION_TABLE[action].movesClients && isWhole ? target.split("/")[1] : undefined;
