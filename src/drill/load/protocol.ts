@@ -13,6 +13,7 @@ export type LoadSpec = {
   readonly place: ClientPlace;
   readonly seed: number;
   readonly name: string;
+  /** `qps`: lookups a second; a client's own cache answers those that it can, the others become queries. */
   readonly dns: { readonly clients: number; readonly qps: number; readonly stretchTtl: number };
   readonly http: { readonly rps: number; readonly keepAlive: boolean; readonly retries: number; readonly port: number };
   readonly anycastRps: number;
@@ -25,6 +26,7 @@ export type LoadSpec = {
 /** Counts of one second of one client place. Keys of maps are regions; `""` stands for none. */
 export type LoadSecond = {
   readonly kind: "second";
+  /** When it began: a whole second of the clock, the same for all places. Written when all that was due in it has ended. */
   readonly atMs: number;
   readonly continent: Continent;
   readonly dns: {
@@ -36,8 +38,12 @@ export type LoadSecond = {
     readonly p50Micros: number;
     readonly p99Micros: number;
   };
-  /** Requests by region and outcome. `retried` were answered after a retry; `lost` failed after all. */
+  /**
+   * Requests by region and outcome: the one that answered, or that was tried last. `retried` were answered after a retry;
+   * `lost` failed after all.
+   */
   readonly http: Readonly<Record<string, { readonly ok: number; readonly retried: number; readonly lost: number }>>;
+  /** Of those that were answered, from when they were due. */
   readonly httpP50Ms: number;
   readonly httpP99Ms: number;
   /** Age of the DNS answers that requests were sent by, in ms: mean, and the oldest. */
@@ -69,5 +75,9 @@ export type LoadMark =
     }
   | { readonly kind: "ready"; readonly atMs: number; readonly continent: Continent };
 
-/** `answer`, `silent` and `anycast` are written when they differ from the one before of the same node or client. */
+/**
+ * `ready` is written once: each watched node has said its first word, or is silent, and the first request has ended.
+ *
+ * `answer`, `silent` and `anycast` are written when they differ from the one before of the same node or client.
+ */
 export type LoadLine = LoadSecond | LoadMark;
