@@ -240,6 +240,34 @@ export const ERRORS = {
     says: "The override of % stands in the overrides file",
     fix: "Remove it from health/overrides.yaml; the change is taken up without a restart",
   },
+  RHUMB_HEALTH_OVERRIDE_OF_EVACUATION: {
+    says: "The override of % belongs to an evacuation",
+    fix: "Run `rhumb region return REGION`: it brings the region back in order",
+  },
+  RHUMB_EVACUATION_NONE: {
+    says: "The region % is not being evacuated",
+    fix: "Run `rhumb region list` for what is going on",
+  },
+  RHUMB_EVACUATION_RUNNING: {
+    says: "The evacuation of % has begun already",
+    fix: "Run `rhumb region status`; `resume`, `stop` and `return` are what it takes now",
+  },
+  RHUMB_EVACUATION_OTHER: {
+    says: "Cannot evacuate a region while %",
+    fix: "Wait until the other region is back, or say `--force` if both are to be left",
+  },
+  RHUMB_EVACUATION_CAPACITY: {
+    says: "The other regions cannot carry it: %",
+    fix: "Add capacity, wait for fewer requests, or say `--force` if overload is what you accept",
+  },
+  RHUMB_EVACUATION_LAST: {
+    says: "The service % would be left without any region that is up",
+    fix: "Bring another of its regions back first; an evacuation never takes the last one",
+  },
+  RHUMB_EVACUATION_TERMS: {
+    says: "Cannot evacuate on these terms: %",
+    fix: "Give falling weights that end with 0, such as 50,0",
+  },
   RHUMB_HEALTH_REGION_UNKNOWN: { says: "There is no region %", fix: "Run `rhumb status` for the regions there are" },
   RHUMB_HEALTH_NOT_HELD: {
     says: "The region % is not held for failback",

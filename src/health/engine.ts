@@ -24,6 +24,7 @@ import { identityOf } from "#health/identity.ts";
 import { createMemory } from "#health/memory.ts";
 import {
   createOverrides,
+  type EvacuationDrain,
   type OverrideInput,
   type OverrideStore,
   type SharedOverride,
@@ -98,6 +99,10 @@ export type Health = {
   clearOverride(text: string): readonly OverrideSpec[];
   /** What all nodes have said of targets through their APIs: the newest of each. */
   setSharedOverrides(shared: readonly SharedOverride[]): void;
+  /** Regions that are being evacuated or come back: each is drained, for readers from when this returns. */
+  setEvacuations(drains: readonly EvacuationDrain[]): void;
+  /** @returns a service that would have no region left that is up without this one; undefined: none */
+  wouldEmptyWithout(region: string): string | undefined;
   /** Calls `listener` when this node's API set an override, or cleared it (`null`). @returns how to end it */
   onOverride(listener: (target: string, spec: OverrideSpec | null) => void): () => void;
   /** @param region bare name or id. @returns its new state. @throws RHUMB_HEALTH_REGION_UNKNOWN, RHUMB_HEALTH_NOT_HELD */
@@ -352,6 +357,14 @@ export function createHealth(options: HealthOptions): Health {
     },
     setSharedOverrides(shared) {
       if (overrides.setShared(shared)) restageAll();
+    },
+    setEvacuations(drains) {
+      overrides.setEvacuations(drains);
+      restageAll();
+    },
+    wouldEmptyWithout(region) {
+      const gone = rows.region(fullTarget(region))?.spec.index;
+      return options.wouldEmpty?.((target) => target === gone || rows.isOut(target), rows.isOut);
     },
     onOverride(listener) {
       overrideListeners.add(listener);

@@ -12,7 +12,7 @@
  *
  * What one node's API is told, all nodes do: of each target the newest counts (`setShared()`), in the order of versions, so
  * that all nodes agree on the last match. What others no longer speak of stays until it ends or is cleared: they may be away.
- * Files are each node's own.
+ * Files are each node's own. An evacuation drains its region on top of all, but for an operator who takes more from it.
  *
  * Units:   Unix ms.
  * @module
@@ -53,6 +53,16 @@ export type SharedOverride = {
   readonly version: RecordVersion;
 };
 
+/** A region that is being evacuated, or comes back. */
+export type EvacuationDrain = {
+  readonly region: string;
+  readonly weightPercent: number;
+  readonly reason: string;
+  readonly sinceMs: number;
+  /** When the weight is to be another one; undefined: nobody knows. */
+  readonly nextMs: number | undefined;
+};
+
 type ActiveOverride = OverrideSpec & { readonly matches: (id: string) => boolean };
 
 export type Overrides = {
@@ -68,6 +78,8 @@ export type Overrides = {
   clear(text: string): readonly OverrideSpec[];
   /** @returns whether that changed anything */
   setShared(shared: readonly SharedOverride[]): boolean;
+  /** All that there are now. */
+  setEvacuations(drains: readonly EvacuationDrain[]): void;
   list(): readonly OverrideSpec[];
   /** The last match among those in force, and, to try it out, `extra` after them. */
   find(id: string, extra?: OverrideSpec): OverrideSpec | undefined;
@@ -97,6 +109,24 @@ function isSound({ target, spec }: SharedOverride): boolean {
   );
 }
 
+/** Who owns the overrides by which evacuations drain their regions. */
+const EVACUATION_OWNER = "evacuation";
+
+const drainOf = ({ region, weightPercent, reason, sinceMs, nextMs }: EvacuationDrain): OverrideSpec => ({
+  id: `evacuation-${region}`,
+  target: fullTarget(region),
+  verb: "drain",
+  weightPercent,
+  reason,
+  owner: EVACUATION_OWNER,
+  createdAtMs: sinceMs,
+  untilMs: nextMs ?? UNTIL_CLEARED_MS,
+  origin: "api",
+});
+/** What an operator says of a region that is being evacuated holds where it takes as much from it. */
+const takesAsMuch = (said: OverrideSpec | undefined, drain: OverrideSpec): boolean =>
+  said?.verb === "down" || (said?.verb === "drain" && said.weightPercent <= drain.weightPercent);
+
 const invalid = (says: string): RhumbError => new RhumbError("RHUMB_HEALTH_OVERRIDE_INVALID", says);
 
 export function createOverrides(options: {
@@ -110,6 +140,7 @@ export function createOverrides(options: {
   let file: ActiveOverride[] = [];
   // What ran out while we were away ends with the first tick, and is told then.
   let api: ActiveOverride[] = store.load().map(active);
+  let evacuations: ActiveOverride[] = [];
   const warned = new Set<string>();
   /** File overrides that have ended; the file still names them. */
   const ended = new Set<string>();
@@ -193,6 +224,7 @@ export function createOverrides(options: {
       const isMeant = (spec: OverrideSpec): boolean => spec.id === text || spec.target === target;
       const cleared = api.filter(isMeant).map(strip);
       if (cleared.length === 0) {
+        if (evacuations.some(isMeant)) throw new RhumbError("RHUMB_HEALTH_OVERRIDE_OF_EVACUATION", text);
         if (file.some(isMeant)) throw new RhumbError("RHUMB_HEALTH_OVERRIDE_FROM_FILE", text);
         return [];
       }
@@ -235,10 +267,17 @@ export function createOverrides(options: {
       if (isChanged) save();
       return isChanged;
     },
-    list: () => all().map(strip),
+    setEvacuations(drains) {
+      evacuations = drains.map((drain) => active(drainOf(drain)));
+    },
+    list: () => [...all(), ...evacuations].map(strip),
     find(id, extra) {
-      if (extra !== undefined && createMatcher(extra.target)(id)) return extra;
-      return all().findLast((spec) => spec.matches(id) && spec.target !== extra?.target);
+      const drain = evacuations.find((spec) => spec.matches(id));
+      const said =
+        extra !== undefined && createMatcher(extra.target)(id)
+          ? extra
+          : all().findLast((spec) => spec.matches(id) && spec.target !== extra?.target);
+      return drain === undefined || takesAsMuch(said, drain) ? said : drain;
     },
     tick(isFrozen) {
       const nowMs = clock.nowMs();
