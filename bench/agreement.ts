@@ -230,6 +230,11 @@ try {
   for (let index = 0; index < OVERRIDES_WITHOUT_CHANNEL; index++) slow.push(await measureOverride(index));
   show("an override, without the channel of Redis", slow, TARGETS.withoutChannelMs);
   spawnSync("redis-cli", ["-p", `${redis.port}`, "ACL", "SETUSER", "default", "allchannels", "+@all"]);
+  const isHeard = async (): Promise<boolean> => {
+    const all = await Promise.all(apis.map((api) => api("GET", "/status")));
+    return all.every((one) => !one.json<{ sharing: { says: string } }>().sharing.says.includes("not heard"));
+  };
+  while (!(await isHeard())) await new Promise((resolve) => setTimeout(resolve, 500));
   show("a region that refuses connections", await measureOutages((region) => region.refuse()), TARGETS.refusedMs);
   await new Promise((resolve) => setTimeout(resolve, 61_000));
   show(

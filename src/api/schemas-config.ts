@@ -64,6 +64,14 @@ export const nodeStateSchema = z
   })
   .meta({ id: "NodeState" });
 
+export const sharingSchema = z
+  .object({
+    by: z.enum(["redis", "peers", "alone"]).describe("What carries records between nodes"),
+    isConnected: z.boolean(),
+    says: text.describe("How it stands, with the fault where there is one"),
+  })
+  .meta({ id: "Sharing" });
+
 export const MAX_PUSH_OCTETS = 8 * 1_048_576; // 2 MiB of texts, as JSON writes them at worst, and the overlay
 
 export const newPushSchema = z

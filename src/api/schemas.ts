@@ -8,7 +8,7 @@
  * @module
  */
 import { z } from "zod";
-import { generation, nodeStateSchema } from "#api/schemas-config.ts";
+import { generation, nodeStateSchema, sharingSchema } from "#api/schemas-config.ts";
 import { regionLoadSchema } from "#api/schemas-load.ts";
 import { EVENT_KINDS } from "#state/events.ts";
 
@@ -403,6 +403,7 @@ export const statusSchema = z
       overrides: z.number(),
     }),
     nodes: z.array(nodeStateSchema).describe("This node and the others, by name"),
+    sharing: sharingSchema,
     queries: z.object({ total: z.number(), perSecond: z.number().nullable() }).nullable(),
     alarms: z.array(alarmSchema),
   })

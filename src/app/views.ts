@@ -202,10 +202,16 @@ export function createViews(parts: NodeParts): Views {
         overrides: health.listOverrides().length,
       },
       nodes: nodeStatesView(parts),
+      sharing: sharingView(parts.cluster),
       queries: now.dns ? { total: queryRate.total(), perSecond: queryRate.perSecond() } : null,
       alarms: notifier.open().map((alarm) => ({ ...alarm })),
     };
   }
+}
+
+function sharingView(cluster: NodeParts["cluster"]): StatusView["sharing"] {
+  const { by, isConnected, says } = cluster.status();
+  return { by, isConnected, says };
 }
 
 function balancerStatus({ region, engine, workers, listeners, pools }: BalancerStatsView): StatusView["balancer"] {

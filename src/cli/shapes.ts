@@ -118,6 +118,7 @@ export type Status = {
   } | null;
   readonly counts: { readonly regions: number; readonly regionsUp: number };
   readonly nodes: readonly NodeState[];
+  readonly sharing: { readonly by: string; readonly isConnected: boolean; readonly says: string };
   readonly queries: { readonly total: number; readonly perSecond: number | null } | null;
   readonly alarms: readonly {
     readonly subject: string;

@@ -275,7 +275,11 @@ export function createRedisTransport(options: {
       void redis.ask((client) => client.publish(REDIS_KEYS.news, text), ASK_LIMIT_MS);
     },
     isConnected: () => isConnected,
-    says: () => (isConnected ? `Records go through ${where}` : `Redis does not answer (${where}): ${redis.why()}`),
+    says() {
+      if (!isConnected) return `Redis does not answer (${where}): ${redis.why()}`;
+      const deaf = news.says();
+      return `Records go through ${where}${deaf === "" ? "" : `, changes seconds late: its channel is not heard (${deaf})`}`;
+    },
     octets: () => octets,
     close() {
       isClosed = true;

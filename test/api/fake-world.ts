@@ -119,6 +119,7 @@ export const STATUS: StatusView = {
   },
   config: { file: "rhumb.yaml", appliedAtMs: 1_799_999_000_000, hasOverlay: false, lastReload: null },
   counts: { regions: 2, regionsUp: 2, services: 1, targets: 4, overrides: 0 },
+  sharing: { by: "alone", isConnected: true, says: "This node is alone: it shares nothing" },
   nodes: [
     { node: "ns1", isOwn: true, state: "serves", generation: "1.3", desired: "1.5.ns1", version: "0.1.0", says: "" },
     {

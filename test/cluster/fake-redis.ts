@@ -83,7 +83,7 @@ export function createFakeRedis(clock: Clock) {
               if (!fate.isLost()) clock.after(fate.delayMs(), () => void (isClosed || onMessage(message)));
           };
           listeners.add(hear);
-          return { close: () => void listeners.delete(hear) };
+          return { says: () => "", close: () => void listeners.delete(hear) };
         },
       };
     },

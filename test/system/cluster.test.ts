@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import test from "node:test";
 import { recordAnswers } from "./answer-recorder.ts";
+import { until } from "./balancer-bed.ts";
 import { ADDRESS, type ClusterBed, type ClusterNode, REGIONS, type RegionName, startCluster } from "./cluster-bed.ts";
 import { without } from "./tools.ts";
 
@@ -120,5 +121,18 @@ test("without the right to use channels, nodes agree by what they read", {
     id = await setOverride(ns1, "region/us-east");
   });
   await recorder.during("cleared at ns2", answersOf(...REGIONS), () => clearOverride(ns2, id));
+  const sharing = async (node: ClusterNode): Promise<string> =>
+    (await node.api("GET", "/status")).json<{ sharing: { says: string } }>().sharing.says;
+  const isDeaf = (says: string): boolean => says.includes("its channel is not heard (NOPERM");
+  for (const node of bed.dns) await until(() => sharing(node), isDeaf, t);
+  const restored = ["-p", `${bed.redis.port}`, "ACL", "SETUSER", "default", "allchannels", "+@all"];
+  assert.equal(spawnSync("redis-cli", restored, { encoding: "utf8" }).stdout.trim(), "OK");
+  // On the connection that stands: nobody has to start anything anew.
+  for (const node of bed.dns)
+    await until(
+      () => sharing(node),
+      (says) => !says.includes("not heard"),
+      t,
+    );
   recorder.finish();
 });

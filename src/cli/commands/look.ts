@@ -80,7 +80,7 @@ const NODE_COLOURS: Readonly<Record<string, Colour>> = {
   apart: "red",
 };
 /** How each node stands to what was pushed; of a node that is alone there is something to say once something was. */
-function nodeLines(nodes: Status["nodes"]): string[] {
+function nodeLines({ nodes, sharing }: Status): string[] {
   if (nodes.length < 2 && nodes.every(({ desired }) => desired === null)) return [];
   const rows = nodes.map(({ node, isOwn, state: stands, generation, desired, version, says }): Cell[] => [
     isOwn ? `${node} (this one)` : node,
@@ -90,7 +90,7 @@ function nodeLines(nodes: Status["nodes"]): string[] {
     version ?? "-",
     says || "-",
   ]);
-  return ["", table(["NODE", "DESIRED", "VERSION", "GENERATION", "RHUMB", "SAYS"], rows)];
+  return ["", sharing.says, table(["NODE", "DESIRED", "VERSION", "GENERATION", "RHUMB", "SAYS"], rows)];
 }
 
 /** Who votes on regions, where there is more than one. */
@@ -158,7 +158,7 @@ function statusText(
   if (rows.length > 0) lines.push("", table(head, rows));
   const shares = shareRows(services);
   if (shares.length > 0) lines.push("", table(["SERVICE", "NAMES", "ANSWERS OF THE LAST MINUTE"], shares));
-  lines.push(...vantageLines(vantages), ...nodeLines(status.nodes));
+  lines.push(...vantageLines(vantages), ...nodeLines(status));
   if (status.alarms.length > 0) {
     lines.push("", paint("ALARMS", "bold"));
     for (const { severity, says, subject, sinceMs } of status.alarms) {
