@@ -101,7 +101,12 @@ export type AnycastView = {
 /** Record kind `anycast`: what a node announces. Lives 5 s, published each second and at once when it changes. */
 export type AnycastShare = {
   readonly region: string | null;
-  readonly prefixes: readonly { readonly prefix: string; readonly phase: PrefixPhase }[];
+  readonly prefixes: readonly {
+    readonly prefix: string;
+    readonly phase: PrefixPhase;
+    /** Its planned withdrawal is wanted and refused: why. */
+    readonly refused?: string;
+  }[];
 };
 
 /** What an operator, or an evacuation, wants of this node's prefixes; not kept over a restart. */
