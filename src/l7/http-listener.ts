@@ -6,6 +6,7 @@
  * Drain:   new connections go elsewhere. Those that serve a request take no other; idle ones are closed little by little, so
  *          that their clients do not all come back at once. Tunnels may go on until the time is over;
  *          so may requests of our own: mirrors, questions to other services, what the cache fetches.
+ * Leaving: clients are to go elsewhere, and who comes is served: each response ends its connection, and idle ones are closed.
  * @module
  */
 import { createCompression } from "#l7/compress/create-compression.ts";
@@ -39,7 +40,9 @@ const MAX_SPREAD_MS = 5_000;
 const REST_MS = 1_000;
 
 type Plan = ArrivalPlan & { readonly exchange: ExchangePlan };
-type Drain = { readonly spreadUntilMs: number; tickedMs: number; readonly over: () => void };
+/** Over how long idle connections are closed. */
+type Spread = { readonly spreadUntilMs: number; tickedMs: number };
+type Drain = Spread & { readonly over: () => void };
 
 export function createHttpListener(options: { readonly spec: ListenerSpec; readonly context: HttpContext }): Listener {
   const { context } = options;
@@ -50,6 +53,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
   /** Have arrived, and have not said yet which version they speak. */
   const undecided = new Set<Arrived>();
   let drain: Drain | undefined;
+  let leaving: Spread | undefined;
 
   const count = (counter: ListenerCounter): void => {
     slots[LISTENER_COUNTER[counter]]! += 1;
@@ -74,7 +78,7 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
     waiting: (change) => context.waiting(change),
     count,
     subrequest: (pool, asked, terms) => subrequests.ask(pool, asked, terms),
-    isDraining: () => drain !== undefined,
+    isDraining: () => drain !== undefined || leaving !== undefined,
     unixMs: () => clock.nowMs(),
     randomHex: createRandomHex(),
     failed: (error) => log.error({ event: "http.fault", error: String(error) }, "Cannot decide about a request"),
@@ -171,9 +175,10 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
     if (drain !== undefined && isEmpty()) drain.over();
   }
   /** Closes as many idle connections as are due by now. */
-  function closeIdle(ending: Drain, nowMs: number): void {
+  function closeIdle(ending: Spread, nowMs: number): void {
     const leftMs = ending.spreadUntilMs - nowMs;
-    const restedMs = leftMs <= 0 ? nowMs : nowMs - REST_MS;
+    const isLastCall = leftMs <= 0 && ending === drain;
+    const restedMs = isLastCall ? nowMs : nowMs - REST_MS;
     const idle = [...connections.keys()].filter(
       (connection) => connection.isIdle && connection.idleSinceMs <= restedMs,
     );
@@ -194,6 +199,11 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
     },
     stopBackend() {
       // Connections to backends are the worker's (`upstreams.ts`), shared by its listeners.
+    },
+    setLeaving(isLeaving) {
+      if (isLeaving === (leaving !== undefined)) return;
+      const nowMs = clock.monotonicMs();
+      leaving = isLeaving ? { spreadUntilMs: nowMs + MAX_SPREAD_MS, tickedMs: nowMs } : undefined;
     },
     async drain(drainMs) {
       const nowMs = clock.monotonicMs();
@@ -224,7 +234,8 @@ export function createHttpListener(options: { readonly spec: ListenerSpec; reado
     tick(nowMs) {
       deadlines.advance(nowMs);
       for (const connection of connections.keys()) connection.tick?.(nowMs);
-      if (drain !== undefined) closeIdle(drain, nowMs);
+      const ending = drain ?? leaving;
+      if (ending !== undefined) closeIdle(ending, nowMs);
     },
     connections: () => connections.size + undecided.size + arrivals.size(),
   };

@@ -53,6 +53,8 @@ export type ListenerSet = {
   places(pool: number): Places;
   /** Ends all connections at a backend: its time to drain is over. */
   stopBackend(row: number): void;
+  /** Tells all listeners whether clients are to go elsewhere. */
+  setLeaving(isLeaving: boolean): void;
   /** Takes no new connections; resolves when all are over, at the latest after `drainMs`. */
   drain(drainMs: number): Promise<void>;
   /** Connections of clients now, by listener. */
@@ -143,6 +145,9 @@ export function createListenerSet(options: ListenerSetOptions): ListenerSet {
     places,
     stopBackend(row) {
       for (const { listener } of all()) listener.stopBackend(row);
+    },
+    setLeaving(isLeaving) {
+      for (const { listener } of listeners.values()) listener.setLeaving?.(isLeaving);
     },
     async drain(drainMs) {
       for (const [name, served] of [...listeners]) {

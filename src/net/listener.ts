@@ -46,6 +46,8 @@ export type Listener = {
   stopBackend(row: number): void;
   /** Takes no new connections; resolves when all are over, the last ones by RST after `drainMs`. */
   drain(drainMs: number): Promise<void>;
+  /** True: clients are to go elsewhere. Who comes is served, and told so where the protocol has a word for it. */
+  setLeaving?(isLeaving: boolean): void;
   tick(nowMs: number): void;
   /** Connections of clients now, in this worker. */
   connections(): number;

@@ -61,6 +61,8 @@ export type BalancerEngine = {
   apply(snapshot: BalancerSnapshot): Promise<void>;
   /** Other staples, certificates or challenges; resolves when all workers serve with them. */
   setTls(fetched: FetchedTls): Promise<void>;
+  /** Whether clients are told to go elsewhere; resolves when all workers do so. Who comes is served. */
+  setLeaving(isLeaving: boolean): Promise<void>;
   /** What TLS is served with now. */
   tls(): TlsMaterial | undefined;
   /** Rows of the health table that changed. */
@@ -120,6 +122,7 @@ export function createBalancerEngine(options: {
   const slots = new Map<string, number>();
   let members: BalancerMember[] = [];
   let world: BalancerWorld | undefined;
+  let isLeaving = false;
   let tcpEngine: TcpEngine | undefined;
   let revision = 0;
   let isClosed = false;
@@ -370,6 +373,7 @@ export function createBalancerEngine(options: {
       tls: { ...files(), ...fetched },
       stickyTables: tablesFor(snapshot),
       slots: Object.fromEntries(slots),
+      isLeaving,
     };
     const reserved = reserve(next, previous?.snapshot);
     try {
@@ -439,6 +443,13 @@ export function createBalancerEngine(options: {
           fetched = before;
           throw fault;
         }
+      }),
+    setLeaving: (next) =>
+      inTurn(async () => {
+        isLeaving = next;
+        if (isClosed || world === undefined || world.isLeaving === next) return;
+        const { snapshot, tls } = world;
+        await switchTo(snapshot, () => tls);
       }),
     tls: () => world?.tls,
     healthChanged: (changed) => keeper.healthChanged(changed),

@@ -30,6 +30,8 @@ export type BalancerWorld = {
   readonly stickyTables: Readonly<Record<string, Int32Array>>;
   /** Which block of counters is whose, by the listener's name. */
   readonly slots: Readonly<Record<string, number>>;
+  /** Clients are to go elsewhere: the region is being evacuated. */
+  readonly isLeaving: boolean;
 };
 
 export type BalancerWorkerData = {

@@ -179,6 +179,7 @@ function serve(next: BalancerWorld): void {
     world = next;
     followTable(next.snapshot);
     listeners.apply(next.snapshot);
+    listeners.setLeaving(next.isLeaving);
     http.apply(next.snapshot, listeners.places);
     tls.keep();
     acmeProofs.set(next.tls.challenges.http);
