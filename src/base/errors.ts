@@ -310,13 +310,33 @@ export const ERRORS = {
     says: "This process was not replaced: %",
     fix: "See the log of the new process; this one goes on serving",
   },
+  RHUMB_DRILL_BUSY: {
+    says: "Another drill runs on this machine: %",
+    fix: "Wait for its end, or stop it with Ctrl-C: it then puts everything back",
+  },
+  RHUMB_DRILL_CANNOT: {
+    says: "This drill cannot run here: %",
+    fix: "Choose a stage that can with --stage, or change the step; docs/drills.md says what each stage can do",
+  },
   RHUMB_DRILL_LOAD: {
     says: "Cannot make load for a drill: %",
     fix: "`rhumb drill run` starts `rhumb drill load` and gives it its order; docs/drills.md shows what one looks like",
   },
+  RHUMB_DRILL_STAGE: {
+    says: "The stage of the drill: %",
+    fix: "See what it says; the output of each process lies in the stage's folder, and `rhumb drill check` tells what a drill may ask for",
+  },
+  RHUMB_DRILL_NEEDS: {
+    says: "This drill needs what is not here: %",
+    fix: "Install it, or run drills without that need: `rhumb drill list` shows the needs of each",
+  },
   RHUMB_DRILL_REPORT: {
     says: "Cannot read the report of a drill %",
     fix: "Give the report.json that `rhumb drill run` of this release wrote",
+  },
+  RHUMB_DRILL_STEP: {
+    says: "A step of the drill could not be done: %",
+    fix: "Read what the stage's processes said last, in the folder of the run; `--keep` leaves them running to look at",
   },
   RHUMB_CLI_NO_ANSWER: {
     says: "Nothing answers at %",
