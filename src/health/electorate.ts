@@ -203,15 +203,22 @@ export function createElectorate(): Electorate {
     },
     votesOn,
     turnMs(one, isVerdictUp, ownFlipMs, nowMs) {
+      // Asked after each probe, of every address: it walks the book itself, and makes no list of votes for people.
       const turns: number[] = [];
       let against = 0;
-      const { thresholds, intervalMs } = one.check;
-      for (const { state, standing, isOwn } of votesOn(one, nowMs)) {
-        if (standing !== "counts") continue;
+      const { machine, check } = one;
+      if (machine.hasEvidence && !confined.has(vantage) && isOwnFresh(one, nowMs)) {
+        if (isVoteUp(machine.name) === isVerdictUp) turns.push(ownFlipMs);
+        else against++;
+      }
+      const freshMs = foreignFreshForMs(check);
+      for (const { name, votes } of book.vantages()) {
+        const booked = votes.get(one.key);
+        if (booked === undefined || confined.has(name) || nowMs - booked.evidenceMs > freshMs) continue;
+        const { state } = booked.vote;
         if (isVoteUp(state) !== isVerdictUp) against++;
-        else if (isOwn) turns.push(ownFlipMs);
         else if (state === "up") turns.push(QUIET);
-        else if (state === "down") turns.push(nowMs + (thresholds.up - 1) * intervalMs * 0.9);
+        else if (state === "down") turns.push(nowMs + (check.thresholds.up - 1) * check.intervalMs * 0.9);
         else turns.push(nowMs);
       }
       return Math.min(earliestTurnMs(against, quorumNow(), turns), wordTurnMs(one.regions, nowMs));

@@ -64,10 +64,11 @@ export const quorumWithout = (quorum: number, configured: number, excluded: numb
  * The earliest moment at which the votes can overturn the verdict.
  *
  * @param against fresh votes that are against it already
- * @param turns moments at which each of those for it can turn, QUIET included
+ * @param turns moments at which each of those for it can turn, QUIET included; sorted in place
  * @returns steady ms, or QUIET
  */
-export function earliestTurnMs(against: number, quorum: number, turns: readonly number[]): number {
+export function earliestTurnMs(against: number, quorum: number, turns: number[]): number {
   const needed = Math.max(1, quorum - against);
-  return [...turns].sort((a, b) => a - b)[needed - 1] ?? QUIET;
+  if (needed > turns.length) return QUIET;
+  return turns.sort((a, b) => a - b)[needed - 1]!;
 }
