@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { Agent } from "node:http";
 import { connect } from "node:http2";
 import test from "node:test";
-import { gunzipSync } from "node:zlib";
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { WebSocket, WebSocketServer } from "ws";
 import { settled, until } from "../net/bed.ts";
 import { DRIVERS } from "../net/drivers.ts";
@@ -145,6 +145,14 @@ for (const [name, createDriver] of Object.entries(DRIVERS)) {
       assert.equal(zipped.headers["content-encoding"], "gzip");
       assert.equal(gunzipSync(Buffer.from(zipped.body, "latin1")).toString(), text);
       assert.equal(bed.log[4]!.cache, "hit");
+      // What was compressed once is sent again, now with its length; another coding is made of the stored body.
+      assert.equal(zipped.headers["content-length"], undefined);
+      const again = await bed.ask("/", { headers: { "accept-encoding": "gzip" } });
+      assert.equal(again.body, zipped.body);
+      assert.equal(again.headers["content-length"], String(zipped.body.length));
+      const other = await bed.ask("/", { headers: { "accept-encoding": "br" } });
+      assert.equal(brotliDecompressSync(Buffer.from(other.body, "latin1")).toString(), text);
+      assert.equal((await bed.ask("/")).body, text);
     },
   );
 

@@ -71,6 +71,8 @@ export type CacheHit = {
   readonly head: ResponseHead;
   /** In turn, never empty pieces; valid for as long as the hit is held, and never changed. Empty for HEAD and 304. */
   readonly body: readonly Uint8Array[];
+  /** The body as it was compressed for others; undefined where not the whole stored body is sent. */
+  readonly coded: CodedVariants | undefined;
   /** For the access log: `hit`, `stale`, `revalidated`. */
   readonly outcome: "hit" | "stale" | "revalidated";
   /**
@@ -78,6 +80,21 @@ export type CacheHit = {
    * GET with the fields of this request after `editRequest`, and ended with `settle`.
    */
   readonly refresh: CacheFill | undefined;
+};
+
+/** What compression made of one stored body, by names that compression gives (`Compression.variants`). */
+export type CodedVariants = {
+  get(variant: string): CodedBody | undefined;
+  /** @returns undefined: this one is not to be kept, or another request copies it */
+  copy(variant: string): CodedCopy | undefined;
+};
+/** In turn, as `CacheHit.body`. */
+export type CodedBody = { readonly pieces: readonly Uint8Array[]; readonly octets: number };
+/** Takes what passes by until `end`, after which hits find it, or `cancel`: it did not become complete. */
+export type CodedCopy = {
+  write(octets: Uint8Array): void;
+  end(): void;
+  cancel(): void;
 };
 
 /** One request to a backend on behalf of the cache. */

@@ -70,6 +70,7 @@ export function hitOf(
       declaredOctets: hasBody || status === 304 || status === 204 ? undefined : octets,
     },
     body: hasBody ? body : NO_BODY,
+    coded: hasBody && body === stored.body ? stored.coded : undefined,
     outcome,
     refresh,
   };

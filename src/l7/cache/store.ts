@@ -8,6 +8,7 @@
  * Never:   reads a clock, knows HTTP.
  * @module
  */
+import { CodedBodies } from "#l7/cache/coded-bodies.ts";
 import type { StoredResponse } from "#l7/cache/stored-response.ts";
 
 /** Variants of one URL; the oldest goes when there are more: a client could make up any number of them. */
@@ -76,6 +77,7 @@ export class Store {
       variants.push(response);
     }
     response.isStored = true;
+    response.coded = new CodedBodies(response, this);
     response.isVisited = false;
     response.older = this.#newest;
     if (this.#newest !== undefined) this.#newest.newer = response;
@@ -87,7 +89,7 @@ export class Store {
     return true;
   }
 
-  /** After its fields have changed. */
+  /** After its fields, or what compression made of its body, have changed. */
   reweigh(response: StoredResponse): void {
     if (!response.isStored) return;
     const octets = response.weigh(response.bodyOctets);

@@ -5,6 +5,7 @@
  * Units:   ms of the steady clock, but for `dateMs` and `changedMs` (Unix); octets.
  * @module
  */
+import type { CodedBodies } from "#l7/cache/coded-bodies.ts";
 import { type Directives, MAX_SECONDS, parseDirectives } from "#l7/cache/directives.ts";
 import { initialAgeMs, type Lifetime, lifetimeOf } from "#l7/cache/freshness.ts";
 import { formatHttpDate, parseHttpDate } from "#l7/cache/http-date.ts";
@@ -42,6 +43,8 @@ export class StoredResponse {
   changedMs: number | undefined;
   dateMs = 0;
   tags: readonly string[] = [];
+  /** The body compressed, since it is stored. */
+  coded: CodedBodies | undefined;
   /** What it counts for in its store. */
   octets = 0;
   isStored = false;
@@ -87,7 +90,8 @@ export class StoredResponse {
 
   /** What it would count for with so many octets of body. */
   weigh(bodyOctets: number): number {
-    let octets = OBJECT_OCTETS + bodyOctets + this.place.key.length + this.place.selector.length;
+    let octets =
+      OBJECT_OCTETS + bodyOctets + (this.coded?.octets ?? 0) + this.place.key.length + this.place.selector.length;
     for (const text of this.fields) octets += text.length + 16;
     return octets;
   }

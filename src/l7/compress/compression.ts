@@ -20,6 +20,8 @@ export type Compression = {
    * @param response as it was given to `choose`
    */
   filter(coding: Coding, response: ResponseHead, sink: FilterSink): BodyFilter;
+  /** Names of what filters make: of the same body the same octets, or as good ones, for the same name. */
+  readonly variants: Readonly<Record<Coding, string>>;
 };
 
 export type Choice = {

@@ -57,7 +57,10 @@ export function createCompression(spec: CompressionSpec, options: CompressionOpt
     return coding;
   };
 
+  const variantOf = (coding: Coding): string => `${coding} ${spec.level ?? "default"}`;
   return {
+    variants: { gzip: variantOf("gzip"), br: variantOf("br"), zstd: variantOf("zstd") },
+
     choose(request: RequestHead, response: ResponseHead): Choice | undefined {
       const { status, fields } = response;
       if (status < 200 || status === 204 || status === 205 || status === 206 || status === 304) return undefined;

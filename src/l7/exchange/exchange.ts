@@ -9,7 +9,7 @@
  * Units:   steady ms, octets.
  * @module
  */
-import type { CacheFill, CacheHit } from "#l7/cache/cache.ts";
+import type { CacheFill, CacheHit, CodedVariants } from "#l7/cache/cache.ts";
 import { accessEntryOf, type ExchangeFacts, spanOf } from "#l7/exchange/access-entry.ts";
 import type { Attempt } from "#l7/exchange/attempt.ts";
 import { CacheTurn, type CacheTurnOwner, refresh } from "#l7/exchange/cache-turn.ts";
@@ -190,7 +190,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
   onServe(hit: CacheHit): void {
     if (hit.refresh !== undefined) this.#refresh(hit.refresh, this.#outbound(hit.refresh));
     this.#openPath();
-    const isBodied = this.#sendHead(hit.head);
+    const isBodied = this.#sendHead(hit.head, hit.coded);
     this.#path!.sendAll(isBodied ? hit.body : []);
   }
   onCacheReply(reply: Reply): void {
@@ -259,7 +259,7 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
     if (answer?.kind === "serve") return void this.#serveInstead(answer.hit, head);
     path.copy = answer?.writer;
     path.source = attempt;
-    this.#sendHead(answer?.head ?? head);
+    this.#sendHead(answer?.head ?? head, undefined);
   }
   /** What is stored goes to the client, once the backend's response, if it has no body, has ended in order. */
   #serveInstead(hit: CacheHit, head: ResponseHead): void {
@@ -309,19 +309,16 @@ export class Exchange implements ClientEvents, TriesOwner, CacheTurnOwner, Respo
     this.#finish("LR");
     this.#stream.abort();
   }
-  /** Edits and sends a head. @returns whether a body goes with it */
-  #sendHead(head: ResponseHead): boolean {
+  /** Edits and sends a head. @param coded of a body from the cache. @returns whether a body goes with it */
+  #sendHead(head: ResponseHead, coded: CodedVariants | undefined): boolean {
     const { fields } = head;
     this.#route!.editResponse(fields, this.#request!);
     setCookies(fields, this.#cookies);
     const compression = this.#extras?.compression;
     const choice = compression?.choose(this.#head, head);
-    const sent = choice?.head ?? head;
     const isBodied = head.bodyOctets !== 0;
-    if (isBodied && choice?.coding !== undefined) {
-      this.#path!.filter = compression!.filter(choice.coding, head, this.#path!);
-    }
-    this.#send(sent);
+    if (choice === undefined) this.#send(head);
+    else this.#send(isBodied ? this.#path!.compress(compression!, head, choice, coded) : choice.head);
     return isBodied;
   }
   #send(head: ResponseHead): void {

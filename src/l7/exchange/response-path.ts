@@ -1,12 +1,14 @@
 /**
  * A response's body on its way to the client: from a backend, from the cache or from ourselves, past who keeps a copy, through
- * compression.
+ * compression, and past who keeps what that made.
  *
  * Owns:    the order of these, and their pauses: who gives is stopped while the client, or compression, takes nothing.
  * @module
  */
+import type { CodedCopy, CodedVariants } from "#l7/cache/cache.ts";
+import type { Choice, Compression } from "#l7/compress/compression.ts";
 import type { Attempt } from "#l7/exchange/attempt.ts";
-import type { Fields } from "#l7/message.ts";
+import type { Fields, ResponseHead } from "#l7/message.ts";
 import type { BodyFilter, FilterSink } from "#l7/route.ts";
 import type { ClientStream } from "#l7/stream.ts";
 
@@ -31,10 +33,38 @@ export class ResponsePath implements FilterSink {
   readonly #owner: ResponsePathOwner;
   #pieces: readonly Uint8Array[] | undefined;
   #next = 0;
+  /** The whole body as compression made it before. */
+  #coded: readonly Uint8Array[] | undefined;
+  /** Keeps a copy of what compression makes. */
+  #codedCopy: CodedCopy | undefined;
 
   constructor(client: ClientStream, owner: ResponsePathOwner) {
     this.#client = client;
     this.#owner = owner;
+  }
+
+  /**
+   * Has the body compressed, or takes it as it was compressed for another request.
+   * @param head as it was given to `choose`. @param stored undefined: the body does not come from the cache, or not all of it
+   * @returns the head to send
+   */
+  compress(
+    compression: Compression,
+    head: ResponseHead,
+    choice: Choice,
+    stored: CodedVariants | undefined,
+  ): ResponseHead {
+    const { coding } = choice;
+    if (coding === undefined) return choice.head;
+    const variant = compression.variants[coding];
+    const known = stored?.get(variant);
+    if (known !== undefined) {
+      this.#coded = known.pieces;
+      return { ...choice.head, bodyOctets: known.octets };
+    }
+    this.#codedCopy = stored?.copy(variant);
+    this.filter = compression.filter(coding, head, this);
+    return choice.head;
   }
 
   /** Of the backend. */
@@ -54,7 +84,7 @@ export class ResponsePath implements FilterSink {
   }
   /** A body that is there as a whole, in pieces that stay as they are. */
   sendAll(pieces: readonly Uint8Array[]): void {
-    this.#pieces = pieces;
+    this.#pieces = this.#coded ?? pieces;
     this.#next = 0;
     this.#pump();
   }
@@ -77,6 +107,8 @@ export class ResponsePath implements FilterSink {
     this.copy = undefined;
     this.filter?.cancel();
     this.filter = undefined;
+    this.#codedCopy?.cancel();
+    this.#codedCopy = undefined;
     this.#pieces = undefined;
   }
 
@@ -84,10 +116,13 @@ export class ResponsePath implements FilterSink {
 
   body(octets: Uint8Array): boolean {
     this.octets += octets.length;
+    this.#codedCopy?.write(octets);
     return this.#client.sendBody(octets);
   }
   end(): void {
     this.filter = undefined;
+    this.#codedCopy?.end();
+    this.#codedCopy = undefined;
     this.#owner.onSent(undefined);
   }
   fail(): void {

@@ -128,6 +128,7 @@ function run(seed: number): { readonly steps: string[] } {
         ? undefined
         : {
             choose: (_request, head) => ({ head, coding: "gzip" }),
+            variants: { gzip: "gzip", br: "br", zstd: "zstd" },
             filter: (_coding, _head, sink) => (filter = new FakeFilter(sink)),
           },
   });
