@@ -8,23 +8,22 @@
 # file capabilities, which do nothing unless the container is given the capability too.
 ARG BASE=debian:bookworm-slim
 
-FROM ${BASE} AS base
-ENV DEBIAN_FRONTEND=noninteractive
-RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends ca-certificates iproute2 libcap2-bin >/dev/null \
- && rm -rf /var/lib/apt/lists/* \
- && setcap cap_net_admin+ep "$(readlink -f "$(command -v ip)")" \
- && useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin rhumb
-
-FROM base AS dependencies
-RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends npm libatomic1 >/dev/null \
- && rm -rf /var/lib/apt/lists/*
 # Debian's npm is too old for our lock file: it fetches the one that is not, with the Node that rhumb runs on.
-RUN npm install --prefix /opt/tools --no-audit --no-fund --loglevel=error node@26 npm@11
+FROM ${BASE} AS dependencies
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ca-certificates npm libatomic1 >/dev/null \
+ && rm -rf /var/lib/apt/lists/* \
+ && npm install --prefix /opt/tools --no-audit --no-fund --loglevel=error node@26 npm@11
 WORKDIR /opt/rhumb
 COPY package.json package-lock.json ./
 RUN PATH=/opt/tools/node_modules/.bin:$PATH npm ci --omit=dev --no-audit --no-fund --loglevel=error
+
+FROM ${BASE} AS base
+ENV DEBIAN_FRONTEND=noninteractive
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends ca-certificates iproute2 >/dev/null \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin rhumb
 
 # The program. Beside it openssl, for keys and certificates of the stage.
 FROM base AS rhumb
@@ -53,11 +52,22 @@ COPY deploy/compose/backend.ts ./deploy/compose/
 ENTRYPOINT ["node", "/opt/rhumb/deploy/compose/backend.ts"]
 CMD []
 
+# A client of the stage: what people look with, and the load of drills.
+FROM rhumb AS client
+USER root
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends curl bind9-dnsutils >/dev/null \
+ && rm -rf /var/lib/apt/lists/*
+USER rhumb
+ENTRYPOINT ["sleep"]
+CMD ["infinity"]
+
 # Beside each balancer, in its network: speaks BGP, and runs the guard.
 FROM base AS exabgp
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends exabgp >/dev/null \
+ && apt-get install -y -qq --no-install-recommends exabgp libcap2-bin >/dev/null \
  && rm -rf /var/lib/apt/lists/* \
+ && setcap cap_net_admin+ep "$(readlink -f "$(command -v ip)")" \
  && install -d -o rhumb -g rhumb -m 750 /run/exabgp
 COPY deploy/exabgp/exabgp.env deploy/exabgp/rhumb-guard /etc/exabgp/
 COPY deploy/compose/images/exabgp.sh /usr/local/bin/start
@@ -66,8 +76,9 @@ ENTRYPOINT ["/usr/local/bin/start"]
 
 FROM base AS bird
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends bird2 >/dev/null \
+ && apt-get install -y -qq --no-install-recommends bird2 libcap2-bin >/dev/null \
  && rm -rf /var/lib/apt/lists/* \
+ && setcap cap_net_admin+ep "$(readlink -f "$(command -v ip)")" \
  && setcap cap_net_admin,cap_net_raw,cap_net_bind_service+ep /usr/sbin/bird \
  && install -d -o rhumb -g rhumb -m 750 /run/bird
 COPY deploy/compose/images/bird.sh /usr/local/bin/start

@@ -14,7 +14,7 @@ secret redis-password
 
 # One authority for the control APIs and Redis, one certificate for all of them: whoever is in the stage is trusted there.
 names="subjectAltName=DNS:localhost,IP:127.0.0.1"
-for last in 1.11 1.20 1.30 2.11 2.20 3.20 9.11 9.12; do names="$names,IP:$NET.$last"; done
+for last in 1.11 1.20 1.30 2.11 2.20 3.20 9.11 9.12 9.21 9.22 9.23; do names="$names,IP:$NET.$last"; done
 if [ "$(cat keys/names 2>/dev/null)" != "$names" ]; then
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=stage authority" \
     -addext "basicConstraints=critical,CA:TRUE" -keyout keys/ca.key -out keys/ca.pem 2>/dev/null
