@@ -61,20 +61,30 @@ function serviceTile({ slo, measures }: DrillReport): Tile {
   };
 }
 
-export function tilesOf(report: DrillReport): readonly Tile[] {
-  const isShown = ({ measure, isMet, samples }: MeasureResult): boolean =>
-    isMet !== null || (LEADING.includes(measure) && samples.length > 0);
+/** Those that somebody will ask for, and all that were missed, stand first; the others are `also`. */
+export function tilesOf(report: DrillReport): { readonly first: readonly Tile[]; readonly also: readonly Tile[] } {
   const place = ({ measure }: MeasureResult): number =>
     LEADING.includes(measure) ? LEADING.indexOf(measure) : LEADING.length;
-  const measured = report.measures.filter(isShown).sort((a, b) => place(a) - place(b));
-  return [...measured.map(tileOf), ...(report.slo.requests > 0 ? [serviceTile(report)] : [])];
+  const isFirst = (result: MeasureResult): boolean =>
+    result.isMet === false ||
+    (LEADING.includes(result.measure) && (result.isMet !== null || result.samples.length > 0));
+  const sorted = [...report.measures].sort((a, b) => place(a) - place(b));
+  return {
+    first: [...sorted.filter(isFirst).map(tileOf), ...(report.slo.requests > 0 ? [serviceTile(report)] : [])],
+    also: sorted.filter((result) => !isFirst(result) && result.samples.length > 0).map(tileOf),
+  };
 }
 
-const SYMBOL: Readonly<Record<Tone, string>> = { good: "✓", bad: "✗", warn: "!", plain: "·" };
-export const symbolOf = (tone: Tone): Html => html`<span class="symbol" aria-hidden="true">${SYMBOL[tone]}</span>`;
+const SYMBOL = { good: "✓", bad: "✗", warn: "!" } as const;
+export const symbolOf = (tone: Tone): Html =>
+  tone === "plain" ? html`` : html`<span class="symbol" aria-hidden="true">${SYMBOL[tone]}</span>`;
 
 function renderTile({ name, value, of, bound, word, tone }: Tile): Html {
   return html`<li class="tile ${tone}"><h3>${name}</h3><p class="value">${value}</p><p class="of">${of}</p><p class="bound">${symbolOf(tone)}<b>${word}</b>${bound === "" ? "" : html` <span>${bound}</span>`}</p></li>`;
+}
+
+function renderSmallTile({ name, value, bound, word, tone }: Tile): Html {
+  return html`<li class="${tone}">${symbolOf(tone)}${name} <b>${value}</b> <span>${bound === "" ? "" : `${word}, ${bound}`}</span></li>`;
 }
 
 /** What makes the numbers doubtful, or the end untidy; empty: nothing. */
@@ -98,6 +108,7 @@ export function renderHeadline(report: DrillReport): Html {
   const { drill, load, regions, continents } = report;
   const verdict = VERDICT[report.outcome];
   const warnings = warningsOf(report);
+  const { first, also } = tilesOf(report);
   const facts = [
     `stage ${drill.stage}`,
     dateText(report.startedAtMs),
@@ -115,5 +126,5 @@ export function renderHeadline(report: DrillReport): Html {
 <ul class="facts">${facts.map((fact) => html`<li>${fact}</li>`)}</ul>
 ${warnings.length > 0 && html`<ul class="warnings">${warnings.map((warning) => html`<li>${symbolOf("warn")}${warning}</li>`)}</ul>`}
 </header>
-<section aria-label="Numbers"><ul class="tiles">${tilesOf(report).map(renderTile)}</ul></section>`;
+<section aria-label="Numbers"><ul class="tiles">${first.map(renderTile)}</ul>${also.length > 0 && html`<ul class="also">${also.map(renderSmallTile)}</ul>`}</section>`;
 }

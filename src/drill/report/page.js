@@ -24,6 +24,7 @@ function number(value, unit) {
   if (value === null || value === undefined) return "–";
   if (unit === "share") return `${Math.round(value * 1000) / 10} %`;
   if (unit === "ms") {
+    if (value === 0) return "0";
     if (value >= 1000) return `${Math.round(value / 10) / 100} s`;
     return `${value >= 10 ? Math.round(value) : Math.round(value * 10) / 10} ms`;
   }
@@ -313,16 +314,20 @@ for (const figure of document.querySelectorAll(".plot")) {
   }).observe(canvas);
 }
 
+function drawSwatches({ spec, figure }) {
+  figure.querySelectorAll(".swatch").forEach((canvas, index) => {
+    drawSwatch(canvas, spec, spec.series[index].paint);
+  });
+}
+charts.forEach(drawSwatches);
+
 /** Colours are read when a plot is drawn: the scheme may have changed since. */
 function redraw() {
-  for (const { plot, spec, figure } of charts) {
-    plot.redraw();
-    figure.querySelectorAll(".swatch").forEach((canvas, index) => {
-      drawSwatch(canvas, spec, spec.series[index].paint);
-    });
+  for (const chart of charts) {
+    chart.plot.redraw();
+    drawSwatches(chart);
   }
 }
-redraw();
 
 for (const area of document.querySelectorAll(".band-area")) {
   area.addEventListener("mousemove", (event) => {

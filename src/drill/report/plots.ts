@@ -37,7 +37,7 @@ type Kind = {
   readonly seriesOf: (report: DrillReport, seconds: Seconds) => readonly Series[];
 };
 
-/** Seconds of load at their place on the axis. Where the same second comes twice (two places), counts are added by the caller. */
+/** Seconds of load at their place on the axis. */
 function secondsOf(report: DrillReport, timeline: Timeline, continent: Continent): Seconds {
   const seconds: (LoadSecond | undefined)[] = Array.from({ length: timeline.length });
   for (const second of report.seconds) {
@@ -246,23 +246,33 @@ export function overviewPlot(report: DrillReport, timeline: Timeline): Plot | un
   return plot.series.length === 0 ? undefined : { ...plot, most: topOf([plot]) };
 }
 
-/** On the common axis, from the first fault on. */
+/**
+ * The fault that the drain curve begins at: the first one that moves clients, by the words of the measure that was taken
+ * from the same curve.
+ */
+function drainedBy({ steps, measures }: DrillReport): DrillReport["steps"][number] | undefined {
+  const faults = steps.filter(({ isFault }) => isFault);
+  const [sample] = measures.find(({ measure }) => measure === "dnsDrain")?.samples ?? [];
+  return faults.find(({ says }) => sample?.of.startsWith(says)) ?? faults[0];
+}
+
+/** On the common axis, from that fault on. */
 export function drainPlot(report: DrillReport, timeline: Timeline): Plot | undefined {
-  const fault = report.steps.find(({ isFault }) => isFault);
+  const fault = drainedBy(report);
   if (fault === undefined || report.drainCurve.length === 0) return undefined;
   const points = report.drainCurve
     .map(({ afterMs, share }) => ({ at: secondsAt(timeline, fault.atMs + afterMs), share: round(share) }))
     .filter(({ at }) => at > 0 && at < timeline.length);
   return {
     id: "drain",
-    title: "DNS drain",
+    title: "DNS drain: requests that still go to the old region",
     unit: "share",
     isStacked: false,
     x: [0, ...points.map(({ at }) => at), timeline.length],
-    most: 1,
+    most: points.reduce((most, { share }) => Math.max(most, share ?? 0), 1),
     series: [
       {
-        label: "still at the old region",
+        label: "of all requests of before",
         paint: LINE_PAINTS[0]!,
         values: [null, ...points.map(({ share }) => share), null],
       },

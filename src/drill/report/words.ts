@@ -12,7 +12,7 @@ export type MeasureResult = DrillReport["measures"][number];
 export const VERDICT = {
   passed: { word: "Passed", tone: "good", means: "Every expectation was met." },
   failed: { word: "Failed", tone: "bad", means: "At least one expectation was not met." },
-  aborted: { word: "Aborted", tone: "warn", means: "A guard broke or somebody stopped the drill; all was healed." },
+  aborted: { word: "Aborted", tone: "warn", means: "A guard broke, or somebody stopped it." },
   broken: {
     word: "No verdict",
     tone: "warn",
