@@ -4,16 +4,18 @@
  * @module
  */
 import { Command, CommanderError } from "commander";
-import { RhumbError } from "#base/errors.ts";
+import { type ErrorCode, RhumbError } from "#base/errors.ts";
 import { formatProblem, type Problem } from "#base/problem.ts";
 import { ApiRefusal } from "#cli/api-client.ts";
 import { command, type Exit } from "#cli/command.ts";
+import { anycastCommand } from "#cli/commands/anycast.ts";
 import { backendCommand, listenerCommand, poolCommand } from "#cli/commands/backend.ts";
 import { clusterCommand } from "#cli/commands/cluster.ts";
 import { backupCommand, checkCommand, configCommand, initCommand, restoreCommand } from "#cli/commands/config.ts";
 import { curlCommand } from "#cli/commands/curl.ts";
 import { digCommand } from "#cli/commands/dig.ts";
 import { drainCommand } from "#cli/commands/drain.ts";
+import { drillCommand } from "#cli/commands/drill.ts";
 import { geoCommand } from "#cli/commands/geo.ts";
 import { cacheCommand, certificateCommand, ruleCommand } from "#cli/commands/http.ts";
 import { importCommand } from "#cli/commands/import.ts";
@@ -56,6 +58,8 @@ export function buildProgram(exit: Exit): Command {
     overrideCommand(),
     failbackCommand(),
     drainCommand(),
+    anycastCommand(),
+    drillCommand(exit),
     configCommand(),
     geoCommand(exit),
     answerCommand(exit),
@@ -94,6 +98,9 @@ export async function run(words: readonly string[]): Promise<number> {
   }
 }
 
+/** The command asks for what cannot be had, rather than that something went wrong. */
+const WRONG_USE: readonly ErrorCode[] = ["RHUMB_CLI_USAGE", "RHUMB_DRILL_NEEDS", "RHUMB_DRILL_CANNOT"];
+
 function report(error: unknown): number {
   if (error instanceof CommanderError) {
     // Help and version that were asked for are no error; a group without its command, and all else, is wrong use.
@@ -108,7 +115,7 @@ function report(error: unknown): number {
   }
   if (error instanceof RhumbError) {
     complain(`${paint("rhumb:", "red")} ${plain(error.message)}\n${error.fix}`);
-    return error.code === "RHUMB_CLI_USAGE" ? 2 : 1;
+    return WRONG_USE.includes(error.code) ? 2 : 1;
   }
   complain(`${paint("rhumb:", "red")} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   return 1;
