@@ -103,7 +103,7 @@ function readBody(response: IncomingMessage, done: (head: string) => void): void
   response.on("data", (text: string) => {
     if (head.length < HEAD_OF_BODY_OCTETS) head += text.slice(0, HEAD_OF_BODY_OCTETS - head.length);
   });
-  response.on("end", () => response.complete && done(head));
+  response.on("end", () => done(head));
 }
 
 function regionIn({ headers }: IncomingMessage, body: string): string | undefined {

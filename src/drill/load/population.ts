@@ -34,9 +34,8 @@ const STRETCH = { least: 5, most: 10 } as const;
 
 /** @param stretchTtl share of clients that stretch TTLs, 0 to 1; they are spread evenly over the ranks of activity */
 export function createPopulation(count: number, stretchTtl: number, rng: Rng): Population {
-  const phase = rng();
   const clients = Array.from({ length: count }, (_, id): StubClient => {
-    const isStretching = Math.floor((id + 1) * stretchTtl + phase) > Math.floor(id * stretchTtl + phase);
+    const isStretching = Math.round((id + 1) * stretchTtl) > Math.round(id * stretchTtl);
     return {
       id,
       stretch: isStretching ? STRETCH.least + (STRETCH.most - STRETCH.least) * rng() : 1,

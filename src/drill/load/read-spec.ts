@@ -1,5 +1,5 @@
 /**
- * The order of a load process, read from JSON.
+ * The order of a load process, read from JSON. What is in it besides is not looked at: the runner may have more to say of a place.
  * @module
  */
 import { z } from "zod";
@@ -8,10 +8,10 @@ import type { LoadSpec } from "#drill/load/protocol.ts";
 import { CONTINENTS } from "#drill/stage.ts";
 
 const rate = z.number().min(0).max(10_000);
-const endpoint = z.strictObject({ address: z.union([z.ipv4(), z.ipv6()]), port: z.number().int().min(1).max(65_535) });
+const endpoint = z.object({ address: z.union([z.ipv4(), z.ipv6()]), port: z.number().int().min(1).max(65_535) });
 
-const loadSpec: z.ZodType<LoadSpec> = z.strictObject({
-  place: z.strictObject({
+const loadSpec: z.ZodType<LoadSpec> = z.object({
+  place: z.object({
     continent: z.enum(CONTINENTS),
     network: z.string(),
     resolvers: z.array(endpoint),
@@ -21,19 +21,19 @@ const loadSpec: z.ZodType<LoadSpec> = z.strictObject({
   }),
   seed: z.number().int(),
   name: z.string().min(1),
-  dns: z.strictObject({
+  dns: z.object({
     clients: z.number().int().min(1).max(1_000_000),
     qps: rate,
     stretchTtl: z.number().min(0).max(1),
   }),
-  http: z.strictObject({
+  http: z.object({
     rps: rate,
     keepAlive: z.boolean(),
     retries: z.number().int().min(0).max(10),
     port: z.number().int().min(1).max(65_535),
   }),
   anycastRps: rate,
-  watch: z.array(z.strictObject({ node: z.string(), at: endpoint })),
+  watch: z.array(z.object({ node: z.string(), at: endpoint })),
   regions: z.record(z.string(), z.string()),
 });
 
