@@ -7,16 +7,24 @@
  */
 import { compact } from "#config/import/draft.ts";
 import type { Bind } from "#config/import/haproxy-bind.ts";
+import {
+  after,
+  type Denial,
+  denialsOf,
+  isDenial,
+  type Rule,
+  respondOf,
+  unconditional,
+} from "#config/import/haproxy-denials.ts";
 import { createEdits, type Edits } from "#config/import/haproxy-edits.ts";
 import { createAccess, GRANTS, limitsFor, REFUSALS } from "#config/import/haproxy-frontend.ts";
-import { createMatcher, type Match } from "#config/import/haproxy-match.ts";
+import { both, createMatcher, type Match } from "#config/import/haproxy-match.ts";
 import { lastOf, type ProxySection, type Timeouts, timeoutsOf } from "#config/import/haproxy-proxy.ts";
 import type { Line } from "#config/import/haproxy-read.ts";
 import { aclsOf } from "#config/import/haproxy-rules.ts";
 import { type Notes, quoted } from "#config/import/notes.ts";
 import { DAY, durationText, EVERYBODY, MINUTE, parseCount, SECOND } from "#config/import/words.ts";
 
-type Rule = Readonly<Record<string, unknown>>;
 export type HttpBackend = { readonly proxy: ProxySection; readonly pool: string };
 export type HttpParts = {
   readonly globalMax: number | undefined;
@@ -27,17 +35,7 @@ export type HttpParts = {
 };
 
 const CONDITION = "The condition asks for what rules do not look at, or for two things of one kind at once";
-/** What lets nobody in that HAProxy would have asked for a password. */
-const REFUSAL: Rule = { respond: { status: 403 } };
-const REFUSES = new Set(["deny", "reject", "silent-drop", "tarpit"]);
-const isAuth = ({ words: [first, second] }: Line): boolean => first === "http-request" && second === "auth";
 const REDIRECTS = new Set(["301", "302", "303", "307", "308"]);
-
-/** What stands behind a word of the line. */
-const after = (words: readonly string[], word: string): string | undefined => {
-  const at = words.indexOf(word);
-  return at < 0 ? undefined : words[at + 1];
-};
 
 /** `redirect …` without its first words. */
 function redirectOf(words: readonly string[]): Rule | undefined {
@@ -56,26 +54,15 @@ function redirectOf(words: readonly string[]): Rule | undefined {
   return { status, ...where, path: path === "" ? "/" : path, query: false };
 }
 
-function respondOf(words: readonly string[], action: string): Rule | undefined {
-  const status = after(words, action === "return" ? "status" : "deny_status") ?? after(words, "status");
-  const number = Number(status ?? (action === "return" ? "200" : "403"));
-  const needs = ["file", "lf-file", "lf-string", "errorfile", "errorfiles", "http-errors", "hdr", "default-errorfiles"];
-  if (!(number >= 200 && number <= 599) || words.some((word) => needs.includes(word))) return undefined;
-  return compact({ status: number, contentType: after(words, "content-type"), body: after(words, "string") });
-}
-
 /** Rules that answer by themselves. @returns undefined: the line is no such rule, or was told of */
 function replyOf({ words, at }: Line, notes: Notes): Rule | undefined {
   const isOld = words[0] === "redirect";
   const action = isOld ? "redirect" : (words[1] ?? "");
   const directive = isOld ? "redirect" : `http-request ${action}`;
-  const end = words.findIndex((word) => word === "if" || word === "unless");
-  const own = words.slice(isOld ? 1 : 2, end < 0 ? undefined : end);
+  const own = unconditional(words).slice(isOld ? 1 : 2);
   const reply = action === "redirect" ? redirectOf(own) : respondOf(own, action);
   if (reply === undefined)
     notes.leftOut({ ...at, directive }, "It cannot be said in the same way", "Write it as a rule: docs/rules.md");
-  else if (["reject", "silent-drop", "tarpit"].includes(action))
-    notes.changed({ ...at, directive }, "Such requests get 403 at once", "Use `access:` of the listener for addresses");
   return reply && { [action === "redirect" ? "redirect" : "respond"]: reply };
 }
 
@@ -115,27 +102,31 @@ export function httpListenerOf(proxy: ProxySection, bind: Bind, parts: HttpParts
   const { notes, read, backendOf } = parts;
   const { at } = bind.line;
   const { isTls } = bind;
-  const matchesOf = createMatcher(proxy, { isTls, nobodyIsKnown: false });
-  const refusalsOf = createMatcher(proxy, { isTls, nobodyIsKnown: true });
+  const matches = createMatcher(proxy, { isTls, nobodyIsKnown: false });
   const access = createAccess(notes);
   const acls = aclsOf(proxy);
   const compression = compressionOf(proxy, read);
-  const edits = createEdits(proxy.all, (words) => matchesOf(words), notes, read);
+  const edits = createEdits(proxy.all, matches.exactly, notes, read);
   const replies: Rule[] = [];
   const redirects: Rule[] = [];
   const routes: Rule[] = [];
   const proxies: string[] = [];
 
-  const each = (line: Line, into: Rule[], what: Rule, alternatives = matchesOf(line.words)): void => {
+  const each = (line: Line, into: Rule[], rulesFor: (match: Match) => readonly Rule[]): void => {
+    const alternatives = matches.exactly(line.words);
     if (alternatives === undefined) {
-      const condition = line.words.slice(line.words.findIndex((word) => word === "if" || word === "unless")).join(" ");
+      const condition = line.words.slice(unconditional(line.words).length).join(" ");
       notes.leftOut(line.at, `${CONDITION}: ${quoted(condition)}`, "Write it as a rule: docs/rules.md");
       return;
     }
     read(line);
-    for (const match of alternatives) into.push(compact({ match: shorten(match), ...what }));
+    for (const match of alternatives) into.push(...rulesFor(match));
   };
-  const routeTo = (name: string, line: Line): Rule | undefined => {
+  const denials = (of: ProxySection, lines: readonly Line[]): Denial[] => {
+    const matcher = createMatcher(of, { isTls, nobodyIsKnown: true });
+    return lines.filter(isDenial).flatMap((line) => denialsOf(line, matcher, notes, read));
+  };
+  const routeTo = (name: string, line: Line): Route | undefined => {
     const backend = backendOf(name);
     if (backend === undefined) {
       const says = name.includes("%[")
@@ -145,28 +136,15 @@ export function httpListenerOf(proxy: ProxySection, bind: Bind, parts: HttpParts
       return undefined;
     }
     const own = backend.proxy === proxy ? [] : backend.proxy.own;
-    const guard = own.find(isAuth);
-    if (guard !== undefined) {
-      closed(guard, `No request goes to ${quoted(name)}: they get 403`);
-      return REFUSAL;
-    }
-    const inner = createEdits(own, createMatcher(backend.proxy, { isTls, nobodyIsKnown: false }), notes, read);
-    return compact({
+    const inner = createEdits(own, createMatcher(backend.proxy, { isTls, nobodyIsKnown: false }).exactly, notes, read);
+    const rule = compact({
       pool: backend.pool,
       request: merged(edits.request, inner.request),
       response: merged(inner.response, edits.response),
       compression: compression ?? compressionOf(backend.proxy, read),
       timeouts: backendTimeouts(timeoutsOf(backend.proxy, notes)),
     });
-  };
-
-  const closed = (line: Line, says: string): void => {
-    read(line);
-    notes.changed(
-      { ...line.at, directive: "http-request auth" },
-      says,
-      "Write `basicAuth` into the rules, with lines of `rhumb config hash-password`, and take the refusal out",
-    );
+    return { rule, denials: denials(backend.proxy, own) };
   };
 
   let last = proxy.kind === "listen" ? routeTo(proxy.name, { words: [], at: proxy.at }) : undefined;
@@ -175,19 +153,13 @@ export function httpListenerOf(proxy: ProxySection, bind: Bind, parts: HttpParts
     if (first === "default_backend") last = routeTo(second, line) ?? last;
     else if (first === "use_backend") {
       const route = routeTo(second, line);
-      if (route !== undefined) each(line, routes, route);
-    } else if (
-      first === "redirect" ||
-      (first === "http-request" && (REFUSES.has(second) || second === "return" || second === "redirect"))
-    ) {
+      if (route !== undefined) each(line, routes, (match) => guarded(match, route));
+    } else if (isDenial(line)) {
+      for (const { match, reply } of denials(proxy, [line])) replies.push(ruleOf(match, reply));
+    } else if (first === "redirect" || (first === "http-request" && (second === "return" || second === "redirect"))) {
       const reply = replyOf(line, notes);
-      if (reply === undefined) continue;
-      if (first === "redirect") each(line, redirects, reply);
-      else each(line, replies, reply, (REFUSES.has(second) ? refusalsOf : matchesOf)(line.words));
-    } else if (isAuth(line)) {
-      closed(line, "Requests that were asked for a password get 403");
-      // Where it cannot be said which they are, they may be all.
-      each(line, replies, REFUSAL, refusalsOf(line.words) ?? [{}]);
+      if (reply !== undefined)
+        each(line, first === "redirect" ? redirects : replies, (match) => [ruleOf(match, reply)]);
     } else if (first === "tcp-request" && (REFUSALS.has(third) || GRANTS.has(third))) access.rule(line, third, acls);
     else if (first === "tcp-request" && second !== "inspect-delay")
       notes.leftOut(
@@ -216,7 +188,7 @@ export function httpListenerOf(proxy: ProxySection, bind: Bind, parts: HttpParts
     ...replies,
     ...redirects,
     ...routes,
-    ...(last === undefined ? [] : [{ name: "default", ...last }]),
+    ...(last === undefined ? [] : guarded({}, { ...last, rule: { name: "default", ...last.rule } })),
   ];
   const taker = all.findIndex(({ match }) => match === undefined);
   const rules = taker < 0 ? all : all.slice(0, taker + 1); // nothing is left for those behind it
@@ -240,6 +212,24 @@ export function httpListenerOf(proxy: ProxySection, bind: Bind, parts: HttpParts
     limits: limitsFor(proxy, parts.globalMax, bind, notes),
     backlog: bind.backlog ?? parseCount(lastOf(proxy, "backlog")?.words[1], 1, 65_535),
   });
+}
+
+/** Where requests go, and who of them the backend's own lines keep out. */
+type Route = { readonly rule: Rule; readonly denials: readonly Denial[] };
+const ruleOf = (match: Match, what: Rule): Rule => compact({ match: shorten(match), ...what });
+
+/** What a backend refuses stands before what goes there; where it refuses all, or it cannot be said whom, nothing does. */
+function guarded(match: Match, { rule, denials }: Route): Rule[] {
+  const rules: Rule[] = [];
+  for (const denial of denials) {
+    const joined = both(match, denial.match);
+    if (joined === undefined || Object.keys(denial.match).length === 0) {
+      const name = rule["name"];
+      return [...rules, ruleOf(match, name === undefined ? denial.reply : { name, ...denial.reply })];
+    }
+    rules.push(ruleOf(joined, denial.reply));
+  }
+  return [...rules, ruleOf(match, rule)];
 }
 
 /** Lists of one as their only entry. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { patternFault } from "#base/pattern.ts";
-import { readCondition } from "#config/import/haproxy-condition.ts";
+import { readCondition, type Term } from "#config/import/haproxy-condition.ts";
 import type { ProxySection } from "#config/import/haproxy-proxy.ts";
 import { parseNetwork } from "#config/import/words.ts";
 
@@ -123,7 +123,7 @@ function negate(alternatives: Alternatives): Alternatives {
 }
 
 /** What asks for both. Undefined: both ask for the same thing. */
-function both(one: Match, other: Match): Match | undefined {
+export function both(one: Match, other: Match): Match | undefined {
   const joined: Record<string, unknown> = { ...one };
   for (const [key, value] of Object.entries(other)) {
     if (joined[key] === undefined) joined[key] = value;
@@ -157,13 +157,26 @@ const PREDEFINED: Readonly<Record<string, readonly Match[]>> = {
   ),
 };
 
-/** @returns what a line's words ask for, by this proxy's ACLs */
-export function createMatcher(proxy: ProxySection, asking: Asking): (words: readonly string[]) => Alternatives {
+/** Of tests that count: what came lately, or is there now. Who is under the limit is not meant. */
+const COUNTED = /^(?:sc[0-9]?_|src_|table_|be_|fe_|srv_|nbsrv|connslots|queue|avg_queue)/;
+
+export type Matcher = {
+  /** What a line's words ask for, by this proxy's ACLs. */
+  exactly(words: readonly string[]): Alternatives;
+  /** Of a line that refuses: at least what it asks for, and no more than what it leaves unsaid makes necessary. */
+  atLeast(words: readonly string[]): readonly Match[];
+  /** Whether what cannot be said of a line's condition counts connections or requests. */
+  isCounted(words: readonly string[]): boolean;
+};
+
+export function createMatcher(proxy: ProxySection, asking: Asking): Matcher {
+  const counted = new Set<string>();
   const acls = new Map<string, (readonly Match[])[] | undefined>();
   for (const { words } of proxy.own) {
     const [first, name] = words;
     if (first !== "acl" || name === undefined) continue;
     const test = readTest(words.slice(2), asking);
+    if (COUNTED.test(words[2] ?? "")) counted.add(name);
     const before = acls.has(name) ? acls.get(name) : [];
     acls.set(name, before && test && [...before, test]);
   }
@@ -171,19 +184,44 @@ export function createMatcher(proxy: ProxySection, asking: Asking): (words: read
   const named = (name: string): Alternatives =>
     acls.has(name) ? acls.get(name)?.flat() : Object.hasOwn(PREDEFINED, name) ? PREDEFINED[name] : undefined;
 
-  return (words) => {
+  const alternativeOf = ({ isNot, name, test: inner }: Term): Alternatives => {
+    const test = inner === undefined ? named(name) : readTest(inner, asking);
+    return isNot ? negate(test) : test;
+  };
+  const exactly = (words: readonly string[]): Alternatives => {
     const condition = readCondition(words);
     if (condition === undefined) return ALWAYS;
-    const alternatives = condition.alternatives.map((terms) =>
-      terms.map(({ isNot, name, test: inner }) => {
-        const test = inner === undefined ? named(name) : readTest(inner, asking);
-        return isNot ? negate(test) : test;
-      }),
-    );
-    const each = alternatives.map(all);
+    const each = condition.alternatives.map((terms) => all(terms.map(alternativeOf)));
     if (each.some((one) => one === undefined)) return undefined;
     const whole = (each as (readonly Match[])[]).flat();
     if (whole.length > MAX_ALTERNATIVES) return undefined;
     return condition.isUnless ? negate(whole) : whole;
   };
+  return {
+    exactly,
+    atLeast(words) {
+      const exact = exactly(words);
+      if (exact !== undefined) return exact;
+      const condition = readCondition(words)!;
+      if (condition.isUnless) return ALWAYS;
+      const wide = condition.alternatives.flatMap((terms) => widened(terms.map(alternativeOf)));
+      return wide.length > MAX_ALTERNATIVES ? ALWAYS : wide;
+    },
+    isCounted: (words) =>
+      readCondition(words)!
+        .alternatives.flat()
+        .filter((term) => alternativeOf(term) === undefined)
+        .every(({ name, test }) => (test === undefined ? counted.has(name) : COUNTED.test(test[0] ?? ""))),
+  };
+}
+
+/** All that can be said of tests that must all hold: what cannot be said holds for any request. */
+function widened(tests: readonly Alternatives[]): readonly Match[] {
+  let left: readonly Match[] = ALWAYS;
+  for (const test of tests) {
+    if (test === undefined) continue;
+    const next = left.flatMap((one) => test.map((other) => both(one, other) ?? one));
+    if (next.length <= MAX_ALTERNATIVES) left = next;
+  }
+  return left;
 }

@@ -212,7 +212,10 @@ for (const { lines, more, rules } of [
   { lines: `${KNOWN}  http-request auth unless known`, rules: [CLOSED] },
   // Which requests these are cannot be said: all of them.
   { lines: `${KNOWN}  http-request auth unless known or admin`, rules: [CLOSED] },
-  { lines: "  http-request auth if { path_end .php } { path_beg /a }", rules: [CLOSED] },
+  {
+    lines: "  http-request auth if { path_end .php } { path_beg /a }",
+    rules: [{ match: { path: { regex: "\\.php$" } }, ...CLOSED }, LAST],
+  },
   { lines: `${KNOWN}  http-request deny if admin !known`, rules: [ADMIN, LAST] },
   { lines: `${KNOWN}  http-request deny unless known`, rules: [CLOSED] },
   {
@@ -228,6 +231,71 @@ for (const { lines, more, rules } of [
     assert.deepEqual(rulesOf(lines, more), rules);
     if (lines.includes(" auth ") || more)
       assert.match(noteTexts(importOf(lines, more)).join("\n"), /get 403.*basicAuth/);
+  });
+}
+
+const WIDE = /http-request (deny|tarpit): Rules cannot ask for all of/;
+for (const { name, lines, more, rules, says } of [
+  {
+    name: "all requests, where nothing of the condition can be said",
+    lines: "  http-request deny if { ssl_c_verify gt 0 }",
+    rules: [CLOSED],
+    says: WIDE,
+  },
+  {
+    name: "all, where it cannot be said who is spared",
+    lines: "  http-request deny unless { path_beg /a } { ssl_c_used }",
+    rules: [CLOSED],
+    says: WIDE,
+  },
+  {
+    name: "what can be said of the condition, and so more",
+    lines: "  acl inside src -f /etc/inside\n  http-request tarpit if { path_beg /admin } !inside",
+    rules: [ADMIN, LAST],
+    says: WIDE,
+  },
+  {
+    name: "each alternative as far as it can be said",
+    lines: "  http-request deny if { path_beg /admin } { ssl_c_used } or { method TRACE }",
+    rules: [ADMIN, { match: { method: "TRACE" }, ...CLOSED }, LAST],
+    says: WIDE,
+  },
+  {
+    name: "with a plain 403, where the answer cannot be said",
+    lines: "  http-request deny hdr X-Why no if { path_beg /admin }",
+    rules: [ADMIN, LAST],
+    says: /get 403, without the page or the fields/,
+  },
+  {
+    name: "what a backend refuses, of the requests that go there",
+    lines: "  use_backend b if { hdr(A) 1 }\n  default_backend c",
+    more: "  http-request deny if { path_beg /admin }",
+    rules: [
+      { match: { header: { A: { exact: "1" } }, path: { prefix: "/admin" } }, ...CLOSED },
+      { match: { header: { A: { exact: "1" } } }, pool: "b" },
+      { name: "default", pool: "c" },
+    ],
+  },
+  {
+    name: "all that go to a backend, where what both ask for is one thing",
+    lines: "  use_backend b if { path_beg /a }\n  default_backend c",
+    more: "  http-request deny if { path_end .php }",
+    rules: [
+      { match: { path: { prefix: "/a" } }, ...CLOSED },
+      { name: "default", pool: "c" },
+    ],
+  },
+  {
+    name: "nobody, where the condition counts: it limits, and would shut out everybody",
+    lines: "  acl fast sc_http_req_rate(0) gt 100\n  http-request deny deny_status 429 if fast",
+    rules: [LAST],
+    says: /http-request deny: Rules do not ask for what was counted.*rateLimit/,
+  },
+]) {
+  test(`a line that keeps requests out refuses ${name}`, () => {
+    assert.deepEqual(rulesOf(lines, more), rules);
+    const notes = noteTexts(importOf(lines, more));
+    assert.equal(says === undefined || notes.some((text) => says.test(text)), true, notes.join("\n"));
   });
 }
 
