@@ -268,21 +268,23 @@ for (const { name, lines, more, rules, says } of [
   },
   {
     name: "what a backend refuses, of the requests that go there",
-    lines: "  use_backend b if { hdr(A) 1 }\n  default_backend c",
+    lines: "  use_backend b if { hdr(A) 1 }",
     more: "  http-request deny if { path_beg /admin }",
     rules: [
       { match: { header: { A: { exact: "1" } }, path: { prefix: "/admin" } }, ...CLOSED },
       { match: { header: { A: { exact: "1" } } }, pool: "b" },
-      { name: "default", pool: "c" },
+      ADMIN,
+      LAST,
     ],
   },
   {
     name: "all that go to a backend, where what both ask for is one thing",
-    lines: "  use_backend b if { path_beg /a }\n  default_backend c",
+    lines: "  use_backend b if { path_beg /a }",
     more: "  http-request deny if { path_end .php }",
     rules: [
       { match: { path: { prefix: "/a" } }, ...CLOSED },
-      { name: "default", pool: "c" },
+      { match: { path: { regex: "\\.php$" } }, ...CLOSED },
+      LAST,
     ],
   },
   {
