@@ -22,11 +22,13 @@ import { swaggerOptions } from "#api/openapi.ts";
 import { ApiError, asRhumbError, problemDetails } from "#api/problem-details.ts";
 import { createRateLimit, guesserKey } from "#api/rate-limit.ts";
 import { defineRoute, type Input, type Route, type RouteContext } from "#api/route.ts";
+import { anycastRoutes } from "#api/routes/anycast.ts";
 import { balancerRoutes } from "#api/routes/balancer.ts";
 import { commandRoutes } from "#api/routes/command.ts";
 import { configRoutes } from "#api/routes/config.ts";
 import { dashboardRoutes } from "#api/routes/dashboard.ts";
 import { drainRoutes } from "#api/routes/drain.ts";
+import { evacuationRoutes } from "#api/routes/evacuation.ts";
 import { eventRoutes } from "#api/routes/events.ts";
 import { httpRoutes } from "#api/routes/http.ts";
 import { queryRoutes } from "#api/routes/queries.ts";
@@ -115,6 +117,8 @@ export function createApi(options: ApiOptions): Api {
     ...commandRoutes(context),
     ...configRoutes(context),
     ...drainRoutes(context),
+    ...evacuationRoutes(context),
+    ...anycastRoutes(context),
     ...balancerRoutes(context),
     ...httpRoutes(context),
     ...eventRoutes(context),

@@ -10,8 +10,10 @@
  */
 import type { z } from "zod";
 import type * as schemas from "#api/schemas.ts";
+import type * as anycast from "#api/schemas-anycast.ts";
 import type * as balancer from "#api/schemas-balancer.ts";
 import type * as config from "#api/schemas-config.ts";
+import type * as evacuation from "#api/schemas-evacuation.ts";
 import type * as http from "#api/schemas-http.ts";
 import type * as load from "#api/schemas-load.ts";
 import type { RecordDoor } from "#state/exchange.ts";
@@ -42,6 +44,7 @@ export type DesiredLogView = Shape<typeof config.desiredLogSchema>;
 export type DesiredDiffView = Shape<typeof config.desiredDiffSchema>;
 export type NodeStateView = Shape<typeof config.nodeStateSchema>;
 export type LatencyView = Shape<typeof schemas.latencySchema>;
+export type AnycastShape = Shape<typeof anycast.anycastSchema>;
 export type LoadView = Shape<typeof load.loadSchema>;
 export type GeoReloadView = Shape<typeof schemas.geoReloadSchema>;
 export type ProbeView = Shape<typeof schemas.probeSchema>;
@@ -50,6 +53,9 @@ export type DrainView = Shape<typeof schemas.drainSchema>;
 export type FailbackView = Shape<typeof schemas.failbackSchema>;
 export type DemoView = Shape<typeof schemas.demoSchema>;
 export type AuditEntry = Shape<typeof schemas.auditEntrySchema>;
+
+export type EvacuationView = Shape<typeof evacuation.evacuationSchema>;
+export type EvacuationRequest = Shape<typeof evacuation.newEvacuationSchema> & { readonly region: string };
 
 export type BackendView = Shape<typeof balancer.backendSchema>;
 export type BackendHealthView = Shape<typeof balancer.backendHealthSchema>;
@@ -173,6 +179,9 @@ export type Views = {
   desiredDiff(from: string, to: string | undefined): Maybe<DesiredDiffView>;
   latency(): Maybe<LatencyView>;
   load(): Maybe<LoadView>;
+  /** All that this node knows of, those that are over for a day. */
+  evacuations(): Maybe<readonly EvacuationView[]>;
+  anycast(): Maybe<AnycastShape>;
   /** Prometheus text and its content type (`metrics/`). */
   metrics(): Maybe<{ readonly contentType: string; readonly text: string }>;
 };
@@ -207,6 +216,14 @@ export type Commands = {
   /** `/readyz` says no from now on; who comes is served. Not kept over a restart. */
   startDrain(reason: string | undefined, actor: Actor): Maybe<DrainView>;
   stopDrain(actor: Actor): Maybe<DrainView>;
+  announceAnycast(actor: Actor): Maybe<AnycastShape>;
+  /** @throws RhumbError where too few other nodes announce, or nothing is configured */
+  withdrawAnycast(reason: string, actor: Actor): Maybe<AnycastShape>;
+  /** @throws RhumbError RHUMB_EVACUATION_… and RHUMB_HEALTH_REGION_UNKNOWN, as the three below */
+  evacuate(request: EvacuationRequest, actor: Actor): Maybe<EvacuationView>;
+  returnRegion(region: string, actor: Actor): Maybe<EvacuationView>;
+  stopEvacuation(region: string, actor: Actor): Maybe<EvacuationView>;
+  resumeEvacuation(region: string, isForced: boolean, actor: Actor): Maybe<EvacuationView>;
   /** What other nodes share with this one. */
   readonly records?: RecordDoor;
   /** Only in the demo world; undefined elsewhere, and the routes answer 404. */

@@ -16,7 +16,7 @@ import { typeNumber } from "#dns/wire/types.ts";
 const PROBE_TIMEOUT_MS = 2_000;
 
 export function createCommands(parts: NodeParts): Commands {
-  const { door, health, geo, latency, notifier, drain, options } = parts;
+  const { door, health, geo, latency, notifier, drain, evacuations, options } = parts;
   return {
     balancer:
       parts.balancerViews &&
@@ -55,7 +55,15 @@ export function createCommands(parts: NodeParts): Commands {
     },
     probe: (request) => probe(request, door.current()!.snapshot.node),
     testNotify: (name) => notifier.test(name),
+    evacuate({ region, reason, force, ...wish }, { name }) {
+      return evacuations.evacuate({ region, reason, isForced: force, wish }, name);
+    },
+    returnRegion: (region, { name }) => evacuations.bringBack(region, name),
+    stopEvacuation: (region, { name }) => evacuations.stop(region, name),
+    resumeEvacuation: (region, isForced, { name }) => evacuations.resume(region, isForced, name),
     startDrain: (reason, { name }) => drain.start(reason, name),
+    announceAnycast: () => parts.anycast.announce(),
+    withdrawAnycast: (reason, { name }) => parts.anycast.withdraw(reason, name),
     stopDrain: ({ name }) => drain.stop(name),
     ...(options.demo ? { demo: options.demo } : {}),
   };

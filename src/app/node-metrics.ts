@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { Anycast } from "#app/anycast/create-anycast.ts";
 import type { BalancerEngine } from "#app/balancer/engine.ts";
 import { balancerMetrics } from "#app/balancer/metrics.ts";
 import type { TlsKeeper } from "#app/balancer/tls-keeper.ts";
@@ -34,6 +35,7 @@ export function createNodeMetrics(parts: {
   readonly tlsKeeper: TlsKeeper;
   readonly load: LoadControl;
   readonly cluster: Shared;
+  readonly anycast: Anycast;
   readonly learning: () => {
     readonly table: PostgresSourceStatus | null;
     readonly rum: RumStats;
@@ -45,7 +47,7 @@ export function createNodeMetrics(parts: {
   readonly queryLog: QueryLog;
 }): Metrics {
   const { clock, version, snapshot, healthTable, health, dns, maps, balancer, tlsKeeper } = parts;
-  const { steeringShares, queryLog, load, spreading, cluster, learning } = parts;
+  const { steeringShares, queryLog, load, spreading, cluster, anycast, learning } = parts;
   return createMetrics({
     clock,
     sources: {
@@ -67,6 +69,7 @@ export function createNodeMetrics(parts: {
       overrides: () => health.listOverrides(),
       load: () => ({ ...load.view(), spread: spreading.view() }),
       cluster: () => ({ status: cluster.status(), peers: cluster.peers() }),
+      anycast: () => ({ view: anycast.view(), refusals: anycast.stats().refusals }),
       learning() {
         const { table, rum, networks } = learning();
         const { beacons, voices, listens } = rum;

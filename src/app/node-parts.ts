@@ -4,8 +4,10 @@
  */
 import type { EventRing } from "#api/event-ring.ts";
 import type { BalancerViews, Commands } from "#api/views.ts";
+import type { Anycast } from "#app/anycast/create-anycast.ts";
 import type { BalancerEngine } from "#app/balancer/engine.ts";
 import type { DnsEngine } from "#app/dns-engine.ts";
+import type { Evacuations } from "#app/evacuation/create-evacuations.ts";
 import type { GeoLoader } from "#app/geo-loader.ts";
 import type { Predecessor } from "#app/handover.ts";
 import type { LatencyMemory } from "#app/latency-memory.ts";
@@ -77,5 +79,7 @@ export type NodeParts = {
   readonly desired: DesiredStore;
   readonly cluster: Cluster;
   readonly load: LoadControl;
+  readonly evacuations: Evacuations;
+  readonly anycast: Anycast;
   readonly spreading: Spreading;
 };

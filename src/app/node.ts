@@ -2,8 +2,8 @@
  * One rhumb node: builds the engines, joins them by their doors, and takes them down in order.
  *
  * Owns:    the life of everything in the process. Start: store → engines → first configuration → API → watchers.
- *          Stop: not ready → balancer and DNS drain → API → geo and probes → notifier → store. The API goes after them,
- *          so that /readyz can say "draining" to whoever steers traffic around us.
+ *          Stop: not ready → routes leave → balancer and DNS drain → API → geo and probes → notifier → store. The API
+ *          goes after them, so that /readyz can say "draining" to whoever steers traffic around us.
  * Never:   holds a rule: what is right stands in the rooms below; here stands who is told what.
  * @module
  */
@@ -205,6 +205,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       snapshot: snapshotOf,
       desired: () => desired.heartbeat(),
       url: () => apiUrl,
+      spread: () => spreading.view(),
     });
     closers.push(() => nodeCluster.close());
     const spreading = createSpreading({
@@ -244,8 +245,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       maps,
       balancer,
       tlsKeeper,
-      load: nodeCluster.load,
-      cluster: nodeCluster.cluster,
+      ...nodeCluster.parts,
       spreading,
       steeringShares,
       queryLog,
@@ -348,6 +348,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       ]);
     });
 
+    // Routes go before what they lead to.
+    closers.push(() => nodeCluster.anycast.close({ leave: isHandedOver }));
     const first = await door.propose({ source: "start" });
     if (!first.isApplied) throw new StartRefused(options.config, first.problems);
     const latency = createLatencyMemory({ store, geo, clock, log });
@@ -381,8 +383,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       isReady: () => isReady,
       drain,
       desired,
-      cluster: nodeCluster.cluster,
-      load: nodeCluster.load,
+      ...nodeCluster.parts,
       spreading,
     };
     // The process before us lets go of the API's address when we accept in its place.

@@ -55,6 +55,7 @@ export function createViews(parts: NodeParts): Views {
       const reasons = parts.isReady() ? [] : ["The node is starting or draining"];
       // Everybody may ask: who drains and why is told by events and the audit log alone.
       if (drain.view().isDraining) reasons.push("An operator drains the node");
+      if (parts.evacuations.isDraining()) reasons.push("The region is being evacuated");
       const { workers } = dns.stats();
       for (const kind of ["udp", "tcp"] as const) {
         const ofKind = workers.filter((worker) => worker.kind === kind);
@@ -126,6 +127,8 @@ export function createViews(parts: NodeParts): Views {
       return { generation, networks, entries };
     },
     load: loadNow,
+    evacuations: () => parts.evacuations.view(),
+    anycast: () => parts.anycast.view(),
     metrics: () => metrics.expose(),
   };
 

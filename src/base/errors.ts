@@ -330,6 +330,14 @@ export const ERRORS = {
     says: "This drill needs what is not here: %",
     fix: "Install it, or run drills without that need: `rhumb drill list` shows the needs of each",
   },
+  RHUMB_ANYCAST_NOT_CONFIGURED: {
+    says: "The node % announces nothing by BGP",
+    fix: "Ask a node whose rhumb.yaml has a section `anycast:`; docs/anycast.md sets one up",
+  },
+  RHUMB_ANYCAST_REFUSED: {
+    says: "Will not withdraw by plan: %",
+    fix: "Have another node announce the prefix first (`rhumb anycast`), or set its `minAdvertisers` to 0 if an outage is what you want",
+  },
   RHUMB_DRILL_REPORT: {
     says: "Cannot read the report of a drill %",
     fix: "Give the report.json that `rhumb drill run` of this release wrote",

@@ -202,12 +202,16 @@ export function createBgp(options: BgpOptions): Bgp {
     checkTimer = undefined;
   }
 
+  /** Whatever runs first after it has to know: not every timer is the heartbeat's. */
+  function noticeStandstill(): void {
+    if (clock.monotonicMs() - tickedAtMs >= GUARD_LIMIT_MS) hasStoodStill = true;
+  }
+
   function tick(): void {
     timer = undefined;
     if (!spec) return;
-    const nowMs = clock.monotonicMs();
-    if (nowMs - tickedAtMs >= GUARD_LIMIT_MS) hasStoodStill = true;
-    tickedAtMs = nowMs;
+    noticeStandstill();
+    tickedAtMs = clock.monotonicMs();
     guardFault = heartbeat!.beat([...entries.keys()]);
     told.guard(guardFault);
     look();
@@ -289,6 +293,7 @@ export function createBgp(options: BgpOptions): Bgp {
   /** What ExaBGP announces, and to whom. */
   async function inquire(of: ExabgpLink): Promise<void> {
     askedAtMs = clock.monotonicMs();
+    noticeStandstill();
     const stoodStill = hasStoodStill;
     const rib = parseAdjRib((await of.ask("show adj-rib out")).lines);
     const summary = parseSummary((await of.ask("show neighbor summary")).lines);

@@ -22,6 +22,7 @@ import { importCommand } from "#cli/commands/import.ts";
 import { lookCommands } from "#cli/commands/look.ts";
 import { failbackCommand, notifyCommand, overrideCommand } from "#cli/commands/override.ts";
 import { queryCommands } from "#cli/commands/queries.ts";
+import { regionCommand } from "#cli/commands/region.ts";
 import { answerCommand, demoCommand, doctorCommand, startCommand } from "#cli/commands/run.ts";
 import { topCommand } from "#cli/commands/top.ts";
 import { complain, paint, plain, say, sayJson } from "#cli/output.ts";
@@ -58,6 +59,7 @@ export function buildProgram(exit: Exit): Command {
     overrideCommand(),
     failbackCommand(),
     drainCommand(),
+    regionCommand(),
     anycastCommand(),
     drillCommand(exit),
     configCommand(),

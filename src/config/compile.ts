@@ -13,6 +13,7 @@ import { checkBalancer } from "#config/check-balancer.ts";
 import { checkPlaces } from "#config/check-places.ts";
 import { shadowProblems } from "#config/check-pushed.ts";
 import { checkRoot, type SecretPolicy } from "#config/check-root.ts";
+import { compileAnycast } from "#config/compile-anycast.ts";
 import { compileBalancer } from "#config/compile-balancer.ts";
 import { compileCluster } from "#config/compile-cluster.ts";
 import { compileDns } from "#config/compile-dns.ts";
@@ -306,6 +307,7 @@ function documentOf(parsed: ParsedConfig): Record<string, unknown> {
     geo: root.geo,
     health: root.health,
     rum: root.rum,
+    anycast: root.anycast,
     cluster: root.cluster,
     notify: Object.fromEntries(root.notify),
     regions: Object.fromEntries(parsed.regions.valid),
@@ -353,6 +355,7 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
     }),
   };
   const dns = root.dns ? compileDns(root.dns, root.node ?? "", files, zones.images, options, problems) : undefined;
+  const anycast = compileAnycast(parsed, files, dns, balancer.snapshot, report);
   const sorted = sortProblems(problems);
   if (hasErrors(problems) || root.node === undefined) return { problems: sorted, summary };
   const stateFolder = stateFolderOf(root, files);
@@ -370,6 +373,7 @@ export function compile(files: ConfigFiles, options: CompileOptions): CompileRes
     control,
     notify: compileNotify(parsed, files),
     rum: compileRum(parsed, files),
+    anycast,
     cluster: compileCluster(root, files, control?.peers ?? [], services),
   };
   return {

@@ -115,6 +115,7 @@ export function diffSnapshots(before: Snapshot | undefined, after: Snapshot): st
   look("control.listen", listenText(before.control?.listen), listenText(after.control?.listen));
   look("control.tls", before.control?.tls, after.control?.tls);
   look("rum", before.rum, after.rum);
+  look("anycast", before.anycast, after.anycast);
   look("control.tokens", before.control?.tokens, after.control?.tokens);
   return lines;
 }

@@ -9,6 +9,7 @@ import type { z } from "zod";
 import type { ControlConfig } from "#api/config.ts";
 import { NAME_PATTERN } from "#base/field.ts";
 import type { Problem } from "#base/problem.ts";
+import type { AnycastConfig } from "#bgp/config.ts";
 import type { ClusterConfig } from "#cluster/config.ts";
 import { type Entries, isPlainMap, problemAt, readEntries, readKind } from "#config/entries.ts";
 import type { ConfigFiles, TextFile } from "#config/files.ts";
@@ -51,6 +52,7 @@ export type RootConfig = {
   readonly geo: GeoConfig | undefined;
   readonly health: HealthConfig | undefined;
   readonly rum: RumConfig | undefined;
+  readonly anycast: AnycastConfig | undefined;
   readonly cluster: ClusterConfig | undefined;
   readonly notify: ReadonlyMap<string, NotifyConfig>;
 };
@@ -157,6 +159,7 @@ export function parseRoot(file: TextFile, problems: Problem[], patch?: PoolsPatc
     geo: section("geo"),
     health: section("health"),
     rum: section("rum"),
+    anycast: section("anycast"),
     cluster: section("cluster"),
     notify,
   };

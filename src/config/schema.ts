@@ -8,6 +8,7 @@
 import { z } from "zod";
 import { controlSchema } from "#api/config.ts";
 import { doc, name, path } from "#base/field.ts";
+import { anycastSchema } from "#bgp/config.ts";
 import { clusterSchema } from "#cluster/config.ts";
 import type { Path } from "#config/yaml.ts";
 import { dnsSchema } from "#dns/config.ts";
@@ -33,6 +34,10 @@ export const ROOT_SECTIONS = {
     rumSchema.optional(),
     "Present: this process takes beacons, in which pages say how far browsers are from regions.",
   ),
+  anycast: doc(
+    anycastSchema.optional(),
+    "Present: this node announces prefixes by BGP, through an ExaBGP beside it, while it serves.",
+  ),
   cluster: doc(clusterSchema.prefault({}), "What nodes share, and where this one keeps its state."),
 } as const;
 
@@ -54,5 +59,4 @@ export const NOT_SUPPORTED: readonly {
   { path: ["dns", "tls"], fix: "Remove it; only UDP and TCP are served" },
   { path: ["dns", "https"], fix: "Remove it; only UDP and TCP are served" },
   { path: ["dns", "engine"], values: ["xdp"], fix: "Write `engine: auto`" },
-  { path: ["anycast"], fix: "Remove it; announce the address with your own BGP daemon" },
 ];

@@ -5,6 +5,7 @@
  * Rules:   Prometheus naming: base units in the name, `_total` on counters.
  * @module
  */
+import { ANYCAST_METRICS } from "#metrics/catalog-anycast.ts";
 import { BALANCER_METRICS } from "#metrics/catalog-balancer.ts";
 import { CLUSTER_METRICS } from "#metrics/catalog-cluster.ts";
 import { SOURCE_METRICS } from "#metrics/catalog-sources.ts";
@@ -149,6 +150,7 @@ export const METRICS = {
 
   ...CLUSTER_METRICS,
   ...SOURCE_METRICS,
+  ...ANYCAST_METRICS,
   ...BALANCER_METRICS,
 
   // Configuration and databases

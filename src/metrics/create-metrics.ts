@@ -12,6 +12,7 @@ import type { Clock } from "#base/clock.ts";
 import { DNS_SLOTS, METRICS, type MetricName } from "#metrics/catalog.ts";
 import { BALANCER_METRICS } from "#metrics/catalog-balancer.ts";
 import type { Metric } from "#metrics/metric.ts";
+import { type AnycastSource, readAnycast } from "#metrics/read-anycast.ts";
 import { type BalancerSource, isTotal, readBalancer } from "#metrics/read-balancer.ts";
 import { type ClusterSource, readCluster } from "#metrics/read-cluster.ts";
 import { type LearningSource, readSources } from "#metrics/read-sources.ts";
@@ -79,6 +80,7 @@ export type MetricSources = {
   readonly load?: () => LoadSource;
   readonly cluster?: () => ClusterSource;
   readonly learning?: () => LearningSource;
+  readonly anycast?: () => AnycastSource;
   readonly generation?: () => Generation;
   readonly maps?: () => readonly ClientMap[];
   /** Undefined before DNS is answered. */
@@ -225,6 +227,8 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
     const cluster = sources.cluster?.();
     if (cluster) readCluster(cluster, set, setTotal);
     const learning = sources.learning?.();
+    const anycast = sources.anycast?.();
+    if (anycast) readAnycast(anycast, clock.nowMs(), set, setTotal);
     if (learning) readSources(learning, clock.nowMs(), set, setTotal);
     const generation = sources.generation?.();
     if (generation) {

@@ -6,6 +6,7 @@ import { createApi } from "#api/create-api.ts";
 import { createEventRing } from "#api/event-ring.ts";
 import type {
   Actor,
+  AnycastShape,
   Commands,
   ConfigPushView,
   DesiredLogView,
@@ -22,6 +23,7 @@ import { RhumbError } from "#base/errors.ts";
 import { silentLog } from "#base/log.ts";
 import type { ControlSnapshot } from "#state/snapshot.ts";
 import { type Call, createFakeBalancer } from "./fake-balancer.ts";
+import { createFakeEvacuations, EVACUATION } from "./fake-evacuation.ts";
 
 export const TOKENS = { read: "read-token-0001", operate: "operate-token-0002", admin: "admin-token-0003" } as const;
 export const CONTROL: ControlSnapshot = {
@@ -58,6 +60,26 @@ const targetHealth = (target: string): TargetHealthView => ({
   lastProbe: { atMs: 1_799_999_999_000, isPass: true, durationMs: 1.4, says: "200 OK" },
   override: null,
 });
+
+const ANYCAST: AnycastShape = {
+  isConfigured: true,
+  exabgp: { isAnswering: true, says: "ExaBGP 4.2.21 answers", answeredAtMs: 1_800_000_000_000, version: "4.2.21" },
+  guard: { isReading: true, says: "The guard reads the heartbeat" },
+  selfCheck: { isOk: true, sinceMs: 1_799_999_000_000, says: "HTTP status 200" },
+  peers: [{ neighbour: "192.0.2.1", isEstablished: true, asn: 65_000, upSinceMs: 1_799_999_000_000 }],
+  prefixes: [
+    {
+      prefix: "203.0.113.1/32",
+      phase: "advertised",
+      sinceMs: 1_799_999_000_000,
+      says: "This node serves",
+      announced: { route: "announce route 203.0.113.1/32 next-hop self", atMs: 1_799_999_000_000 },
+      heldUntilMs: null,
+      flaps: 0,
+      advertisers: ["lb1"],
+    },
+  ],
+};
 
 type Vote = TargetHealthView["votes"][number];
 const vote = (over: Partial<Vote>): Vote => ({
@@ -372,6 +394,8 @@ export function createWorld(
     desiredLog: () => DESIRED_LOG,
     desiredDiff: (from, to) => ({ from, to: to ?? "1.5.ns1", diff: `--- ${from}\n+++ ${to ?? "1.5.ns1"}\n` }),
     latency: () => ({ generation: 1, networks: 0, entries: [] }),
+    anycast: () => ANYCAST,
+    evacuations: () => [EVACUATION],
     load: () => ({ regions: [], drain: { ttlSeconds: 30, stretchingPercent: 9 }, spread: null }),
     metrics: () => ({ contentType: "text/plain; version=0.0.4; charset=utf-8", text: "rhumb_up 1\n" }),
   };
@@ -461,9 +485,19 @@ export function createWorld(
       calls.push({ command: "testNotify", input: name, actor });
       return [{ name: name ?? "hook", isDelivered: true, says: "200" }];
     },
+    ...createFakeEvacuations(calls),
     startDrain(reason, actor) {
       calls.push({ command: "startDrain", input: reason, actor });
       return { isDraining: true, sinceMs: clock.nowMs(), owner: actor.name, reason: reason ?? null };
+    },
+    announceAnycast(actor) {
+      calls.push({ command: "announceAnycast", input: undefined, actor });
+      return ANYCAST;
+    },
+    withdrawAnycast(reason, actor) {
+      if (reason === "too few") throw new RhumbError("RHUMB_ANYCAST_REFUSED", "nobody else announces it");
+      calls.push({ command: "withdrawAnycast", input: reason, actor });
+      return ANYCAST;
     },
     stopDrain(actor) {
       calls.push({ command: "stopDrain", input: undefined, actor });

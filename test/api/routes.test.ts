@@ -25,6 +25,7 @@ const SAMPLES: Record<string, { url?: string; body?: object }> = {
   "POST /config/rollback": { body: { reason: "test" } },
   "POST /config/resolve": { body: { take: "1.5.ns1" } },
   "PUT /latency": { body: { entries: [{ network: "198.51.100.0/24", rttMs: { "eu-west": 12 } }] } },
+  "POST /anycast/withdraw": { body: { reason: "test" } },
   "POST /drain": { body: { reason: "test" } },
   "POST /geo/reload": { body: { force: true } },
   "POST /probe": { body: { address: "192.0.2.1", name: "demo.example" } },
@@ -179,7 +180,7 @@ for (const { name, request, status, code, says } of [
   },
   {
     name: "a later feature",
-    request: { url: "/anycast" },
+    request: { method: "POST", url: "/rum" },
     status: 501,
     code: "RHUMB_API_NOT_SUPPORTED",
     says: /not supported yet/,

@@ -2,10 +2,7 @@
 import { ApiError } from "#api/problem-details.ts";
 import { defineRoute, type Route } from "#api/route.ts";
 
-const UNSUPPORTED = [
-  { method: "POST", url: "/rum" },
-  { method: "GET", url: "/anycast" },
-] as const;
+const UNSUPPORTED = [{ method: "POST", url: "/rum" }] as const;
 
 export const unsupportedRoutes = (): Route[] =>
   UNSUPPORTED.map(({ method, url }) =>

@@ -4,10 +4,12 @@
  * Owns:    the heartbeat's words. Never: a rule of what is shared; those stand in `cluster/`, `health/` and `config/`.
  * @module
  */
+import { type Anycast, createAnycast } from "#app/anycast/create-anycast.ts";
 import type { BalancerEngine } from "#app/balancer/engine.ts";
 import { createRegionReporter } from "#app/balancer/region-report.ts";
 import { joinReports } from "#app/cluster/reports.ts";
 import { joinVotes } from "#app/cluster/votes.ts";
+import { createEvacuations, type Evacuations } from "#app/evacuation/create-evacuations.ts";
 import type { NodeDrain } from "#app/node-drain.ts";
 import type { SteeringShares } from "#app/steering-shares.ts";
 import type { Clock } from "#base/clock.ts";
@@ -23,9 +25,18 @@ import { createLoadControl, type LoadControl } from "#health/load-control.ts";
 import type { Emit } from "#state/events.ts";
 import type { Heartbeat } from "#state/shared.ts";
 import type { Snapshot } from "#state/snapshot.ts";
+import type { SpreadView } from "#steer/spread/planner.ts";
 
 export type NodeCluster = {
   readonly cluster: Cluster;
+  readonly anycast: Anycast;
+  /** What views, commands and metrics are made from. */
+  readonly parts: {
+    readonly cluster: Cluster;
+    readonly load: LoadControl;
+    readonly anycast: Anycast;
+    readonly evacuations: Evacuations;
+  };
   readonly load: LoadControl;
   /** The configuration that serves from now on. */
   apply(snapshot: Snapshot): void;
@@ -49,6 +60,7 @@ export function createNodeCluster(options: {
   readonly snapshot: () => Snapshot | undefined;
   /** What became of the desired configuration here. */
   readonly desired: () => Heartbeat["desired"];
+  readonly spread: () => SpreadView;
   /** Where others reach this node's control API. */
   readonly url: () => string | undefined;
 }): NodeCluster {
@@ -72,6 +84,7 @@ export function createNodeCluster(options: {
         desired: options.desired(),
         region: snapshot?.balancer?.region ?? null,
         url: options.url() ?? null,
+        evacuations: evacuations.acks(),
       };
     },
   });
@@ -97,15 +110,32 @@ export function createNodeCluster(options: {
   });
   const votes = joinVotes({ shared: cluster, health, node, clock, log });
   const reports = joinReports({ shared: cluster, health, load, report, clock });
+  const anycast = createAnycast({ node, clock, emit, shared: cluster, balancer });
+  const evacuations = createEvacuations({
+    node,
+    clock,
+    log,
+    emit,
+    shared: cluster,
+    health,
+    load,
+    spread: options.spread,
+    setLeaving: balancer.setLeaving,
+  });
   return {
     cluster,
     load,
+    anycast,
+    parts: { cluster, load, anycast, evacuations },
     apply(snapshot) {
       load.apply(snapshot.regions, snapshot.services);
       cluster.apply(snapshot.cluster);
       votes.apply(snapshot.health);
+      anycast.apply(snapshot);
+      evacuations.apply(snapshot);
     },
     close() {
+      evacuations.close();
       votes.close();
       reports.close();
       load.close();

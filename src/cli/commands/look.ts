@@ -4,9 +4,11 @@ import type { Command } from "commander";
 import { endpointText } from "#base/ip.ts";
 import { countText } from "#base/units.ts";
 import { type ApiOptions, apiCommand, clientFor, type Exit } from "#cli/command.ts";
+import { anycastLine } from "#cli/commands/anycast.ts";
 import { follow } from "#cli/follow.ts";
 import { type Cell, type Colour, formatSpan, paint, plain, say, sayJson, table } from "#cli/output.ts";
 import type { Event, Explanation, Region, RegionLoad, Service, Status, Vantage, Vote } from "#cli/shapes.ts";
+import type { AnycastView } from "#state/anycast.ts";
 
 const COLOURS: Readonly<Record<string, Colour>> = {
   up: "green",
@@ -116,6 +118,7 @@ function statusText(
   regions: readonly Region[],
   services: readonly Service[],
   vantages: readonly Vantage[],
+  anycast: AnycastView,
   nowMs: number,
 ): string {
   const sockets = new Map<string, string[]>();
@@ -135,6 +138,8 @@ function statusText(
     );
   }
   if (status.balancer) lines.push(...balancerLines(status.balancer));
+  const announced = anycastLine(anycast);
+  if (announced !== undefined) lines.push(announced);
   if (sockets.size > 0 || status.zones.length > 0)
     lines.push(
       `zones ${status.zones.map(({ apex, serial, problem }) => (problem === null ? `${apex} ${serial}` : paint(`${apex} not loaded: ${plain(problem)}`, "red"))).join(", ") || "none"}`,
@@ -242,11 +247,11 @@ export function lookCommands(exit: Exit): Command[] {
     "rhumb status",
   ).action(async (options: ApiOptions) => {
     const client = clientFor(options);
-    const [answer, regions, services, vantages] = (await Promise.all(
-      ["/status", "/regions", "/services", "/vantages"].map((path) => client.call("GET", path)),
-    )) as [Status, Region[], Service[], Vantage[]];
-    if (options.json) sayJson({ ...answer, regions, services, vantages });
-    else say(statusText(answer, regions, services, vantages, Date.now()));
+    const [answer, regions, services, vantages, anycast] = (await Promise.all(
+      ["/status", "/regions", "/services", "/vantages", "/anycast"].map((path) => client.call("GET", path)),
+    )) as [Status, Region[], Service[], Vantage[], AnycastView];
+    if (options.json) sayJson({ ...answer, regions, services, vantages, anycast });
+    else say(statusText(answer, regions, services, vantages, anycast, Date.now()));
   });
 
   const explain = apiCommand(
