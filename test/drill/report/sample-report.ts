@@ -204,7 +204,7 @@ export function sampleReport(options: SampleOptions = {}): DrillReport {
     steps: [
       step(KILL_S, "kill", true, "eu-west refuses connections"),
       step(Math.min(HEAL_S, length), "heal", false, "eu-west serves again"),
-    ].filter(() => isRun),
+    ].filter(() => length > KILL_S),
     seconds,
     routes: routers.flatMap((continent) => {
       const router = `router-${continent.toLowerCase()}`;
