@@ -4,8 +4,8 @@
 #   docker build --target rhumb --build-arg BASE=my-debian -t rhumb .    # where no image registry can be reached
 #
 # BASE is any Debian 12; docs/compose.md shows how to make one with debootstrap. It builds with BuildKit and without. All
-# images run as one unprivileged user (pipes of mode 600 join rhumb to ExaBGP); tools that change addresses or routes carry
-# file capabilities, which do nothing unless the container is given the capability too.
+# programs run as one unprivileged user (pipes of mode 600 join rhumb to ExaBGP). Two images begin as root, to set addresses
+# in their container's network, and become that user before they start anything.
 ARG BASE=debian:bookworm-slim
 
 # Debian's npm is too old for our lock file: it fetches the one that is not, with the Node that rhumb runs on.
@@ -25,10 +25,10 @@ RUN apt-get update -qq \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin rhumb
 
-# The program. Beside it openssl, for keys and certificates of the stage.
+# The program, and nothing else.
 FROM base AS rhumb
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends libatomic1 openssl >/dev/null \
+ && apt-get install -y -qq --no-install-recommends libatomic1 >/dev/null \
  && rm -rf /var/lib/apt/lists/* \
  && install -d -o rhumb -g rhumb -m 750 /stage /var/lib/rhumb /run/exabgp /var/cache/rhumb
 WORKDIR /opt/rhumb
@@ -45,6 +45,17 @@ USER rhumb
 RUN rhumb --help >/dev/null
 ENTRYPOINT ["rhumb"]
 CMD ["start", "-c", "/etc/rhumb/rhumb.yaml"]
+
+# Runs once before all others: keys, certificates and configuration of the stage.
+FROM rhumb AS setup
+USER root
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends openssl >/dev/null \
+ && rm -rf /var/lib/apt/lists/*
+COPY deploy/compose ./deploy/compose
+USER rhumb
+ENTRYPOINT ["/opt/rhumb/deploy/compose/setup.sh"]
+CMD []
 
 # A backend of the stage: says who it is, and can be made slow or faulty.
 FROM rhumb AS backend
@@ -65,24 +76,19 @@ CMD ["infinity"]
 # Beside each balancer, in its network: speaks BGP, and runs the guard.
 FROM base AS exabgp
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends exabgp libcap2-bin >/dev/null \
+ && apt-get install -y -qq --no-install-recommends exabgp >/dev/null \
  && rm -rf /var/lib/apt/lists/* \
- && setcap cap_net_admin+ep "$(readlink -f "$(command -v ip)")" \
  && install -d -o rhumb -g rhumb -m 750 /run/exabgp
 COPY deploy/exabgp/exabgp.env deploy/exabgp/rhumb-guard /etc/exabgp/
 COPY deploy/compose/images/exabgp.sh /usr/local/bin/start
-USER rhumb
 ENTRYPOINT ["/usr/local/bin/start"]
 
 FROM base AS bird
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends bird2 libcap2-bin >/dev/null \
+ && apt-get install -y -qq --no-install-recommends bird2 >/dev/null \
  && rm -rf /var/lib/apt/lists/* \
- && setcap cap_net_admin+ep "$(readlink -f "$(command -v ip)")" \
- && setcap cap_net_admin,cap_net_raw,cap_net_bind_service+ep /usr/sbin/bird \
  && install -d -o rhumb -g rhumb -m 750 /run/bird
 COPY deploy/compose/images/bird.sh /usr/local/bin/start
-USER rhumb
 ENTRYPOINT ["/usr/local/bin/start"]
 
 FROM base AS unbound

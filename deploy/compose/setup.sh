@@ -45,11 +45,12 @@ fill() {
 
 # Everybody has to know everybody's key before the first of them starts.
 enrolled=
-for node in ns1 ns2 us-east eu-west ap-south; do
-  mkdir -p "$node/state"
-  printf 'version: 1\nnode: %s\ncluster: { state: state/ }\n' "$node" >"$node/key.yaml"
-  enrolled="$enrolled  $(rhumb cluster key -c "$node/key.yaml")\\n"
-  rm "$node/key.yaml"
+for place in ns1:ns1 ns2:ns2 us-east:lb-us-east eu-west:lb-eu-west ap-south:lb-ap-south; do
+  folder=${place%:*}
+  mkdir -p "$folder/state"
+  printf 'version: 1\nnode: %s\ncluster: { state: state/ }\n' "${place#*:}" >"$folder/key.yaml"
+  enrolled="$enrolled    $(rhumb cluster key -c "$folder/key.yaml")\\n"
+  rm "$folder/key.yaml"
 done
 
 for place in ns1:1 ns2:2; do
@@ -63,10 +64,10 @@ done
 for place in na:1 eu:2 as:3; do
   number=${place#*:} peers=
   for other in 1 2 3; do
-    [ "$other" = "$number" ] || peers="$peers$(sed "s|@NET@|$NET|g;s|@PEER@|$other|g" /opt/rhumb/deploy/compose/files/bird-peer.conf | tr '\n' '~')"
+    [ "$other" = "$number" ] || peers="$peers$(sed "s|@NET@|$NET|g;s|@PEER@|$other|g" /opt/rhumb/deploy/compose/files/bird-peer.conf | tr '\n' '%')"
   done
   fill bird.conf "bird-${place%:*}.conf" "N=$number" "PEERS=$peers"
-  tr '~' '\n' <"bird-${place%:*}.conf" >next && mv next "bird-${place%:*}.conf"
+  tr '%' '\n' <"bird-${place%:*}.conf" >next && mv next "bird-${place%:*}.conf"
 done
 fill unbound.conf unbound.conf
 fill redis.conf redis.conf "PASSWORD=$(cat keys/redis-password)"

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs BIRD as the router of a continent. GATEWAYS: the addresses that Docker gives to the containers of a network as their
-# way out, with prefix length; the router takes them, so that no container needs a route of its own.
+# Runs BIRD as the router of a continent. As root it takes the addresses that Docker gives to the containers of a network as
+# their way out (GATEWAYS, with prefix length), so that no container needs a route of its own; then it becomes the user
+# rhumb, with the capabilities that BIRD needs and no others.
 set -eu
 for address in $GATEWAYS; do
   network=${address%.*}.
@@ -8,4 +9,6 @@ for address in $GATEWAYS; do
   ip address replace "$address" dev "$link"
 done
 ip route del default 2>/dev/null || true
-exec bird -f -s /run/bird/bird.ctl "$@"
+capabilities=-all,+net_admin,+net_raw,+net_bind_service
+exec setpriv --reuid rhumb --regid rhumb --clear-groups --inh-caps "$capabilities" --ambient-caps "$capabilities" \
+  bird -f -s /run/bird/bird.ctl "$@"

@@ -72,7 +72,7 @@ export type Asker = { ask(): Promise<string>; close(): void };
 export function openAsker(container: string, command: string): Asker {
   const end = "--end--";
   const script = `while read -r _; do ${command}; echo ${end}; done`;
-  const child: ChildProcess = spawn("docker", ["exec", "-i", container, "sh", "-c", script], {
+  const child: ChildProcess = spawn("docker", ["exec", "-i", "-u", "rhumb", container, "sh", "-c", script], {
     stdio: ["pipe", "pipe", "ignore"],
   });
   const waiting: ((text: string) => void)[] = [];

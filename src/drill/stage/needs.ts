@@ -25,7 +25,7 @@ const NEED_TABLE: Readonly<Record<Need, NeedRow>> = {
   keepalived: { programs: ["keepalived", "ip"], fix: "Install keepalived: `apt-get install keepalived iproute2`" },
   docker: {
     programs: ["docker"],
-    isHere: () => existsSync("/var/run/docker.sock"),
+    isHere: () => process.env["DOCKER_HOST"] !== undefined || existsSync("/var/run/docker.sock"),
     fix: "Install Docker with compose and start it: `apt-get install docker.io docker-compose`",
   },
 };
