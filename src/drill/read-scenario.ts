@@ -130,14 +130,6 @@ export function readScenario(file: string, text: string, problems: Problem[]): S
   const source = parseYaml(file, text, found);
   const read = source.value === undefined ? undefined : readValue(source, [], drillSchema, source.value, found);
   if (!read) {
-    if (found.length === 0)
-      found.push({
-        ...source.at([]),
-        path: "",
-        severity: "error",
-        says: "The file is empty",
-        fix: "Copy a drill of drills/, and change it",
-      });
     problems.push(...found);
     return undefined;
   }
