@@ -3,7 +3,7 @@
  *
  * Owns:    which version a client speaks, the plan that requests follow, and the order of its end. A new configuration is for
  *          the next request of each connection (R44); a connection keeps the limits that it came with.
- * Drain:   new connections go elsewhere. Those that serve a request take no other; idle ones are closed little by little, so
+ * Drain:   new connections go elsewhere. Each is told with its next response; those that rest are closed little by little, so
  *          that their clients do not all come back at once. Tunnels may go on until the time is over;
  *          so may requests of our own: mirrors, questions to other services, what the cache fetches.
  * Leaving: clients are to go elsewhere, and who comes is served: each response ends its connection, and idle ones are closed.

@@ -312,7 +312,8 @@ class Http1ClientConnection implements ClientConnection, ClientStream, StreamOwn
     if (!this.#writer.end(this.#head!.takesTrailers ? trailers : undefined)) return void this.abort();
     this.#events = undefined;
     this.#head = undefined;
-    if (!this.#persists || this.#isDraining) return void this.#finish();
+    // Told of a drain too late for this response: the client may have sent its next request already, and is told with that.
+    if (!this.#persists) return void this.#finish();
     this.#phase = PHASE.idle;
     this.#sinceMs = this.#host.deadlines.nowMs();
     this.#limit(this.#sinceMs + this.#spec.timeouts.keepAliveMs);

@@ -286,7 +286,7 @@ test("stop: the exchange hears of it, and the connection ends by reset", () => {
   assertOver(client);
 });
 
-test("drain: between the head and the end of a response, the connection ends after it", () => {
+test("drain: between the head and the end of a response that promised to persist, the next one tells of the end", () => {
   const client = createMemoryClient();
   client.send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
   const [exchange] = client.host.exchanges;
@@ -294,6 +294,22 @@ test("drain: between the head and the end of a response, the connection ends aft
   client.connection.drain();
   exchange!.stream.sendBody(Buffer.from("a"));
   exchange!.stream.sendEnd(undefined);
+  assert.equal(client.conn.ending, "open");
+  assert.equal(client.connection.isIdle, true);
+  client.send(GET);
+  assert.match(client.conn.sent, /connection: close/);
+  assert.equal(client.conn.ending, "fin");
+});
+
+test("drain: a connection that was promised to persist is closed once it rests", () => {
+  const client = createMemoryClient();
+  client.send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
+  const [exchange] = client.host.exchanges;
+  exchange!.stream.sendHead({ status: 200, fields: [], bodyOctets: 1, declaredOctets: undefined }, false);
+  client.connection.drain();
+  exchange!.stream.sendBody(Buffer.from("a"));
+  exchange!.stream.sendEnd(undefined);
+  client.connection.drain();
   assert.equal(client.conn.ending, "fin");
 });
 
