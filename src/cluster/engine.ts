@@ -80,7 +80,10 @@ export function createCluster(options: ClusterOptions): Cluster {
   const peerTable = createPeerTable(steadyMs, () => clock.nowMs());
   const refusals = createRefusals({ clock, emit });
   const alarms = createClusterAlarms({ clock, emit });
-  const recordListeners = new Map<RecordKind, ((key: string, record: never, isOwn: boolean) => void)[]>();
+  const recordListeners = new Map<
+    RecordKind,
+    ((key: string, record: never, isOwn: boolean, ageMs: number) => void)[]
+  >();
   const signalListeners = new Map<SignalKind, ((node: string, body: never) => void)[]>();
   const lastSignals = new Map<string, RecordVersion>();
 
@@ -102,10 +105,11 @@ export function createCluster(options: ClusterOptions): Cluster {
       log.error({ error }, "What a node shares could not be used here");
     }
   }
-  function tell({ record, isGrave }: Entry): void {
+  function tell({ record, isGrave, madeAtMs }: Entry): void {
     const { kind, key, version } = record;
+    const ageMs = Math.max(0, steadyMs() - madeAtMs);
     for (const listener of recordListeners.get(kind) ?? [])
-      call(() => listener(key, (isGrave ? undefined : record) as never, version.node === node));
+      call(() => listener(key, (isGrave ? undefined : record) as never, version.node === node, ageMs));
   }
 
   // ── giving ─────────────────────────────────────────────────────────────────────────────────────────────────────

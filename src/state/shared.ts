@@ -184,10 +184,13 @@ export type Shared = {
   signal<Kind extends SignalKind>(kind: Kind, body: SignalBodies[Kind]): void;
   /** All that live, in the order of their keys. */
   records<Kind extends RecordKind>(kind: Kind): readonly SharedRecord<Kind>[];
-  /** Called for each record that is newer than what was kept, and with `undefined` when the one at `key` has ended. */
+  /**
+   * Called for each record that is newer than what was kept, and with `undefined` when the one at `key` has ended.
+   * `ageMs`: since it was written, by the clocks of those who held it, each for as long as it did.
+   */
   onRecord<Kind extends RecordKind>(
     kind: Kind,
-    listener: (key: string, record: SharedRecord<Kind> | undefined, isOwn: boolean) => void,
+    listener: (key: string, record: SharedRecord<Kind> | undefined, isOwn: boolean, ageMs: number) => void,
   ): void;
   /** Signals of other nodes. */
   onSignal<Kind extends SignalKind>(kind: Kind, listener: (node: string, body: SignalBodies[Kind]) => void): void;

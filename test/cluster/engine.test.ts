@@ -83,15 +83,17 @@ const kindsOf = ({ events }: TestNode) => events.map(({ kind, severity, subject 
 test("publish() keeps, tells and sends a record at once, and follows all versions that are known", () => {
   const { node, wire } = start();
   const told: unknown[] = [];
-  node.onRecord("override", (key, record, isOwn) => void told.push([key, reasonOf(record?.body), isOwn]));
+  node.onRecord("override", (key, record, isOwn, ageMs) => void told.push([key, reasonOf(record?.body), isOwn, ageMs]));
   node.publish("override", "region/a", overrideOf("mine"), HOUR_MS);
-  wire.host!.take(copyOf("ns2", { version: { epoch: 3, sequence: 8, node: "ns2" }, body: overrideOf("theirs") }));
+  wire.host!.take(
+    copyOf("ns2", { version: { epoch: 3, sequence: 8, node: "ns2" }, body: overrideOf("theirs") }, 7_000),
+  );
   const { version } = node.publish("override", "region/b", overrideOf("next"), HOUR_MS);
   assert.deepEqual(version, { epoch: 3, sequence: 9, node: "ns1" });
   assert.deepEqual(told, [
-    ["region/a", "mine", true],
-    ["region/a", "theirs", false],
-    ["region/b", "next", true],
+    ["region/a", "mine", true, 0],
+    ["region/a", "theirs", false, 7_000],
+    ["region/b", "next", true, 0],
   ]);
   assert.deepEqual(
     wire.sent.map(({ id }) => id),

@@ -59,16 +59,16 @@ export function joinVotes(options: {
     }
   }
 
-  shared.onRecord("votes", (key, record, isOwn) => {
+  shared.onRecord("votes", (key, record, isOwn, ageMs) => {
     if (isOwn) return;
-    if (record !== undefined) return take(key, record.body);
+    if (record !== undefined) return take(key, record.body, ageMs);
     for (const [vantage, speaker] of speakers) {
       if (speaker !== key) continue;
       speakers.delete(vantage);
       health.dropVantage(vantage);
     }
   });
-  shared.onSignal("votes", take);
+  shared.onSignal("votes", (from, votes) => take(from, votes));
   const stop = health.onVotes((votes) => {
     shared.signal("votes", votes);
     if (timer !== undefined) planTell(Math.max(0, soonestMs - clock.monotonicMs()));

@@ -8,6 +8,36 @@ import type { Shared } from "#state/shared.ts";
 import type { HealthSnapshot } from "#state/snapshot.ts";
 import type { EndpointVote, VantageVotes } from "#state/votes.ts";
 
+test("votes that lay in a store are as old as their record", () => {
+  const taken: [string, number | undefined][] = [];
+  let hear: (key: string, record: unknown, isOwn: boolean, ageMs: number) => void = () => {};
+  let signal: (node: string, votes: VantageVotes) => void = () => {};
+  const shared = {
+    publish: () => {},
+    onRecord(_kind: string, listener: typeof hear) {
+      hear = listener;
+    },
+    onSignal(_kind: string, listener: typeof signal) {
+      signal = listener;
+    },
+  } as unknown as Shared;
+  const health = {
+    votes: () => ({ votes: [] }) as unknown as VantageVotes,
+    onVotes: () => () => {},
+    takeVotes: ({ vantage }: VantageVotes, delayMs?: number) => void taken.push([vantage, delayMs]),
+    dropVantage: () => {},
+  };
+  joinVotes({ shared, health, node: "ns1", clock: createManualClock(), log: silentLog });
+  const votes = { vantage: "ns2", votes: [] } as unknown as VantageVotes;
+  hear("ns2", { body: votes }, false, 9_000);
+  signal("ns2", votes);
+  hear("ns1", { body: { ...votes, vantage: "ns1" } }, true, 0);
+  assert.deepEqual(taken, [
+    ["ns2", 9_000],
+    ["ns2", undefined],
+  ]);
+});
+
 function bed(votes: number) {
   const clock = createManualClock();
   const book = {
