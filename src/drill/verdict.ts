@@ -34,7 +34,10 @@ export function outcomeOf({ ending, measures, leftOver }: Pick<Judged, "ending" 
   return measures.some(({ isMet }) => isMet === false) ? "failed" : "passed";
 }
 
-const upper = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+/** Names such as eu-west stay as they are written. */
+const upper = (text: string): string => (/^[a-z]+-/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1));
+/** `DNS drain` stays, `Changed answer` becomes `changed answer`. */
+const lower = (text: string): string => (/^[A-Z]{2}/.test(text) ? text : text.charAt(0).toLowerCase() + text.slice(1));
 
 /** Samples of things that did happen: those that did not carry the length of the fault. */
 const seenOf = (measures: readonly MeasureResult[], measure: MeasureResult["measure"]): number[] =>
@@ -79,8 +82,8 @@ function misses(measures: readonly MeasureResult[]): string[] {
       const { name } = MEASURE_WORDS[result.measure];
       const leading = leadingValue(result);
       const bound = boundText(result.bound!, result.unit);
-      if (!leading) return `${name.toLowerCase()} could not be measured, and ${bound} was expected`;
-      return `${name.toLowerCase()} was ${valueText(leading.value, result.unit)} where ${bound} was expected`;
+      if (!leading) return `${lower(name)} could not be measured, and ${bound} was expected`;
+      return `${lower(name)} was ${valueText(leading.value, result.unit)} where ${bound} was expected`;
     });
 }
 
@@ -97,8 +100,8 @@ export function verdict(judged: Judged): string {
   const { collected, ending, measures, slo, leftOver } = judged;
   if (ending.kind === "broken") return `The drill could not be run to its end: ${ending.why}`;
   const faults = faultsOf(collected);
-  const what = upper(faults.map(({ step }) => stepSays(step)).join(", then "));
-  const happened = [what, ...consequences(judged), losses(judged)].filter((text) => text !== "").join("; ");
+  const what = faults.map(({ step }) => stepSays(step)).join(", then ");
+  const happened = upper([what, ...consequences(judged), losses(judged)].filter((text) => text !== "").join("; "));
   const left = leftOver.length > 0 ? [`Not as it was before: ${leftOver.join(", ")}.`] : [];
   if (ending.kind === "aborted")
     return [`The drill was aborted and everything healed, because ${ending.why}.`, `${happened}.`, ...left].join(" ");
