@@ -1,69 +1,11 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
-import test, { type TestContext } from "node:test";
+import test from "node:test";
 import { RhumbError } from "#base/errors.ts";
-import type { LoadLine, LoadMark, LoadSecond, LoadSpec } from "#drill/load/protocol.ts";
+import type { LoadMark } from "#drill/load/protocol.ts";
 import { runLoad } from "#drill/load/run-load.ts";
 import { answerTo, EU, reply, specOf, startNameServer, startWeb, subnetOf, US, WEB_PORT } from "./bed.ts";
-
-type Running = {
-  readonly lines: readonly LoadLine[];
-  /** Resolves with the first line that fits, of those written already or to come. */
-  until(fits: (line: LoadLine) => boolean): Promise<LoadLine>;
-  /** Ends the input. Resolves with all lines when the load has ended. */
-  end(): Promise<readonly LoadLine[]>;
-  readonly output: PassThrough;
-  readonly over: Promise<void>;
-};
-
-function start(context: TestContext, spec: LoadSpec): Running {
-  const input = new PassThrough();
-  const output = new PassThrough();
-  const lines: LoadLine[] = [];
-  const looking = new Set<() => void>();
-  let rest = "";
-  output.setEncoding("utf8").on("data", (text: string) => {
-    const parts = (rest + text).split("\n");
-    rest = parts.pop()!;
-    for (const part of parts) lines.push(JSON.parse(part) as LoadLine);
-    for (const look of looking) look();
-  });
-  input.write(`${JSON.stringify(spec)}\n`);
-  const over = runLoad(input, output);
-  context.after(async () => {
-    input.end();
-    await over;
-  });
-  return {
-    lines,
-    output,
-    over,
-    until(fits) {
-      const { promise, resolve } = Promise.withResolvers<LoadLine>();
-      const look = (): void => {
-        const line = lines.find(fits);
-        if (line === undefined) return;
-        looking.delete(look);
-        resolve(line);
-      };
-      looking.add(look);
-      look();
-      return promise;
-    },
-    async end() {
-      input.end();
-      await over;
-      return lines;
-    },
-  };
-}
-
-const secondsOf = (lines: readonly LoadLine[]): LoadSecond[] => lines.filter((line) => line.kind === "second");
-const total = (seconds: readonly LoadSecond[], of: (second: LoadSecond) => Readonly<Record<string, object>>): number =>
-  seconds
-    .flatMap((second) => Object.values(of(second)))
-    .flatMap((counts) => Object.values(counts) as number[])
-    .reduce((sum, count) => sum + count, 0);
+import { runningLoad, secondsOf, total } from "./running-load.ts";
 
 test("runLoad() makes lookups, requests and anycast requests as ordered, and tells all that servers saw", async (context) => {
   const names = await startNameServer(context, (query, send) =>
@@ -72,7 +14,7 @@ test("runLoad() makes lookups, requests and anycast requests as ordered, and tel
   const web = await startWeb(context, (socket) => reply(socket, "eu-west"));
   const anycast = await startWeb(context, (socket) => reply(socket, "us-east"));
   const base = specOf();
-  const load = start(context, {
+  const load = runningLoad(context, {
     ...base,
     place: { ...base.place, resolvers: [names], ways: { [`${EU}:${WEB_PORT}`]: web }, anycast },
     dns: { clients: 20, qps: 50, stretchTtl: 0 },
@@ -110,7 +52,7 @@ test("runLoad() is open: where nobody answers, requests are made at the same rat
   const names = await startNameServer(context, (query, send) => send(answerTo(query, { addresses: [EU] })));
   const web = await startWeb(context, () => {});
   const base = specOf();
-  const load = start(context, {
+  const load = runningLoad(context, {
     ...base,
     place: { ...base.place, resolvers: [names], ways: { [`${EU}:${WEB_PORT}`]: web } },
     http: { ...base.http, rps: 100, retries: 0 },
@@ -129,7 +71,7 @@ test("runLoad() is open: where nobody answers, requests are made at the same rat
 test("runLoad() writes what watched nodes say, with regions, when it changes", async (context) => {
   let addresses = [US, EU, "192.0.2.99"];
   const names = await startNameServer(context, (query, send) => send(answerTo(query, { addresses, ttlSeconds: 7 })));
-  const load = start(context, specOf({ watch: [{ node: "ns1", at: names }] }));
+  const load = runningLoad(context, specOf({ watch: [{ node: "ns1", at: names }] }));
   const first = await load.until(({ kind }) => kind === "answer");
   assert.deepEqual(
     { ...first, atMs: 0 },
@@ -158,7 +100,10 @@ test("runLoad() writes what watched nodes say, with regions, when it changes", a
 
 test("runLoad() is ready where a watched node is silent and requests are lost", async (context) => {
   const names = await startNameServer(context, () => {});
-  const load = start(context, specOf({ watch: [{ node: "ns1", at: names }], http: { ...specOf().http, rps: 50 } }));
+  const load = runningLoad(
+    context,
+    specOf({ watch: [{ node: "ns1", at: names }], http: { ...specOf().http, rps: 50 } }),
+  );
   await load.until(({ kind }) => kind === "ready");
   assert.ok(load.lines.some(({ kind }) => kind === "silent"));
 });
@@ -167,7 +112,7 @@ test("runLoad() asks a resolver for the clients, and servers past it for the wat
   const resolver = await startNameServer(context, (query, send) => send(answerTo(query, { addresses: [EU] })));
   const names = await startNameServer(context, (query, send) => send(answerTo(query, { addresses: [EU] })));
   const base = specOf();
-  const load = start(context, {
+  const load = runningLoad(context, {
     ...base,
     place: { ...base.place, resolvers: [resolver], isResolver: true },
     dns: { ...base.dns, qps: 100 },
@@ -179,7 +124,7 @@ test("runLoad() asks a resolver for the clients, and servers past it for the wat
 });
 
 test("runLoad() ends when nobody reads any more", async (context) => {
-  const load = start(context, specOf());
+  const load = runningLoad(context, specOf());
   load.output.destroy(new Error("the reader has gone"));
   await load.over;
 });
