@@ -77,14 +77,18 @@ function fillOf(context, { colour: name, pattern }) {
   return context.createPattern(tile, "repeat");
 }
 
-/** Sums from the lowest series up: each area reaches from the axis to its sum, and the higher ones are drawn first. */
+/**
+ * Sums from the lowest series up: each area reaches from the axis to its sum, and the higher ones are drawn first. Where a
+ * series has nothing it is not drawn, so that its line does not lie on the one below.
+ */
 function stacked(series) {
   const sums = [];
-  for (const { values } of series) {
-    const below = sums.at(-1);
-    sums.push(values.map((value, index) => (value === null ? null : value + (below?.[index] ?? 0))));
-  }
-  return sums;
+  return series.map(({ values }) =>
+    values.map((value, index) => {
+      sums[index] = (sums[index] ?? 0) + (value ?? 0);
+      return value ? sums[index] : null;
+    }),
+  );
 }
 
 /** Steps of the drill as lines from top to bottom, named where there is room; events as ticks at the axis. */
@@ -134,7 +138,7 @@ const charts = [];
 /** Seconds that the cursor is at; null: nowhere. */
 let cursorAt = null;
 
-function showValues({ spec, plot, key, canvas }) {
+function showValues({ spec, key, canvas }) {
   const index = cursorAt === null ? null : lastAt(spec, cursorAt);
   spec.series.forEach(({ values }, place) => {
     key[place].textContent = index === null ? "" : number(values[index], spec.unit);
@@ -143,7 +147,6 @@ function showValues({ spec, plot, key, canvas }) {
   canvas.setAttribute("aria-valuenow", String(Math.round(cursorAt)));
   const says = spec.series.map(({ label, values }) => `${label} ${number(values[index], spec.unit)}`);
   canvas.setAttribute("aria-valuetext", `${clock(cursorAt)}: ${says.join(", ")}`);
-  plot.root.title = "";
 }
 
 /** Areas are steps: the second that has begun counts. Lines: the nearest point. */
@@ -165,6 +168,32 @@ function moveCursor(at, from) {
     showValues(chart);
   }
   for (const line of document.querySelectorAll(".band-area .cursor")) place(line, at ?? -1);
+}
+
+/**
+ * An area in steps, one for each second that has a value: a second alone is drawn as well, which uPlot's own steps leave out
+ * beside gaps, and that is what a lost request looks like.
+ */
+function steps(plot, index, first, last) {
+  const x = plot.data[0];
+  const y = plot.data[index];
+  const stroke = new Path2D();
+  const fill = new Path2D();
+  const floor = plot.valToPos(0, "y", true);
+  let isOpen = false;
+  for (let at = first; at < last; at++) {
+    const isDrawn = y[at] !== null;
+    if (isDrawn) {
+      const [left, right] = [x[at], x[at + 1]].map((value) => Math.round(plot.valToPos(value, "x", true)));
+      const top = Math.round(plot.valToPos(y[at], "y", true));
+      if (isOpen) stroke.lineTo(left, top);
+      else stroke.moveTo(left, top);
+      stroke.lineTo(right, top);
+      fill.rect(left, top, right - left, floor - top);
+    }
+    isOpen = isDrawn;
+  }
+  return { stroke, fill, clip: null, band: null, gaps: null, flags: 1 };
 }
 
 let range = { min: 0, max: data.length };
@@ -195,14 +224,13 @@ const showWhole = () => zoom({ min: 0, max: data.length });
 function optionsOf(spec, canvas) {
   const grid = { stroke: () => colour("grid"), width: 1 };
   const text = { stroke: () => colour("quiet"), font: "12px system-ui, sans-serif", grid, ticks: { show: false } };
-  const steps = spec.isStacked ? uPlot.paths.stepped({ align: 1 }) : undefined;
   const series = spec.series.map(({ label, paint }) => ({
     label,
     stroke: () => colour(paint.colour),
     dash: paint.dash,
-    width: spec.isStacked ? 1 : 2,
+    width: spec.isStacked && paint.colour !== "lost" ? 1 : 2,
     fill: spec.isStacked ? (plot) => fillOf(plot.ctx, paint) : undefined,
-    paths: steps,
+    paths: spec.isStacked ? steps : undefined,
     points: { show: false },
   }));
   return {
