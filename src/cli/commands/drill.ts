@@ -266,6 +266,8 @@ function loadCommand(): Command {
     "rhumb drill load",
   ).action(async () => {
     const { runLoad } = await import("#drill/load/run-load.ts");
+    // Ctrl-C reaches the whole group: whoever gave the order says when it is over, and wants the last seconds too.
+    if (!process.stdin.isTTY) process.on("SIGINT", () => {});
     await runLoad(process.stdin, process.stdout);
   });
 }
