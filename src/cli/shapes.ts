@@ -293,3 +293,20 @@ export type Certificates = {
     readonly next_at: string;
   }[];
 };
+export type Evacuation = {
+  readonly region: string;
+  readonly direction: "leave" | "return";
+  readonly step: string;
+  readonly weight: number;
+  readonly isStopped: boolean;
+  readonly reason: string;
+  readonly owner: string;
+  readonly leader: string;
+  readonly startedAtMs: number;
+  readonly startRps: number | null;
+  readonly nowRps: number | null;
+  readonly inFlight: number | null;
+  readonly curve: readonly { readonly afterSeconds: number; readonly share: number }[];
+  readonly history: readonly { readonly atMs: number; readonly step: string; readonly says: string }[];
+  readonly says: string;
+};

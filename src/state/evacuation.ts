@@ -93,3 +93,18 @@ export type EvacuationView = Evacuation & {
   readonly nowRps: number | null;
   readonly inFlight: number | null;
 };
+
+/** Whether what another node signed is of the right shape, as far as others rely on it. */
+export function isEvacuation(body: Partial<Evacuation>): body is Evacuation {
+  const { region, direction, step, weight, isStopped, stepAtMs, orders, terms, history, curve } = body;
+  return (
+    typeof region === "string" &&
+    (direction === "leave" || direction === "return") &&
+    EVACUATION_STEPS.some((one) => one === step) &&
+    [weight, stepAtMs, orders, terms?.weightWaitMs, terms?.tailTimeoutMs].every(Number.isFinite) &&
+    weight! >= 0 &&
+    weight! <= 100 &&
+    typeof isStopped === "boolean" &&
+    [terms?.weights, terms?.ramp, history, curve].every(Array.isArray)
+  );
+}

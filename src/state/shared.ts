@@ -70,8 +70,6 @@ export type Heartbeat = {
 export type EvacuationAck = {
   readonly region: string;
   readonly version: RecordVersion;
-  /** Why it does not withdraw; empty: it does what it is to do. */
-  readonly refusal: string;
 };
 
 /** What all nodes are to serve: texts of files by their name (`config/pushed.ts`), and the API's overlay of what all share. */

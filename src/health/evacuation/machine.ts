@@ -116,11 +116,13 @@ function leave(now: Evacuation, facts: EvacuationFacts, nowMs: number): Judged {
     case "balancer": {
       const wanted = wantAll(facts.balancers, now, nowMs);
       const next = { step: terms.withdraws ? "withdraw" : "evacuated" } as const;
-      if (facts.balancers.length === 0) return over("No balancer of it is known", next);
+      if (facts.balancers.length === 0 && facts.inFlight === null) return over("No balancer of it is known", next);
       if (forMs >= terms.drainTimeoutMs)
         return over(`${facts.inFlight ?? "Unknown"} under way, and the time for them is over${wanted.without}`, next);
       if (wanted.waits !== undefined) return waits(`Drains: waits for ${wanted.waits}`);
       if (facts.inFlight === 0) return over(`Its balancers have nothing under way${wanted.without}`, next);
+      if (facts.inFlight === null && forMs >= SILENT_MS)
+        return over(`Its balancers say nothing${wanted.without}`, next);
       return waits(`Drains: ${facts.inFlight ?? "an unknown number of"} requests and connections under way`);
     }
     case "withdraw": {

@@ -8,7 +8,9 @@ import type { Evacuation } from "#state/evacuation.ts";
 
 export type EvacuationTerms = Evacuation["terms"];
 /** What an operator may say of them. */
-export type EvacuationWish = Partial<Omit<EvacuationTerms, "ramp" | "isForced">>;
+export type EvacuationWish = {
+  readonly [Key in keyof Omit<EvacuationTerms, "ramp" | "isForced">]?: EvacuationTerms[Key] | undefined;
+};
 
 /** Half of the clients first: what the other regions cannot take shows while it can still be stopped. */
 const WEIGHTS = [50, 0];
@@ -23,14 +25,13 @@ const DRAIN_TIMEOUT_MS = 120_000;
 export function termsOf(wish: EvacuationWish, ttlMaxSeconds: number, hasPrefixes: boolean): EvacuationTerms {
   const ttlMs = ttlMaxSeconds * 1_000;
   return {
-    weights: WEIGHTS,
-    weightWaitMs: ttlMs,
-    tailShare: TAIL_SHARE,
-    tailTimeoutMs: Math.max(2 * ttlMs, MIN_TAIL_TIMEOUT_MS),
-    drainTimeoutMs: DRAIN_TIMEOUT_MS,
-    withdraws: hasPrefixes,
-    ...wish,
+    weights: wish.weights ?? WEIGHTS,
     ramp: RAMP,
+    weightWaitMs: wish.weightWaitMs ?? ttlMs,
+    tailShare: wish.tailShare ?? TAIL_SHARE,
+    tailTimeoutMs: wish.tailTimeoutMs ?? Math.max(2 * ttlMs, MIN_TAIL_TIMEOUT_MS),
+    drainTimeoutMs: wish.drainTimeoutMs ?? DRAIN_TIMEOUT_MS,
+    withdraws: wish.withdraws ?? hasPrefixes,
     isForced: false,
   };
 }
