@@ -63,3 +63,14 @@ export const measure = (collected: Collected, expect: Scenario["expect"]): Measu
   MEASURES.map((name) => resultOf(name, SAMPLES[name](collected), expect[name])).filter(
     ({ samples, bound }) => samples.length > 0 || bound !== null,
   );
+
+/** Samples of several runs of one drill together, in the order of `MEASURES`: percentiles of few samples say little. */
+export function mergeMeasures(runs: readonly (readonly MeasureResult[])[]): MeasureResult[] {
+  const all = runs.flat();
+  return MEASURES.flatMap((name) => {
+    const results = all.filter((result) => result.measure === name);
+    if (results.length === 0) return [];
+    const samples = results.flatMap((result) => result.samples);
+    return [resultOf(name, samples, results[0]!.bound ?? undefined)];
+  });
+}

@@ -4,7 +4,7 @@ import test from "node:test";
 import fc from "fast-check";
 import type { Collected } from "#drill/collected.ts";
 import { drainCurve, serviceLevel } from "#drill/measure-requests.ts";
-import { measure, resultOf } from "#drill/measures.ts";
+import { measure, mergeMeasures, resultOf } from "#drill/measures.ts";
 import type { Measure } from "#drill/scenario.ts";
 import { answer, anycast, at, done, event, route, second, seen } from "./seen.ts";
 
@@ -379,5 +379,14 @@ test("measure() leaves out what nobody expected and nothing was seen of", () => 
       ["changedAnswer", false],
       ["lostRequests", null],
     ],
+  );
+});
+
+test("mergeMeasures() judges the samples of all runs together", () => {
+  const run = (value: number) => [resultOf("changedAnswer", [{ of: "", value }], { p99: 5 })];
+  const runs = [...Array.from({ length: 99 }, () => run(4)), run(9)];
+  assert.deepEqual(
+    mergeMeasures(runs).map(({ measure: name, samples, p99, most, isMet }) => [name, samples.length, p99, most, isMet]),
+    [["changedAnswer", 100, 4, 9, true]],
   );
 });

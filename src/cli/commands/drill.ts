@@ -177,6 +177,7 @@ async function run(words: readonly string[], flags: RunFlags): Promise<number> {
   if (flags.json) sayJson(ran.map(({ report, json, html }) => ({ ...summaryOf(report), json, html })));
   else for (const each of ran) await tell(each);
   if (!flags.json && ran.length > 1) say(summaryTable(ran.map(({ report }) => report)));
+  if (!flags.json && repeat > 1) await tellTogether(ran.map(({ report }) => report));
   const wanted = scenarios.length * repeat;
   return ran.length === wanted && ran.every(({ report }) => report.outcome === "passed") ? 0 : 1;
 }
@@ -196,6 +197,29 @@ function summaryTable(reports: readonly DrillReport[]): string {
     ["DRILL", "OUTCOME", "WHAT CAME OF IT"],
     reports.map(({ drill, outcome, says }) => [drill.name, { text: outcome, colour: OUTCOME_COLOURS[outcome] }, says]),
   );
+}
+
+/** Of each drill that ran several times: its measures with the samples of all runs. */
+async function tellTogether(reports: readonly DrillReport[]): Promise<void> {
+  const { mergeMeasures } = await import("#drill/measures.ts");
+  const { boundText, MEASURE_WORDS, metText, valueText } = await import("#drill/report/words.ts");
+  for (const [, list] of Map.groupBy(reports, ({ drill }) => drill.file)) {
+    const rows = mergeMeasures(list.map(({ measures }) => measures)).map((result) => {
+      const text = (value: number | null): string => (value === null ? "-" : valueText(value, result.unit));
+      const { word, tone } = metText(result.isMet);
+      return [
+        MEASURE_WORDS[result.measure].name,
+        String(result.samples.length),
+        text(result.p50),
+        text(result.p99),
+        text(result.most),
+        result.bound ? boundText(result.bound, result.unit) : "-",
+        { text: word, colour: tone === "bad" ? ("red" as const) : tone === "good" ? ("green" as const) : undefined },
+      ];
+    });
+    say(`\n${list[0]!.drill.name}, ${list.length} runs together`);
+    say(table(["MEASURE", "SAMPLES", "P50", "P99", "MOST", "BOUND", "MET"], rows));
+  }
 }
 
 function runCommand(exit: Exit): Command {
