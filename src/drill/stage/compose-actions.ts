@@ -94,11 +94,13 @@ const drain: Act = async ({ target, options }, world) => {
 };
 
 const EVACUATION_LOOK_MS = 500;
+/** A drill is short: it does not wait for the last cached answer, as an operator would. */
+const EVACUATION_TERMS = { weights: [50, 0], weightWaitMs: 2_000, tailTimeoutMs: 15_000, drainTimeoutMs: 5_000 };
 const evacuate: Act = async ({ target }, world) => {
   const region = parts(target)[1]!;
-  await world.api("ns1", "POST", `/regions/${region}/evacuate`, { reason: REASON });
+  await world.api("ns1", "POST", `/regions/${region}/evacuate`, { reason: REASON, ...EVACUATION_TERMS });
   return async () => {
-    await world.api("ns1", "POST", `/regions/${region}/return`, {});
+    await world.api("ns1", "POST", `/regions/${region}/return`);
     for (;;) {
       const { step } = (await world.api("ns1", "GET", `/evacuations/${region}`)) as { step: string };
       if (step === "serving") return;
@@ -110,7 +112,7 @@ const evacuate: Act = async ({ target }, world) => {
 const withdraw: Act = async ({ target }, world) => {
   const balancer = `lb-${parts(target)[1]!}`;
   await world.api(balancer, "POST", "/anycast/withdraw", { reason: REASON });
-  return async () => void (await world.api(balancer, "POST", "/anycast/announce", {}));
+  return async () => void (await world.api(balancer, "POST", "/anycast/announce"));
 };
 
 /** The node's packets to all regions go nowhere: what it sees is its own trouble. A helper in its network does it. */

@@ -10,7 +10,7 @@ import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 import { RhumbError } from "#base/errors.ts";
-import { regionsUp, wordsOf } from "#drill/node-api.ts";
+import { eventsOf, regionsUp, wordsOf } from "#drill/node-api.ts";
 import { type ComposeWorld, perform, whyNot } from "#drill/stage/compose-actions.ts";
 import { type Asker, findCompose, listContainers, must, openAsker, run } from "#drill/stage/compose-docker.ts";
 import {
@@ -30,6 +30,8 @@ import type { StageOptions } from "#drill/stages.ts";
 const PROJECT_FOLDER = fileURLToPath(new URL("../../..", import.meta.url));
 const START_TIMEOUT_MS = 180_000;
 const LOOK_MS = 500;
+/** For so long a node does not take another region for down than the one that just was (ruling 14). */
+const BLAST_BUDGET_MS = 60_000;
 const UP_TIMEOUT_MS = 900_000; // the first `up` builds images
 
 /** Keys of `world:`, and the variable of docker-compose.yml that each sets. */
@@ -92,7 +94,7 @@ export function createComposeStage({ world, folder, log }: StageOptions): Stage 
     async api(node, method, path, body) {
       const response = await fetch(new URL(path, apis()[node]), {
         method,
-        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        headers: { authorization: `Bearer ${token}`, ...(body && { "content-type": "application/json" }) },
         ...(body && { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(5_000),
       });
@@ -130,6 +132,16 @@ export function createComposeStage({ world, folder, log }: StageOptions): Stage 
 
   const states = async (): Promise<Map<string, string>> =>
     new Map((await listContainers(project)).map(({ service, state }) => [service, state]));
+
+  /** Until when some node holds back its verdicts, because a region has just been down. Unix time in ms. */
+  async function heldUntilMs(): Promise<number> {
+    const events = await Promise.all(nodes().map((node) => eventsOf(node, undefined).catch(() => [])));
+    const downs = events
+      .flat()
+      .map(({ event }) => event)
+      .filter(({ kind, severity }) => kind === "health.transition" && (severity === "warning" || severity === "alarm"));
+    return Math.max(0, ...downs.map(({ atMs }) => atMs + BLAST_BUDGET_MS));
+  }
 
   async function trust(): Promise<void> {
     const authority = await must(["docker", "exec", container("ns1"), "cat", "/stage/keys/ca.pem"]);
@@ -178,6 +190,7 @@ export function createComposeStage({ world, folder, log }: StageOptions): Stage 
           throw new RhumbError("RHUMB_DRILL_STAGE", `${left.join(", ")}. ${await lastWords()}`);
         await sleep(LOOK_MS);
       }
+      await sleep(Math.max(0, (await heldUntilMs()) - Date.now()));
       statesBefore = await states();
       wordsBefore = await words();
       log.info({ project, net }, "the compose stage serves");
