@@ -94,7 +94,7 @@ test("docker-compose.yml builds every image but Grafana's from one base, by a ta
     if (build) assert.ok(build.args["BASE"], name);
   }
   const froms = [...read("Dockerfile").matchAll(/^FROM (\S+)/gm)].map(([, from]) => from!);
-  for (const from of froms) assert.ok(from === "${BASE}" || targets.includes(from), from);
+  for (const from of froms) assert.ok(from.endsWith("{BASE}") || targets.includes(from), from);
 });
 
 test("the setup knows every word that files of the stage have replaced", () => {
