@@ -50,15 +50,18 @@ export function faultsOf({ steps, endedAtMs }: Collected): Fault[] {
 
 export type Sample = { readonly of: string; readonly value: number };
 
+/** Ends the name of a sample of what should have happened and did not. */
+const NOT_SEEN = " (not in all that time)";
+export const isSeen = ({ of }: Sample): boolean => !of.endsWith(NOT_SEEN);
+
 /**
  * How long something took that should have happened while `fault` stood. What never happened took as long as the fault
  * stood: that is how long clients had to do without it.
  */
 export function sampleOf(of: string, fault: Pick<Fault, "atMs" | "untilMs">, happenedAtMs: number | undefined): Sample {
-  const isSeen = happenedAtMs !== undefined && happenedAtMs < fault.untilMs;
-  return isSeen
+  return happenedAtMs !== undefined && happenedAtMs < fault.untilMs
     ? { of, value: happenedAtMs - fault.atMs }
-    : { of: `${of} (not in all that time)`, value: fault.untilMs - fault.atMs };
+    : { of: `${of}${NOT_SEEN}`, value: fault.untilMs - fault.atMs };
 }
 
 /** The last of `list` (in order of time) at or before `atMs`. */

@@ -3,7 +3,7 @@
  * @module
  */
 import { movedRegion } from "#drill/actions.ts";
-import { type Collected, type Fault, faultsOf, type Sample } from "#drill/collected.ts";
+import { type Collected, type Fault, faultsOf, type Sample, sampleOf } from "#drill/collected.ts";
 import type { LoadSecond } from "#drill/load/protocol.ts";
 import type { DrillReport } from "#drill/report/shape.ts";
 
@@ -83,9 +83,7 @@ export function dnsDrain(collected: Collected): Sample[] {
     if (curve.length === 0) return [];
     const last = curve.findLastIndex(({ share }) => share >= DRAINED_SHARE);
     const drained = curve[last + 1];
-    return drained
-      ? [{ of: fault.says, value: drained.afterMs }]
-      : [{ of: `${fault.says} (not in all that time)`, value: fault.untilMs - fault.atMs }];
+    return [sampleOf(fault.says, fault, drained && fault.atMs + drained.afterMs)];
   });
 }
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { movedRegion, withdrawnRegion } from "#drill/actions.ts";
-import { type Collected, faultsOf } from "#drill/collected.ts";
+import { type Collected, faultsOf, isSeen } from "#drill/collected.ts";
 import type { MeasureResult } from "#drill/measures.ts";
 import type { DrillReport, Outcome } from "#drill/report/shape.ts";
 import {
@@ -44,7 +44,7 @@ const seenOf = (measures: readonly MeasureResult[], measure: MeasureResult["meas
   measures
     .filter((result) => result.measure === measure)
     .flatMap(({ samples }) => samples)
-    .filter(({ of }) => !of.endsWith("(not in all that time)"))
+    .filter(isSeen)
     .map(({ value }) => value);
 
 /** What became of the clients. */

@@ -110,7 +110,7 @@ test("drainPlot() begins at the fault that moved clients, not at one before it",
   const [kill] = report.steps;
   const early = { ...kill!, atMs: kill!.atMs - 9_000, action: "kill-redis", target: "redis", says: "Redis is gone" };
   const measures = report.measures.map((result) =>
-    result.measure === "dnsDrain" ? { ...result, samples: [{ of: kill!.says, value: 18_400 }] } : result,
+    result.measure === "dnsDrain" ? { ...result, samples: [{ of: "kill region/eu-west", value: 18_400 }] } : result,
   );
   const changed = { ...report, steps: [early, ...report.steps], measures };
   const plot = drainPlot(changed, timelineOf(changed))!;

@@ -90,9 +90,23 @@ function eventsOf(world: World): DrillReport["events"] {
   const region = "region/eu-west";
   return [
     ...nodes.map((node, index) =>
-      event(KILL_S + 3.1 + index / 5, node, "health.transition", "alarm", region, "is down: refused 3 times in 2.0 s"),
+      event(
+        KILL_S + 3.1 + index / 5,
+        node,
+        "health.transition",
+        "alarm",
+        region,
+        `${region} is down: 0 of 1 IPv4 addresses up`,
+      ),
     ),
-    event(KILL_S + 3.4, "ns2", "region.load", "info", "region/us-east", "takes 48 % more requests than a minute ago"),
+    event(
+      KILL_S + 3.4,
+      "ns2",
+      "region.load",
+      "info",
+      "region/us-east",
+      "Balancers of us-east report 48 % more load than a minute ago",
+    ),
     ...(world.hasBgp
       ? [
           event(
@@ -101,14 +115,21 @@ function eventsOf(world: World): DrillReport["events"] {
             "anycast.prefix",
             "warning",
             "203.0.113.1/32",
-            "is withdrawn: the guard heard no heartbeat",
+            "203.0.113.1/32 is withdrawn: the guard heard no heartbeat",
           ),
-          event(HEAL_S + 3, "eu-west", "anycast.prefix", "resolved", "203.0.113.1/32", "is announced"),
+          event(HEAL_S + 3, "eu-west", "anycast.prefix", "resolved", "203.0.113.1/32", "203.0.113.1/32 is announced"),
         ]
       : []),
-    event(HEAL_S + 5.5, "ns1", "health.failback", "info", region, "answers again; it is held for 0 s more"),
+    event(HEAL_S + 5.5, "ns1", "health.failback", "info", region, "eu-west answers again: it is held for 2 s more"),
     ...nodes.map((node, index) =>
-      event(HEAL_S + 6 + index / 5, node, "health.transition", "resolved", region, "is up: passed 5 times"),
+      event(
+        HEAL_S + 6 + index / 5,
+        node,
+        "health.transition",
+        "resolved",
+        region,
+        `${region} is up: 1 of 1 IPv4 addresses up`,
+      ),
     ),
   ].filter(({ atMs }) => atMs < at(world.length));
 }
@@ -131,10 +152,10 @@ function measuresOf(outcome: Outcome, hasBgp: boolean): DrillReport["measures"] 
   const perNode = (of: string, base: number) =>
     ["ns1", "ns2", "ns3"].map((node, index) => ({ of: `${of} at ${node} for EU`, value: base + 130 * index }));
   return [
-    result("detection", "ms", [{ of: "kill eu-west", value: 3_108 }], null),
-    result("changedAnswer", "ms", perNode("kill eu-west", 4_120 + late), { p99: 7_000 }),
-    result("returnedAnswer", "ms", perNode("heal eu-west", 6_030), null),
-    result("dnsDrain", "ms", [{ of: "kill eu-west", value: 18_400 }], { max: 35_000 }),
+    result("detection", "ms", [{ of: "kill region/eu-west", value: 3_108 }], null),
+    result("changedAnswer", "ms", perNode("kill region/eu-west", 4_120 + late), { p99: 7_000 }),
+    result("returnedAnswer", "ms", perNode("heal region/eu-west", 6_030), null),
+    result("dnsDrain", "ms", [{ of: "kill region/eu-west", value: 18_400 }], { max: 35_000 }),
     ...(hasBgp
       ? [
           result(
