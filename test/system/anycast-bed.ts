@@ -1,5 +1,5 @@
 /**
- * A router and an anycast node, each in a namespace, joined by a cable: BIRD there, here ExaBGP with its guard, `rhumb
+ * A router and an anycast node, each in a namespace, joined by a switch: BIRD there, here ExaBGP with its guard, `rhumb
  * start`, and a backend behind its listener. ExaBGP and BIRD run with the files of deploy/.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
@@ -16,14 +16,16 @@ import { projectFolder } from "./running.ts";
 export const PREFIX = "203.0.113.1/32";
 export const PREFIX6 = "2001:db8:1::1/128";
 const PLACES = ["router", "node"] as const;
-type Place = (typeof PLACES)[number];
+/** Between them: an end that loses its cable is not seen at the other one, as with a real switch. */
+const SWITCH = "switch";
+type Place = (typeof PLACES)[number] | typeof SWITCH;
 const ADDRESS = { router: "10.88.1.1", node: "10.88.1.2" } as const;
 const ADDRESS6 = { router: "fd88:1::1", node: "fd88:1::2" } as const;
 /** What is replaced in the files of deploy/, from the view of each end. */
-const WORDS = {
+const WORDS: Readonly<Record<(typeof PLACES)[number], Readonly<Record<string, string>>>> = {
   router: { ROUTER_ID: "10.88.1.1", LOCAL_AS: "65000", PEER_AS: "65001", LOCAL: ADDRESS.router, PEER: ADDRESS.node },
   node: { ROUTER_ID: "10.88.1.2", LOCAL_AS: "65001", PEER_AS: "65000", LOCAL: ADDRESS.node, PEER: ADDRESS.router },
-} as const;
+};
 
 const RHUMB_YAML = `version: 1
 node: lb1
@@ -65,7 +67,7 @@ export async function createAnycastBed() {
   let said = "";
 
   const remove = (): void => {
-    for (const place of PLACES) {
+    for (const place of [...PLACES, SWITCH] as const) {
       const { stdout } = spawnSync("ip", ["netns", "pids", ns(place)], { encoding: "utf8" });
       const pids = stdout.split("\n").filter(Boolean);
       if (pids.length > 0) spawnSync("kill", ["-KILL", ...pids]);
@@ -104,7 +106,7 @@ export async function createAnycastBed() {
     child.kill(which);
     if (which !== "SIGSTOP" && which !== "SIGCONT") await ended;
   };
-  const withWords = (text: string, place: Place): string => {
+  const withWords = (text: string, place: (typeof PLACES)[number]): string => {
     let filled = text;
     for (const [word, value] of Object.entries(WORDS[place]))
       filled = filled.replaceAll(new RegExp(`\\b${word}\\b`, "g"), value);
@@ -202,26 +204,16 @@ export async function createAnycastBed() {
   };
 
   try {
-    for (const place of PLACES) {
+    for (const place of [...PLACES, SWITCH] as const) {
       mustRun("ip", "netns", "add", ns(place));
       mustRun("ip", "-n", ns(place), "link", "set", "lo", "up");
     }
-    mustRun(
-      "ip",
-      "-n",
-      ns("node"),
-      "link",
-      "add",
-      "eth0",
-      "type",
-      "veth",
-      "peer",
-      "name",
-      "eth0",
-      "netns",
-      ns("router"),
-    );
+    mustRun("ip", "-n", ns(SWITCH), "link", "add", "br0", "type", "bridge");
+    mustRun("ip", "-n", ns(SWITCH), "link", "set", "br0", "up");
     for (const place of PLACES) {
+      const other = ["peer", "name", place, "netns", ns(SWITCH)];
+      mustRun("ip", "-n", ns(place), "link", "add", "eth0", "type", "veth", ...other);
+      mustRun("ip", "-n", ns(SWITCH), "link", "set", place, "master", "br0", "up");
       mustRun("ip", "-n", ns(place), "address", "add", `${ADDRESS[place]}/24`, "dev", "eth0");
       mustRun("ip", "-n", ns(place), "address", "add", `${ADDRESS6[place]}/64`, "dev", "eth0", "nodad");
       mustRun("ip", "-n", ns(place), "link", "set", "eth0", "up");
