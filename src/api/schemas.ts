@@ -9,6 +9,7 @@
  */
 import { z } from "zod";
 import { generation, nodeStateSchema, sharingSchema } from "#api/schemas-config.ts";
+import { learnedLatencySchema } from "#api/schemas-latency.ts";
 import { regionLoadSchema } from "#api/schemas-load.ts";
 import { EVENT_KINDS } from "#state/events.ts";
 
@@ -422,7 +423,12 @@ export const newLatencySchema = z
   })
   .meta({ id: "NewLatency" });
 export const latencySchema = z
-  .object({ generation: z.number(), networks: z.number(), entries: z.array(latencyEntrySchema) })
+  .object({
+    generation: z.number(),
+    networks: z.number(),
+    entries: z.array(latencyEntrySchema).describe("What operators said; it goes before what was learnt"),
+    learned: learnedLatencySchema,
+  })
   .meta({ id: "Latency" });
 
 export const newGeoReloadSchema = z

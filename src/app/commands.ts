@@ -46,7 +46,7 @@ export function createCommands(parts: NodeParts): Commands {
     async setLatency({ entries, replace }) {
       await latency.put(entries, replace);
       const { generation, networks } = geo.info().latency;
-      return { generation, networks, entries: [] };
+      return { generation, networks, entries: [], learned: [] };
     },
     async reloadGeo(isForced) {
       const problems = await geo.reload(isForced);

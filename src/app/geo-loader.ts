@@ -74,7 +74,10 @@ export type GeoLoader = {
   setLatency(entries: readonly LatencyInput[], replace: boolean): Promise<void>;
   /** What nodes learnt from connections and beacons, all of it; lies below what `setLatency` brought. Resolves when it is in use. */
   setLearned(rows: readonly LearnedLatency[]): Promise<void>;
+  /** What `setLatency` brought. */
   latency(limit: number): readonly LatencyInput[];
+  /** What `setLearned` brought. */
+  learned(limit: number): readonly LearnedLatency[];
   close(): Promise<void>;
 };
 
@@ -406,6 +409,7 @@ export function createGeoLoader(options: GeoLoaderOptions): GeoLoader {
       await enqueue(rebuildRtt);
     },
     latency: (limit) => latencyTable.list(limit),
+    learned: (limit) => learned.slice(0, limit),
     async close() {
       isClosed = true;
       expiry?.cancel();

@@ -124,7 +124,14 @@ export function createViews(parts: NodeParts): Views {
     latency() {
       const { generation, networks } = geo.info().latency;
       const entries = geo.latency(LATENCY_ENTRIES_SHOWN).map(({ network, rttMs }) => ({ network, rttMs }));
-      return { generation, networks, entries };
+      const learned = geo.learned(LATENCY_ENTRIES_SHOWN).map(({ network, region, rttMicros, by, atMs }) => ({
+        network,
+        region,
+        rttMs: rttMicros / 1_000,
+        by,
+        atMs,
+      }));
+      return { generation, networks, entries, learned };
     },
     load: loadNow,
     evacuations: () => parts.evacuations.view(),

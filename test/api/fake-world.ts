@@ -393,7 +393,7 @@ export function createWorld(
     }),
     desiredLog: () => DESIRED_LOG,
     desiredDiff: (from, to) => ({ from, to: to ?? "1.5.ns1", diff: `--- ${from}\n+++ ${to ?? "1.5.ns1"}\n` }),
-    latency: () => ({ generation: 1, networks: 0, entries: [] }),
+    latency: () => ({ generation: 1, networks: 0, entries: [], learned: [] }),
     anycast: () => ANYCAST,
     evacuations: () => [EVACUATION],
     load: () => ({ regions: [], drain: { ttlSeconds: 30, stretchingPercent: 9 }, spread: null }),
@@ -461,7 +461,7 @@ export function createWorld(
     },
     setLatency(request, actor) {
       calls.push({ command: "setLatency", input: request, actor });
-      return { generation: 2, networks: request.entries.length, entries: request.entries };
+      return { generation: 2, networks: request.entries.length, entries: request.entries, learned: [] };
     },
     reloadGeo(isForced, actor) {
       calls.push({ command: "reloadGeo", input: isForced, actor });

@@ -52,6 +52,19 @@ for (const { says, measuredMs, health, expected } of [
 ] satisfies { says: string; measuredMs: Record<string, number>; health?: Health; expected: string[] }[])
   test(`latency: ${says}`, () => assert.deepEqual(order(measuredMs, health), expected));
 
+test("latency: explain says where each time comes from", () => {
+  const of = bound(service([HEALTHY, LATENCY]));
+  const there = world(of, { facts: { km: KM }, measuredMs: { "us-east": 20, "eu-west": said(30) } });
+  const trace: string[] = [];
+  runChain(of, there, rollsOf(), ({ notes }) => {
+    for (const { candidate, reason } of notes) trace.push(`${candidate.region.id}: ${reason}`);
+  });
+  const says = (id: string) => trace.find((line) => line.startsWith(`${id}: `) && line.includes(" ms ")) ?? "";
+  assert.match(says("us-east"), /; measured\)$/);
+  assert.match(says("eu-west"), /; by distance and what pages say\)$/);
+  assert.match(says("ap-south"), /; by distance\)$/);
+});
+
 test("latency: beacons say nothing to clients of whom no place is known", () => {
   const nowhere = { "us-east": -1, "eu-west": -1, "ap-south": -1 };
   assert.deepEqual(order({ "ap-south": said(1) }, {}, nowhere), ids);

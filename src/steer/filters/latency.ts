@@ -22,7 +22,13 @@ import type { Candidate, Candidates } from "#steer/candidate.ts";
 import { priorRttMs } from "#steer/distance.ts";
 import type { FilterContext, FilterDefinition } from "#steer/filter.ts";
 
-type Cost = { readonly candidate: Candidate; readonly withoutProbesMs: number; readonly ms: number };
+type Cost = {
+  readonly candidate: Candidate;
+  readonly withoutProbesMs: number;
+  readonly ms: number;
+  /** Where it comes from, for explain. */
+  readonly by: string;
+};
 
 /** About what 2,000 km of distance are worth: beacons choose among neighbours, not among continents. */
 const HEARSAY_CAP_MS = 30;
@@ -63,7 +69,7 @@ function costOf(candidate: Candidate, context: FilterContext, commonMs: number):
   const km = context.facts.distanceKm[candidate.factsIndex] ?? -1;
   if (measuredMicros > 0) {
     const ms = measuredMicros / 1_000;
-    return { candidate, withoutProbesMs: ms, ms: ms + state.excessRttMs };
+    return { candidate, withoutProbesMs: ms, ms: ms + state.excessRttMs, by: "measured" };
   }
   if (km < 0) return undefined;
   const said = context.measuredMicros?.[candidate.index] ?? 0;
@@ -73,6 +79,7 @@ function costOf(candidate: Candidate, context: FilterContext, commonMs: number):
     candidate,
     withoutProbesMs,
     ms: isProbeNear ? state.probeRttMs + commonMs : withoutProbesMs + state.excessRttMs,
+    by: isProbeNear ? "by a probe near the client" : said === 0 ? "by distance" : "by distance and what pages say",
   };
 }
 
@@ -95,7 +102,10 @@ export const latency: FilterDefinition<Extract<FilterSpec, { name: "latency" }>>
       for (let at = 1; at < known.length; at++) if (known[at]!.ms < known[chosen]!.ms) chosen = at;
       if (known[0]!.ms - known[chosen]!.ms <= spec.slackMs) chosen = 0;
       const [cost] = known.splice(chosen, 1);
-      context.note(cost!.candidate, `${cost!.ms.toFixed(1)} ms (${cost!.withoutProbesMs.toFixed(1)} without probes)`);
+      context.note(
+        cost!.candidate,
+        `${cost!.ms.toFixed(1)} ms (${cost!.withoutProbesMs.toFixed(1)} without probes; ${cost!.by})`,
+      );
       sorted.push(cost!.candidate);
     }
     return [...sorted, ...unknown];
