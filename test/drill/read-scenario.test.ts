@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
+import fc from "fast-check";
 import { formatProblem, type Problem } from "#base/problem.ts";
 import { drillId, loadScenario, readScenario } from "#drill/read-scenario.ts";
 import { ACTIONS, type Scenario } from "#drill/scenario.ts";
@@ -146,6 +147,40 @@ for (const { name, text, problems } of [
     assert.equal(read1.scenario, undefined);
   });
 }
+
+test("readScenario() says something of whatever it cannot use, and never throws", () => {
+  const step = fc.record(
+    {
+      at: fc.oneof(fc.constantFrom("5s", "0ms", "-1s", "1d"), fc.anything()),
+      do: fc.oneof(fc.constantFrom(...ACTIONS), fc.string()),
+      target: fc.oneof(fc.constantFrom("region/a", "backend/a/1", "nodes", "redis"), fc.anything()),
+      by: fc.constantFrom("1s", "x", 3),
+      share: fc.constantFrom("1%", 0.1),
+    },
+    { requiredKeys: [] },
+  );
+  const file = fc.record(
+    {
+      name: fc.oneof(fc.constant("n"), fc.anything()),
+      shows: fc.constant("s"),
+      steps: fc.array(step, { maxLength: 4 }),
+      expect: fc.dictionary(fc.constantFrom("failovers", "lostRequests", "x"), fc.oneof(fc.constant(0), fc.anything())),
+      load: fc.anything(),
+    },
+    { requiredKeys: ["name", "shows", "steps"] },
+  );
+  const text = fc.oneof(
+    fc.string(),
+    file.map((value) => JSON.stringify(value) ?? ""),
+  );
+  fc.assert(
+    fc.property(text, (any) => {
+      const { scenario, problems } = read(any);
+      assert.equal(scenario === undefined, problems.length > 0);
+      for (const problem of problems) assert.match(problem, /^d\.yaml:[1-9]\d*:[1-9]\d*[ :]/);
+    }),
+  );
+});
 
 const shipped = globSync("drills/*.yaml", { cwd: root }).sort();
 
