@@ -56,7 +56,11 @@ function rowsOf<Item extends { readonly atMs: number }>(
 /** @returns those that have rows: no routers, no plot of routes */
 export function bandPlots(report: DrillReport, timeline: Timeline): readonly BandPlot[] {
   const { regions, routes, answers, continents } = report;
-  const ordered = continents.flatMap((continent) => answers.filter((answer) => answer.continent === continent));
+  const ordered = continents.flatMap((continent) =>
+    answers
+      .filter((answer) => answer.continent === continent)
+      .sort((a, b) => a.node.localeCompare(b.node, "en", { numeric: true })),
+  );
   return [
     {
       id: "fresh",

@@ -9,6 +9,7 @@ import {
   countOf,
   dateText,
   durationText,
+  leadingText,
   leadingValue,
   MEASURE_WORDS,
   type MeasureResult,
@@ -16,7 +17,6 @@ import {
   shareText,
   type Tone,
   VERDICT,
-  valueText,
 } from "#drill/report/words.ts";
 import type { Measure } from "#drill/scenario.ts";
 
@@ -38,7 +38,7 @@ function tileOf(result: MeasureResult): Tile {
   const { word, tone } = metText(result.isMet);
   return {
     name: MEASURE_WORDS[result.measure].name,
-    value: leading === undefined ? "–" : valueText(leading.value, result.unit),
+    value: leadingText(result),
     of: leading?.name ?? "no sample",
     bound: result.bound === null ? "" : boundText(result.bound, result.unit),
     word,
@@ -104,6 +104,9 @@ export function warningsOf(report: DrillReport): readonly string[] {
   ];
 }
 
+/** Numbers stay with their units at a line's end. */
+const unbroken = (text: string): string => text.replace(/([0-9≤≥>]) (?=[0-9]|(?:ms|s|min|%)(?![a-z]))/g, "$1\u00a0");
+
 export function renderHeadline(report: DrillReport): Html {
   const { drill, load, regions, continents } = report;
   const verdict = VERDICT[report.outcome];
@@ -122,7 +125,7 @@ export function renderHeadline(report: DrillReport): Html {
 <p class="eyebrow">rhumb drill <span>${drill.file}</span></p>
 <h1>${drill.name}</h1>
 <p class="shows">${drill.shows}</p>
-<div class="verdict ${verdict.tone}"><p class="word">${symbolOf(verdict.tone)}${verdict.word}</p><div><p class="says">${report.says}</p><p class="means">${verdict.means}</p></div></div>
+<div class="verdict ${verdict.tone}"><p class="word">${symbolOf(verdict.tone)}${verdict.word}</p><div><p class="says">${unbroken(report.says)}</p><p class="means">${verdict.means}</p></div></div>
 <ul class="facts">${facts.map((fact) => html`<li>${fact}</li>`)}</ul>
 ${warnings.length > 0 && html`<ul class="warnings">${warnings.map((warning) => html`<li>${symbolOf("warn")}${warning}</li>`)}</ul>`}
 </header>

@@ -246,14 +246,11 @@ export function overviewPlot(report: DrillReport, timeline: Timeline): Plot | un
   return plot.series.length === 0 ? undefined : { ...plot, most: topOf([plot]) };
 }
 
-/**
- * The fault that the drain curve begins at: the first one that moves clients, by the words of the measure that was taken
- * from the same curve.
- */
+/** The fault that the drain curve begins at: the first one that moves clients, which the measure of the same name names. */
 function drainedBy({ steps, measures }: DrillReport): DrillReport["steps"][number] | undefined {
   const faults = steps.filter(({ isFault }) => isFault);
   const [sample] = measures.find(({ measure }) => measure === "dnsDrain")?.samples ?? [];
-  return faults.find(({ says }) => sample?.of.startsWith(says)) ?? faults[0];
+  return faults.find(({ action, target }) => sample?.of.startsWith(`${action} ${target}`)) ?? faults[0];
 }
 
 /** On the common axis, from that fault on. */
@@ -272,7 +269,7 @@ export function drainPlot(report: DrillReport, timeline: Timeline): Plot | undef
     most: points.reduce((most, { share }) => Math.max(most, share ?? 0), 1),
     series: [
       {
-        label: "of all requests of before",
+        label: "of what was usual there before",
         paint: LINE_PAINTS[0]!,
         values: [null, ...points.map(({ share }) => share), null],
       },

@@ -12,12 +12,12 @@ import {
   countOf,
   dateText,
   durationText,
+  leadingText,
   leadingValue,
   MEASURE_WORDS,
   metText,
   shareText,
   VERDICT,
-  valueText,
 } from "#drill/report/words.ts";
 
 const WIDTH = 100;
@@ -79,7 +79,7 @@ function measureLines({ measures }: DrillReport): string[] {
     const { word } = metText(result.isMet);
     return [
       MEASURE_WORDS[result.measure].name,
-      leading === undefined ? "-" : valueText(leading.value, result.unit),
+      leadingText(result),
       leading?.name ?? "no sample",
       result.bound === null ? "" : boundText(result.bound, result.unit),
       result.isMet === null ? "" : word,
@@ -148,7 +148,12 @@ function eventLines({ events }: DrillReport, timeline: Timeline): string[] {
   if (loud.length === 0) return [];
   const rows = loud
     .slice(0, NAMED_EVENTS)
-    .map(({ atMs, node, severity, subject, says }) => [whenText(timeline, atMs), node, severity, `${subject} ${says}`]);
+    .map(({ atMs, node, severity, subject, says }) => [
+      whenText(timeline, atMs),
+      node,
+      severity,
+      says.includes(subject) ? says : `${subject}: ${says}`,
+    ]);
   const more = loud.length - rows.length;
   const lines = aligned(rows);
   return ["", "Alarms and warnings", ...lines, ...(more > 0 ? [`  and ${countOf(more)} more`] : [])];

@@ -2,6 +2,7 @@
  * What a report's numbers are called and how they are written, in the page and in the text alike.
  * @module
  */
+import { isSeen } from "#drill/collected.ts";
 import type { DrillReport, Outcome } from "#drill/report/shape.ts";
 import type { Bound, Measure } from "#drill/scenario.ts";
 import type { Continent } from "#drill/stage.ts";
@@ -88,6 +89,14 @@ export function leadingValue(result: MeasureResult): { readonly name: string; re
   if (result.p99 !== null && (bound?.p99 !== undefined || (bound?.max === undefined && unit === "ms")))
     return { name: "p99", value: result.p99 };
   return result.most === null ? undefined : { name: samples.length === 1 ? "" : "most", value: result.most };
+}
+
+/** The leading value in words: what never happened took longer than it was waited for. */
+export function leadingText(result: MeasureResult): string {
+  const leading = leadingValue(result);
+  if (leading === undefined) return "–";
+  const isOver = result.samples.some((sample) => sample.value >= leading.value && !isSeen(sample));
+  return `${isOver ? "> " : ""}${valueText(leading.value, result.unit)}`;
 }
 
 export function metText(isMet: boolean | null): { readonly word: string; readonly tone: Tone } {

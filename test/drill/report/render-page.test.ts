@@ -91,7 +91,7 @@ for (const { outcome, word, tone } of [
 ] as const)
   test(`renderPage() says in a word and a sentence that a drill ${outcome}`, () => {
     const report = sampleReport({ outcome });
-    const page = renderPage(report);
+    const page = renderPage(report).replaceAll("\u00a0", " ");
     assert.match(page, new RegExp(`<div class="verdict ${tone}"><p class="word">.*${word}</p>`));
     assert.ok(page.includes(`<p class="says">${report.says}</p>`));
     assert.ok(page.includes(`<title>${word}: region outage</title>`));

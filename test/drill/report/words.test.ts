@@ -5,6 +5,7 @@ import {
   boundText,
   countOf,
   durationText,
+  leadingText,
   leadingValue,
   MEASURE_WORDS,
   type MeasureResult,
@@ -79,6 +80,16 @@ for (const { name, of, expected } of [
   { name: "nothing of no samples", of: result({ samples: [], p50: null, p99: null, most: null }), expected: undefined },
 ])
   test(`leadingValue() is ${name}`, () => assert.deepEqual(leadingValue(of), expected));
+
+test("leadingText() says of what never happened that it took longer than was waited", () => {
+  assert.equal(leadingText(result({})), "8 ms");
+  const samples = [
+    { of: "a", value: 1 },
+    { of: "b (not in all that time)", value: 20_000 },
+  ];
+  assert.equal(leadingText(result({ samples, p99: 20_000, most: 20_000 })), "> 20.0 s");
+  assert.equal(leadingText(result({ samples: [], p50: null, p99: null, most: null })), "–");
+});
 
 test("each measure has a name of its own and says what it is of", () => {
   assert.equal(new Set(MEASURES.map((measure) => MEASURE_WORDS[measure].name)).size, MEASURES.length);
