@@ -39,6 +39,7 @@ export async function openExabgp(
   let fault: LinkFault | undefined;
   let rest = "";
   let octets = 0;
+  let version: string | undefined;
   let lines: string[] = [];
   let waiting: { resolve(answer: Answer): void; reject(fault: LinkFault): void; deadline: Timer } | undefined;
   let retry: Timer | undefined;
@@ -67,6 +68,8 @@ export async function openExabgp(
     rest = parts.pop()!;
     for (const line of parts) {
       if (!waiting) continue; // an answer to nobody: left by another program, or by who was here before
+      version ??= /^exabgp (\S+)$/.exec(line)?.[1];
+      if (version === undefined) continue; // a late `done` of a command of before would count as ours
       if (line !== "done" && line !== "error") {
         if (line !== "") lines.push(line);
         continue;
@@ -108,10 +111,6 @@ export async function openExabgp(
   } catch (error) {
     throw end(pipeFault(paths.in, error));
   }
-  for (;;) {
-    // A late `done` of a command of before would count as ours: the version tells them apart.
-    const answer = await ask("version");
-    const version = answer.lines.map((line) => /^exabgp (\S+)$/.exec(line)?.[1]).find((found) => found !== undefined);
-    if (version !== undefined) return { version, ask, close: () => void end("closed") };
-  }
+  await ask("version");
+  return { version: version!, ask, close: () => void end("closed") };
 }
