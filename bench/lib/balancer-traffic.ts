@@ -113,7 +113,11 @@ export async function runHalf(
   { title, rounds, patienceMs, output, whole }: HalfOptions,
 ): Promise<LoadResult> {
   const capacities: number[] = [];
-  for (const runner of runners) capacities.push(await capacityOf(runner, whole, output));
+  for (const runner of runners) {
+    // The bed is a new one, where another load was measured between: who has just started compiles while it serves.
+    await measureWrk(runner, { ...REQUEST, seconds: WARM_UP_SECONDS }, output);
+    capacities.push(await capacityOf(runner, whole, output));
+  }
   const rate = Math.round(Math.min(...capacities) / 2 / 100) * 100;
   const pids = [...direct.pids, ...all.flatMap((runner) => runner.pids)];
   const subjects = [
