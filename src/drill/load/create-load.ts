@@ -51,8 +51,8 @@ export function startLoad({ spec, onLine, onDoubt }: LoadOptions): Load {
   const awaited = new Set(spec.watch.map(({ node }) => node));
   if (spec.http.rps > 0) awaited.add("");
   let isReady = false;
-  function settled(what: string): void {
-    awaited.delete(what);
+  function settled(what?: string): void {
+    if (what !== undefined) awaited.delete(what);
     if (isReady || awaited.size > 0) return;
     isReady = true;
     onLine({ kind: "ready", atMs: Math.round(nowMs()), continent });
@@ -123,7 +123,7 @@ export function startLoad({ spec, onLine, onDoubt }: LoadOptions): Load {
     if (!isEnding) timer = setTimeout(tick, Math.max(0, nextMs - nowMs()));
   }
   tick();
-  settled("nothing");
+  settled(); // where nobody is awaited
 
   return {
     async end() {
