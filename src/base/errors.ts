@@ -320,7 +320,7 @@ export const ERRORS = {
   },
   RHUMB_DRILL_LOAD: {
     says: "Cannot make load for a drill: %",
-    fix: "`rhumb drill run` starts `rhumb drill load` and gives it its order; docs/drills.md shows what one looks like",
+    fix: "`rhumb drill run` starts `rhumb drill load` and gives it its order: a `LoadSpec` of src/drill/load/protocol.ts",
   },
   RHUMB_DRILL_STAGE: {
     says: "The stage of the drill: %",
