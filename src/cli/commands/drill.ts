@@ -242,7 +242,7 @@ function runCommand(exit: Exit): Command {
 function reportCommand(): Command {
   return command(
     "report",
-    "print what came of a drill, and write its page again",
+    "print what came of a drill, and write its page again; of several runs of one drill, what changed",
     "rhumb drill report run/drills/region-outage-20270101T120000/report.json",
   )
     .argument("<files...>", "report.json files")
@@ -255,7 +255,10 @@ function reportCommand(): Command {
         const { html } = writeReport(report, join(files[index]!, ".."));
         await tell({ report, html });
       }
-      if (reports.length > 1) say(summaryTable(reports));
+      if (reports.length < 2) return;
+      const { compareReports } = await import("#drill/report/compare-reports.ts");
+      const compared = compareReports(reports);
+      say(compared === undefined ? summaryTable(reports) : plain(compared));
     });
 }
 

@@ -62,7 +62,7 @@ function wrap(text: string, indent = ""): string[] {
 }
 
 /** Columns as wide as their widest cell; the last one takes what is left. */
-function aligned(rows: readonly (readonly string[])[]): string[] {
+export function aligned(rows: readonly (readonly string[])[]): string[] {
   const cells = rows.map((row) => row.map(tidy));
   const widths = (cells[0] ?? []).map((_, column) =>
     Math.min(40, Math.max(...cells.map((row) => row[column]!.length))),
