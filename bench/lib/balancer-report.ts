@@ -24,6 +24,7 @@ const LATENCIES: readonly Column[] = [
   { head: "p99 µs", key: "p99", text: whole },
   { head: "added p50", key: "addedP50", text: whole },
   { head: "added p99", key: "addedP99", text: whole },
+  { head: "of the pace", key: "answered", text: percent },
   { head: "load's core used", key: "loadCore", text: percent },
   { head: "errors", key: "errors", text: whole },
 ];

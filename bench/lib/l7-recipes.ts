@@ -87,7 +87,8 @@ export const NGINX: BalancerRecipe = {
     const tls =
       certificate === undefined
         ? ""
-        : `ssl_certificate ${certificate.cert}; ssl_certificate_key ${certificate.key}; ssl_session_cache shared:TLS:10m;`;
+        : `ssl_certificate ${certificate.cert}; ssl_certificate_key ${certificate.key}; ssl_session_cache shared:TLS:10m;
+    ssl_protocols TLSv1.2 TLSv1.3;`; // before 1.23.4 nginx offers no 1.3 by itself
     writeFileSync(
       file,
       `daemon off;
