@@ -68,7 +68,11 @@ export function createNodeMetrics(parts: {
       healthStats: () => health.stats(),
       overrides: () => health.listOverrides(),
       load: () => ({ ...load.view(), spread: spreading.view() }),
-      cluster: () => ({ status: cluster.status(), peers: cluster.peers() }),
+      cluster: () => ({
+        status: cluster.status(),
+        peers: cluster.peers(),
+        evacuations: cluster.records("evacuation").map(({ body }) => body),
+      }),
       anycast: () => ({ view: anycast.view(), refusals: anycast.stats().refusals }),
       learning() {
         const { table, rum, networks } = learning();

@@ -1,5 +1,5 @@
 /**
- * Metrics of what nodes share. Absent on a node that is alone.
+ * Metrics of what nodes share. Absent on a node that is alone, but for evacuations.
  * @module
  */
 import { counter, gauge } from "#metrics/metric.ts";
@@ -15,5 +15,13 @@ export const CLUSTER_METRICS = {
   ]),
   rhumb_cluster_peer_alive: gauge("bool", "1 while heartbeats of the node come", ["node"]),
   rhumb_cluster_peer_silent_seconds: gauge("seconds", "Since its last heartbeat; absent before the first", ["node"]),
+  rhumb_evacuation_step: gauge(
+    "step",
+    "Where the evacuation of a region stands: 0 serving, 1 weight, 2 tail, 3 balancer, 4 withdraw, 5 evacuated",
+    ["region", "direction"],
+  ),
+  rhumb_evacuation_weight_percent: gauge("percent", "Of its clients that DNS gives to a region that is evacuated", [
+    "region",
+  ]),
   rhumb_cluster_clock_offset_seconds: gauge("seconds", "How far its clock is ahead of this node's", ["node"]),
 };

@@ -4,6 +4,7 @@ import test from "node:test";
 import { createManualClock } from "#base/clock.ts";
 import { createMetrics } from "#metrics/create-metrics.ts";
 import type { SharedStatus } from "#state/shared.ts";
+import { begun } from "../health/evacuation/bed.ts";
 
 const status: SharedStatus = {
   by: "redis",
@@ -20,7 +21,9 @@ async function expose(now: SharedStatus): Promise<string> {
     { ...peer, node: "ns2" },
     { node: "ns3", heartbeat: null, isAlive: false, silentMs: null, clockOffsetMs: null },
   ];
-  const metrics = createMetrics({ clock: createManualClock(), sources: { cluster: () => ({ status: now, peers }) } });
+  const evacuations = [begun({ weight: 50 })];
+  const sources = { cluster: () => ({ status: now, peers, evacuations }) };
+  const metrics = createMetrics({ clock: createManualClock(), sources });
   const { text } = await metrics.expose();
   metrics.close();
   return text;
@@ -37,6 +40,8 @@ test("records, refusals, octets and peers have their metrics", async () => {
     'rhumb_cluster_peer_alive{node="ns3"} 0',
     'rhumb_cluster_peer_silent_seconds{node="ns2"} 0.25',
     'rhumb_cluster_clock_offset_seconds{node="ns2"} -0.012',
+    'rhumb_evacuation_step{region="eu-west",direction="leave"} 1',
+    'rhumb_evacuation_weight_percent{region="eu-west"} 50',
   ])
     assert.ok(text.includes(`${line}\n`), line);
   assert.ok(!text.includes('peer_silent_seconds{node="ns3"}'), "never heard of");
