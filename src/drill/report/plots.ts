@@ -48,6 +48,9 @@ function secondsOf(report: DrillReport, timeline: Timeline, continent: Continent
   return seconds;
 }
 
+/** A region may be called as anything is that objects have of themselves. */
+const entryOf = <Value>(map: Readonly<Record<string, Value>>, region: string): Value | undefined =>
+  Object.hasOwn(map, region) ? map[region] : undefined;
 const hasSome = ({ values }: Series): boolean => values.some((value) => value !== null && value > 0);
 const sumOf = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((sum, count) => sum + count, 0);
@@ -70,7 +73,7 @@ function answersOf(report: DrillReport, seconds: Seconds): readonly Series[] {
     ...regionsIn(report, maps).map((region) => ({
       label: region,
       paint: regionPaint(report.regions, region),
-      values: valuesOf(seconds, ({ dns }) => dns.answers[region] ?? 0),
+      values: valuesOf(seconds, ({ dns }) => entryOf(dns.answers, region) ?? 0),
     })),
     { label: "no region", paint: NOBODY_PAINT, values: valuesOf(seconds, ({ dns }) => dns.answers[""] ?? 0) },
     { label: "unanswered", paint: LOST_PAINT, values: valuesOf(seconds, ({ dns }) => dns.lost) },
@@ -85,7 +88,7 @@ function requestsByOutcome(report: DrillReport, seconds: Seconds): readonly Seri
   const series = (label: string, region: string, paint: Paint, of: "ok" | "retried" | "lost"): Series => ({
     label,
     paint,
-    values: valuesOf(seconds, ({ http }) => http[region]?.[of] ?? 0),
+    values: valuesOf(seconds, ({ http }) => entryOf(http, region)?.[of] ?? 0),
   });
   return [
     ...regions.map((region) => series(region, region, regionPaint(report.regions, region), "ok")),
@@ -109,7 +112,7 @@ function anycastOf(report: DrillReport, seconds: Seconds): readonly Series[] {
     ...regionsIn(report, maps).map((region) => ({
       label: region,
       paint: regionPaint(report.regions, region),
-      values: valuesOf(seconds, ({ anycast }) => anycast[region]?.ok ?? 0),
+      values: valuesOf(seconds, ({ anycast }) => entryOf(anycast, region)?.ok ?? 0),
     })),
     { label: "lost", paint: LOST_PAINT, values: valuesOf(seconds, lost) },
   ];
@@ -234,7 +237,7 @@ export function overviewPlot(report: DrillReport, timeline: Timeline): Plot | un
     ...regionsIn(report, maps).map((region) => ({
       label: region,
       paint: regionPaint(report.regions, region),
-      values: sum(({ http }) => (http[region]?.ok ?? 0) + (http[region]?.retried ?? 0)),
+      values: sum(({ http }) => (entryOf(http, region)?.ok ?? 0) + (entryOf(http, region)?.retried ?? 0)),
     })),
     {
       label: "lost",

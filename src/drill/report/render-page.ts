@@ -57,7 +57,7 @@ function renderPicture(
     ({ number, at, label, kind }) =>
       html`<li><span class="number ${kind}">${number}</span>${label} <span class="at">at ${clockText(at)}</span></li>`,
   );
-  return html`<section class="picture"><h2>What happened</h2><ol class="marks">${marks}</ol>${overview && renderPlot(overview, "")}${drain && renderPlot(drain, "")}${bands}</section>`;
+  return html`<section class="picture"><h2>What happened</h2><ol class="marks">${marks}</ol>${overview === undefined && html`<p class="none">No load ran: there is nothing to plot.</p>`}${overview && renderPlot(overview, "")}${drain && renderPlot(drain, "")}${bands}</section>`;
 }
 
 export function renderPage(report: DrillReport): string {
@@ -69,7 +69,6 @@ export function renderPage(report: DrillReport): string {
   const plots = [overview, drain, ...rows.flatMap((row) => row.plots)].filter((plot) => plot !== undefined);
   const body = html`<main>${renderHeadline(report)}
 <div class="tools"><button type="button" id="whole" hidden>Whole run</button><button type="button" id="theme">Light or dark</button></div>
-${report.seconds.length === 0 ? html`<p class="none">No load ran: there is nothing to plot.</p>` : ""}
 ${renderPicture(overview, drain, bands, timeline)}
 ${rows.length > 0 && html`<section><h2>By client continent</h2>${rows.map(renderRow)}</section>`}
 ${renderTables(report, timeline)}

@@ -25,9 +25,12 @@ const roundSeconds = (seconds: number): number => Math.round(seconds * 100) / 10
 export const secondsAt = ({ zeroMs }: Pick<Timeline, "zeroMs">, atMs: number): number =>
   roundSeconds((atMs - zeroMs) / 1000);
 
-/** `kill eu-west`; what is no region keeps its kind: `kill backend/eu-west/1`. */
-export const stepLabel = (step: DrillReport["steps"][number]): string =>
-  `${step.action} ${step.target.replace(/^region\//, "")}`.trim();
+/** `kill eu-west`, `kill-exabgp eu-west`; what the action does not name keeps its kind: `kill backend/eu-west/1`. */
+export function stepLabel({ action, target }: DrillReport["steps"][number]): string {
+  const [kind = "", ...rest] = target.split("/");
+  const isKindClear = kind === "region" || action.split("-").includes(kind);
+  return `${action} ${isKindClear ? rest.join("/") : target}`.trim();
+}
 
 export function timelineOf(report: DrillReport): Timeline {
   const loadMs = report.seconds.map(({ atMs }) => atMs);

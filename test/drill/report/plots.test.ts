@@ -5,7 +5,7 @@ import { bandPlots } from "#drill/report/bands.ts";
 import { LOST_PAINT, NOBODY_PAINT, regionPaint } from "#drill/report/palette.ts";
 import { drainPlot, overviewPlot, type Plot, plotRows } from "#drill/report/plots.ts";
 import type { DrillReport } from "#drill/report/shape.ts";
-import { clockText, timelineOf } from "#drill/report/timeline.ts";
+import { clockText, stepLabel, timelineOf } from "#drill/report/timeline.ts";
 import { sampleReport } from "./sample-report.ts";
 
 const rowOf = (report: DrillReport, id: string): readonly Plot[] =>
@@ -166,6 +166,19 @@ test("timelineOf() starts at the first second of load, and reaches to the last s
     ],
   );
 });
+
+for (const [action, target, label] of [
+  ["kill", "region/eu-west", "kill eu-west"],
+  ["kill", "backend/eu-west/1", "kill backend/eu-west/1"],
+  ["kill-exabgp", "exabgp/eu-west", "kill-exabgp eu-west"],
+  ["kill-redis", "redis", "kill-redis"],
+  ["sick-vantage", "vantage/ns2", "sick-vantage ns2"],
+  ["upgrade", "nodes", "upgrade nodes"],
+] as const)
+  test(`stepLabel() calls ${action} of ${target} "${label}"`, () => {
+    const [step] = sampleReport().steps;
+    assert.equal(stepLabel({ ...step!, action, target }), label);
+  });
 
 test("clockText() counts minutes", () => {
   assert.deepEqual([-1, 0, 7.9, 65, 600].map(clockText), ["0:00", "0:00", "0:07", "1:05", "10:00"]);

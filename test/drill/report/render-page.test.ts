@@ -38,6 +38,7 @@ for (const words of [
   "<!--<script>",
   "' onmouseover='alert(1)",
   "$& $` $1",
+  "constructor",
 ])
   test(`renderPage() keeps ${words} as text wherever it stands`, () => {
     const page = renderPage(withWords(words));
@@ -53,7 +54,7 @@ test("renderPage() has the same elements whatever words are in the report", () =
   fc.assert(
     fc.property(fc.string({ unit: "binary", minLength: 1, maxLength: 40 }), (words) => {
       // `eu-west` and the empty name are regions of their own in the sample: other rows, not other words.
-      fc.pre(words.trim() !== "" && words !== "eu-west" && !(words in Object.prototype));
+      fc.pre(words.trim() !== "" && words !== "eu-west");
       assert.deepEqual(tagsOf(renderPage(withWords(words))), expected);
     }),
     { numRuns: 40 },
