@@ -7,6 +7,8 @@ import type { FastifySchema } from "fastify";
 import { z } from "zod";
 import type { Route } from "#api/route.ts";
 import * as ours from "#api/schemas.ts";
+import * as anycast from "#api/schemas-anycast.ts";
+import * as anycast from "#api/schemas-anycast.ts";
 import * as balancer from "#api/schemas-balancer.ts";
 import * as config from "#api/schemas-config.ts";
 import * as evacuation from "#api/schemas-evacuation.ts";
@@ -29,7 +31,7 @@ function toJson(schema: z.ZodType, io: "input" | "output"): Json {
 /** Our schemas that have an id, as OpenAPI components. Bodies have ids of their own (`New…`), so one direction will do. */
 function components(): Record<string, Json> {
   const registry = z.registry<{ id: string }>();
-  for (const schema of [ours, balancer, config, evacuation, http, load].flatMap<unknown>(Object.values)) {
+  for (const schema of [ours, anycast, balancer, config, evacuation, http, load].flatMap<unknown>(Object.values)) {
     const id = schema instanceof z.ZodType ? schema.meta()?.id : undefined;
     if (schema instanceof z.ZodType && id !== undefined) registry.add(schema, { id });
   }
