@@ -15,8 +15,10 @@ RUN apt-get update -qq \
  && rm -rf /var/lib/apt/lists/* \
  && npm install --prefix /opt/tools --no-audit --no-fund --loglevel=error node@26 npm@11
 WORKDIR /opt/rhumb
+# The package of Node holds the program twice, and its manual.
 COPY package.json package-lock.json ./
-RUN PATH=/opt/tools/node_modules/.bin:$PATH npm ci --omit=dev --no-audit --no-fund --loglevel=error
+RUN PATH=/opt/tools/node_modules/.bin:$PATH npm ci --omit=dev --no-audit --no-fund --loglevel=error \
+ && rm -rf node_modules/node/node_modules
 
 FROM ${BASE} AS base
 ENV DEBIAN_FRONTEND=noninteractive
