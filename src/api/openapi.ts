@@ -8,7 +8,6 @@ import { z } from "zod";
 import type { Route } from "#api/route.ts";
 import * as ours from "#api/schemas.ts";
 import * as anycast from "#api/schemas-anycast.ts";
-import * as anycast from "#api/schemas-anycast.ts";
 import * as balancer from "#api/schemas-balancer.ts";
 import * as config from "#api/schemas-config.ts";
 import * as evacuation from "#api/schemas-evacuation.ts";
