@@ -51,6 +51,16 @@ export function createAnycast(options: {
     shared.publish("anycast", node, { region: region ?? null, prefixes: bgp.share() }, TTL_MS);
     timer = clock.after(EVERY_MS, publish);
   }
+  /** Who is told no has asked for nothing: it must not happen later, when another node comes. */
+  function dropRefused(): string | undefined {
+    const refused = bgp.share().find((entry) => entry.refused !== undefined)?.refused;
+    if (refused !== undefined) bgp.wish("operator", { kind: "announce" });
+    return refused;
+  }
+  function onChange(): void {
+    publish();
+    queueMicrotask(dropRefused);
+  }
   function others(): Others {
     const { by, isConnected, says } = shared.status();
     const shares = shared
@@ -62,7 +72,7 @@ export function createAnycast(options: {
   // An operator who drains the node moves clients by other means; whether pools have backends is all that counts here.
   const { report } = createRegionReporter({ engine: balancer, clock, node, draining: () => undefined });
   const selfCheck = createSelfCheck({ clock, startProbe: createProbes(clock), report });
-  const bgp = createBgp({ node, clock, emit, selfCheck, others, onChange: publish });
+  const bgp = createBgp({ node, clock, emit, selfCheck, others, onChange });
 
   const follow = (): void => {
     const record = region === undefined ? undefined : shared.records("evacuation").find(({ key }) => key === region);
@@ -91,10 +101,8 @@ export function createAnycast(options: {
     withdraw(reason, owner) {
       mustBeConfigured();
       bgp.wish("operator", { kind: "withdraw", reason, owner });
-      const refused = bgp.share().find((entry) => entry.refused !== undefined)?.refused;
+      const refused = dropRefused();
       if (refused === undefined) return bgp.view();
-      // Who is told no has asked for nothing: it must not happen later, when another node comes.
-      bgp.wish("operator", { kind: "announce" });
       throw new RhumbError("RHUMB_ANYCAST_REFUSED", refused);
     },
     async close(how) {
