@@ -177,3 +177,41 @@ test("setShared(): whatever comes in whatever order, nodes that have seen the sa
     { seed: 7 },
   );
 });
+
+const drainedTo = (weightPercent: number) => ({
+  region: "eu",
+  weightPercent,
+  reason: "kernel upgrade",
+  sinceMs: NOW_MS,
+  nextMs: undefined,
+});
+for (const [what, said, found] of [
+  ["drains a region of which nobody says anything", undefined, ["evacuation", 50]],
+  ["drains one that an operator has put up", { verb: "up" }, ["evacuation", 50]],
+  ["drains one that an operator drains less", { verb: "drain", weightPercent: 75 }, ["evacuation", 50]],
+  ["leaves one down that an operator has put down", { verb: "down" }, ["kim", 100]],
+  ["leaves one to the operator who takes more from it", { verb: "drain", weightPercent: 10 }, ["kim", 10]],
+] as const)
+  test(`setEvacuations() ${what}`, () => {
+    const { overrides } = world(said ? [spec("region/eu", said)] : []);
+    overrides.setEvacuations([drainedTo(50)]);
+    const { owner, weightPercent } = overrides.find("region/eu")!;
+    assert.deepEqual([owner, weightPercent], found);
+    assert.equal(overrides.find("region/us"), undefined);
+    overrides.setEvacuations([]);
+    assert.equal(overrides.find("region/eu")?.owner, said && "kim");
+  });
+
+test("the drain of an evacuation is listed, is not stored, and ends with the evacuation alone", () => {
+  const { overrides, clock, stored } = world();
+  overrides.setEvacuations([drainedTo(0)]);
+  assert.deepEqual(
+    overrides.list().map(({ id, target, owner }) => [id, target, owner]),
+    [["evacuation-eu", "region/eu", "evacuation"]],
+  );
+  assert.throws(() => overrides.clear("region/eu"), { code: "RHUMB_HEALTH_OVERRIDE_OF_EVACUATION" });
+  clock.advance(48 * HOUR_MS);
+  assert.deepEqual(overrides.tick(false), []);
+  assert.equal(overrides.find("region/eu")?.owner, "evacuation");
+  assert.deepEqual(stored(), []);
+});

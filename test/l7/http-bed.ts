@@ -130,6 +130,7 @@ export type HttpBed = {
   /** Serves another configuration; what is not named stays as it was. */
   apply(changes: HttpBedChanges): void;
   drain(drainMs: number): Promise<void>;
+  setLeaving(isLeaving: boolean): void;
   stopBackend(row: number): void;
   connections(): number;
 };
@@ -342,6 +343,7 @@ export async function openHttp(t: Pick<TestContext, "after">, options: HttpBedOp
     count,
     apply,
     drain: (drainMs) => set.drain(drainMs),
+    setLeaving: (isLeaving) => set.setLeaving(isLeaving),
     stopBackend: (row) => upstreams.stopBackend(row),
     connections: () => set.connections()["front"] ?? 0,
     active: (row) => activeAt(table, row),
