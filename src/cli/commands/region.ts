@@ -118,10 +118,11 @@ export function regionCommand(): Command {
   );
   group.addCommand(
     withFollow(
-      "evacuate <region>",
+      "evacuate",
       "DNS weight to 0, wait for the tail, drain its balancers, withdraw its prefixes",
       'rhumb region evacuate eu-west --reason "kernel upgrade" --follow',
     )
+      .argument("<region>")
       .requiredOption("--reason <text>", "why; everybody sees it")
       .option("--force", "while another evacuation runs, or where the others cannot carry it")
       .option("--weights <list>", "percent of its clients, step by step, such as 95,75,50,0 (default 50,0)", weights)
@@ -144,40 +145,41 @@ export function regionCommand(): Command {
   );
   group.addCommand(
     withFollow(
-      "return <region>",
+      "return",
       "the way back, from wherever it stands: prefixes, balancers, weights by a ramp",
       "rhumb region return eu-west --follow",
-    ).action((region: string, options: ApiOptions) => command(options, region, "return")),
+    )
+      .argument("<region>")
+      .action((region: string, options: ApiOptions) => command(options, region, "return")),
   );
   group.addCommand(
-    apiCommand("stop <region>", "let it stand where it is", "rhumb region stop eu-west").action(
-      (region: string, options: ApiOptions) => command(options, region, "stop"),
-    ),
+    apiCommand("stop", "let it stand where it is", "rhumb region stop eu-west")
+      .argument("<region>")
+      .action((region: string, options: ApiOptions) => command(options, region, "stop")),
   );
   group.addCommand(
     withFollow(
-      "resume <region>",
+      "resume",
       "go on; also where the node that led it is gone: this one leads then",
       "rhumb region resume eu-west",
     )
+      .argument("<region>")
       .option("--force", "wait no more for nodes that say nothing; prefixes that are not withdrawn stay")
       .action((region: string, options: ApiOptions & { force?: boolean }) =>
         command(options, region, "resume", { force: options.force ?? false }),
       ),
   );
   group.addCommand(
-    withFollow(
-      "status [region]",
-      "steps, what it waits for, history and drain curve",
-      "rhumb region status eu-west --follow",
-    ).action(async (region: string | undefined, options: ApiOptions & { follow?: boolean }) => {
-      if (options.follow && region !== undefined) return follow(options, region);
-      const path = region === undefined ? "/evacuations" : `/evacuations/${encodeURIComponent(region)}`;
-      const found = await clientFor(options).call("GET", path);
-      if (options.json) return sayJson(found);
-      const all = (Array.isArray(found) ? found : [found]) as readonly Evacuation[];
-      say(all.length === 0 ? "No region is being evacuated" : all.map(statusText).join("\n\n"));
-    }),
+    withFollow("status", "steps, what it waits for, history and drain curve", "rhumb region status eu-west --follow")
+      .argument("[region]")
+      .action(async (region: string | undefined, options: ApiOptions & { follow?: boolean }) => {
+        if (options.follow && region !== undefined) return follow(options, region);
+        const path = region === undefined ? "/evacuations" : `/evacuations/${encodeURIComponent(region)}`;
+        const found = await clientFor(options).call("GET", path);
+        if (options.json) return sayJson(found);
+        const all = (Array.isArray(found) ? found : [found]) as readonly Evacuation[];
+        say(all.length === 0 ? "No region is being evacuated" : all.map(statusText).join("\n\n"));
+      }),
   );
   return group;
 }
