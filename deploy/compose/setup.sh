@@ -5,7 +5,7 @@
 set -eu
 umask 077
 cd /stage
-: "${NET:=10.66}" "${TTL:=30s}" "${TTL_MIN:=5s}" "${INTERVAL:=5s}" "${CAPACITY:=1000rps}" "${VIP:=203.0.113.1}"
+: "${NET:=10.66}" "${TTL:=5s}" "${TTL_MIN:=1s}" "${INTERVAL:=5s}" "${CAPACITY:=1000rps}" "${VIP:=203.0.113.1}"
 
 mkdir -p keys
 secret() { [ -s "keys/$1" ] || openssl rand -hex 24 >"keys/$1"; }

@@ -34,23 +34,24 @@ const LOOK_MS = 500;
 const BLAST_BUDGET_MS = 60_000;
 const UP_TIMEOUT_MS = 900_000; // the first `up` builds images
 
-/** Keys of `world:`, and the variable of docker-compose.yml that each sets. */
-const WORLD_KEYS: Readonly<Record<string, string>> = {
-  interval: "RHUMB_INTERVAL",
-  ttl: "RHUMB_TTL",
-  capacity: "RHUMB_CAPACITY",
+/** Keys of `world:` as the stage `local` takes them, and the variable of docker-compose.yml that each sets. */
+const WORLD_KEYS: Readonly<Record<string, { readonly variable: string; readonly unit: string }>> = {
+  interval: { variable: "RHUMB_INTERVAL", unit: "" },
+  "ttl.min": { variable: "RHUMB_TTL_MIN", unit: "s" },
+  "ttl.max": { variable: "RHUMB_TTL", unit: "s" },
+  capacity: { variable: "RHUMB_CAPACITY", unit: "rps" },
 };
 
 function environmentOf(world: StageOptions["world"]): Readonly<Record<string, string>> {
   const defaults = parseEnv(readFileSync(join(PROJECT_FOLDER, ".env"), "utf8")) as Record<string, string>;
-  const own = Object.entries(world).map(([key, value]) => {
-    const variable = WORLD_KEYS[key];
-    if (variable !== undefined && (typeof value === "string" || typeof value === "number"))
-      return [variable, `${value}`];
-    throw new RhumbError(
-      "RHUMB_DRILL_STAGE",
-      `compose has no ${key} of its world: it knows ${Object.keys(WORLD_KEYS).join(", ")}`,
-    );
+  const { ttl = {}, ...rest } = world;
+  const ofTtl = Object.entries(ttl as object).map(([key, value]) => [`ttl.${key}`, value] as const);
+  const own = [...Object.entries(rest), ...ofTtl].map(([key, value]) => {
+    const known = WORLD_KEYS[key];
+    if (known && (typeof value === "string" || typeof value === "number"))
+      return [known.variable, `${value}${known.unit}`];
+    const keys = Object.keys(WORLD_KEYS).join(", ");
+    throw new RhumbError("RHUMB_DRILL_STAGE", `compose has no ${key} in its world: it knows ${keys}`);
   });
   return { ...defaults, ...(process.env as Record<string, string>), ...Object.fromEntries(own) };
 }
