@@ -3,10 +3,35 @@
  * user-space relay on each way between them.
  * @module
  */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { dirname, join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { RhumbError } from "#base/errors.ts";
 import type { Log } from "#base/log.ts";
+import { regionsUp, wordsOf } from "#drill/node-api.ts";
 import type { Need } from "#drill/scenario.ts";
-import type { Stage } from "#drill/stage.ts";
+import {
+  backendCommand,
+  type LocalWorld,
+  nodeCommand,
+  perform,
+  redisCommand,
+  whyNot,
+} from "#drill/stage/local-actions.ts";
+import { createLocalBgp } from "#drill/stage/local-bgp.ts";
+import { balancerFiles, dnsNodeFiles, type Keys } from "#drill/stage/node-files.ts";
+import { BACKENDS, type Plan, planStage, REGIONS, routerOf } from "#drill/stage/plan.ts";
+import { createProcesses } from "#drill/stage/processes.ts";
+import { type RelayClient, startRelay } from "#drill/stage/relay-client.ts";
+import { readWorld } from "#drill/stage/world.ts";
+import { CONTINENTS, type Stage } from "#drill/stage.ts";
+
+const PROJECT_FOLDER = fileURLToPath(new URL("../../..", import.meta.url));
+const START_TIMEOUT_MS = 60_000;
+const LOOK_MS = 200;
 
 export type LocalStageOptions = {
   /** `world:` of the drill. */
@@ -17,7 +42,174 @@ export type LocalStageOptions = {
   readonly needs: readonly Need[];
 };
 
+/** Below the ports that Linux gives to outgoing connections: nobody gets one of ours by chance. */
+const PORTS = { from: 12_000, count: 20_000 };
+async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = PORTS.from + Math.floor(Math.random() * PORTS.count);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "0.0.0.0", () => resolve(true));
+    });
+    server.close();
+    if (isFree) ports.add(port);
+  }
+  return [...ports];
+}
+/** A link, an API or a listener each. */
+const PORTS_OF_A_STAGE = 120;
+
 /** @throws RhumbError `RHUMB_DRILL_STAGE` where `world` has a key or value that the stage does not know */
 export function createLocalStage(options: LocalStageOptions): Stage {
-  throw new RhumbError("RHUMB_DRILL_STAGE", `not yet in ${options.folder}`);
+  const { needs, log } = options;
+  const world = readWorld(options.world);
+  const folder = resolve(options.folder);
+  const token = randomBytes(24).toString("base64url");
+  // The plan without ports names what there is; its ports are chosen when it starts.
+  let plan: Plan = planStage(world, needs, () => 1);
+  let local: LocalWorld | undefined;
+  let before: { running: readonly string[]; words: readonly string[] } = { running: [], words: [] };
+  let bgp: ReturnType<typeof createLocalBgp> | undefined;
+
+  const nodes = () => plan.members.filter(({ region }) => region === undefined);
+  const stageNodes = (): Stage["nodes"] =>
+    nodes().map(({ name, api }) => ({
+      name,
+      dns: plan.dns[name]!,
+      api: `http://${api.address}:${api.port}`,
+      token,
+    }));
+  const words = async (): Promise<string[]> =>
+    (await Promise.all(stageNodes().map((node) => wordsOf(node).catch(() => [])))).flat().map(({ says }) => says);
+
+  function write(name: string, files: Readonly<Record<string, string>>): void {
+    for (const [file, text] of Object.entries({ ...files, token: `${token}\n` })) {
+      const path = join(folder, name, file);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text, { mode: 0o600 });
+    }
+  }
+  function writeAll(keys: Keys): void {
+    for (const { name, region } of plan.members) {
+      const files =
+        region === undefined
+          ? dnsNodeFiles(plan, name, keys, PROJECT_FOLDER)
+          : balancerFiles(plan, region, keys, { pipes: bgp?.pipes(region), capacityRps: world.capacity });
+      write(name, files);
+    }
+  }
+
+  /** @returns what does not serve as it should */
+  async function missing(): Promise<string[]> {
+    const left = await Promise.all(
+      stageNodes().map(async (node) => {
+        const up = await regionsUp(node).catch(() => undefined);
+        if (!up) return [`${node.name} does not answer`];
+        return REGIONS.filter((region) => !up.includes(region)).map(
+          (region) => `${node.name} does not serve ${region}`,
+        );
+      }),
+    );
+    return left.flat();
+  }
+
+  async function startAll(): Promise<void> {
+    const rhumb = join(PROJECT_FOLDER, "bin/rhumb");
+    const ports = await freePorts(PORTS_OF_A_STAGE);
+    plan = planStage(world, needs, () => {
+      const port = ports.pop();
+      if (port === undefined) throw new RhumbError("RHUMB_DRILL_STAGE", "it wants more ports than it has taken");
+      return port;
+    });
+    const processes = createProcesses(folder);
+    local = { plan, processes, relay: undefined as unknown as RelayClient, folder, token, rhumb };
+    if (plan.hasAnycast) bgp = createLocalBgp({ plan, processes, folder, projectFolder: PROJECT_FOLDER, log });
+    const relay = await startRelay(processes, folder);
+    local = { ...local, relay };
+    await relay.open(plan.links);
+    writeAll({});
+    const keys = await Promise.all(
+      plan.members.map(async ({ name }) => {
+        const cwd = join(folder, name);
+        const out = await processes.run({
+          name: `${name}-key`,
+          words: [process.execPath, rhumb, "cluster", "key", "--json"],
+          cwd,
+        });
+        return [name, (JSON.parse(out) as { key: string }).key] as const;
+      }),
+    );
+    writeAll(Object.fromEntries(keys));
+    if (plan.redis) await local.processes.start(redisCommand(local));
+    if (bgp) {
+      await bgp.startRouters();
+      await Promise.all(REGIONS.map((region) => bgp!.startExabgp(region)));
+    }
+    for (const region of REGIONS)
+      for (const number of BACKENDS) await processes.start(backendCommand(local, region, number));
+    // Balancers first: the first probe of a DNS node is not to find a region that only just starts.
+    const running = local;
+    for (const isBalancer of [true, false]) {
+      const names = plan.members.filter(({ region }) => (region !== undefined) === isBalancer).map(({ name }) => name);
+      await Promise.all(names.map((name) => processes.start(nodeCommand(running, name))));
+    }
+    bgp?.follow(relay);
+    const untilMs = Date.now() + START_TIMEOUT_MS;
+    for (;;) {
+      const left = await missing();
+      if (left.length === 0) break;
+      if (Date.now() > untilMs) throw new RhumbError("RHUMB_DRILL_STAGE", left.join("; "));
+      await sleep(LOOK_MS);
+    }
+    before = { running: processes.running(), words: await words() };
+  }
+
+  return {
+    name: "local",
+    get regions() {
+      return REGIONS.map((id) => ({ id, addresses: [plan.vip[id]], port: plan.httpPort, capacityRps: world.capacity }));
+    },
+    get nodes() {
+      return stageNodes();
+    },
+    get clients() {
+      return CONTINENTS.map((continent) => ({
+        continent,
+        network: plan.network(continent),
+        // The own continent's node first.
+        resolvers: nodes()
+          .toSorted((a, b) => Number(b.continent === continent) - Number(a.continent === continent))
+          .map(({ name }) => plan.near(continent, name)),
+        isResolver: false,
+        ways: Object.fromEntries(
+          REGIONS.map((region) => [`${plan.vip[region]}:${plan.httpPort}`, plan.near(continent, region)]),
+        ),
+        anycast: plan.hasAnycast ? plan.near(continent, "anycast") : undefined,
+      }));
+    },
+    routers: needs.includes("exabgp") ? CONTINENTS.map(routerOf) : [],
+    start: startAll,
+    async perform(step) {
+      if (!local) throw new RhumbError("RHUMB_DRILL_STAGE", "it was not started");
+      return perform(step, local, bgp);
+    },
+    can: (step) => whyNot(step, plan),
+    routes: async () => bgp?.routes() ?? [],
+    loadCommand: () => [process.execPath, join(PROJECT_FOLDER, "bin/rhumb")],
+    async differences() {
+      if (!local) return ["it was not started"];
+      const running = local.processes.running();
+      const gone = before.running.filter((name) => !running.includes(name)).map((name) => `${name} does not run`);
+      const more = running.filter((name) => !before.running.includes(name)).map((name) => `${name} runs`);
+      const ways = local.relay.changed().map((id) => `the way ${id} is disturbed`);
+      const said = (await words()).filter((says) => !before.words.includes(says));
+      return [...gone, ...more, ...ways, ...new Set(said), ...(await missing())];
+    },
+    async stop() {
+      bgp?.close();
+      await local?.processes.close();
+    },
+  };
 }
