@@ -24,8 +24,8 @@ export type LinkSpec = {
   readonly id: string;
   readonly protocols: readonly ("tcp" | "udp")[];
   readonly listen: Endpoint;
-  /** Address that connections to the far end come from; the system's choice where it is not given. */
-  readonly from?: string;
+  /** Connections of this process alone; links of several processes may then listen at one place (`owner.ts`). */
+  readonly owner?: string;
   readonly state: LinkState;
 };
 

@@ -128,6 +128,9 @@ export function createLocalStage(options: LocalStageOptions): Stage {
     if (plan.hasAnycast) bgp = createLocalBgp({ plan, processes, folder, projectFolder: PROJECT_FOLDER, log });
     const relay = await startRelay(processes, folder);
     local = { ...local, relay };
+    processes.onPid((name, pid) => {
+      if (name in plan.dns) void relay.owns(name, pid);
+    });
     await relay.open(plan.links);
     writeAll({});
     const keys = await Promise.all(

@@ -66,7 +66,7 @@ export function dnsNodeFiles(plan: Plan, name: string, keys: Keys, projectFolder
   const { interval, timeout, failback } = world;
   const check = {
     kind: "http",
-    port: plan.probePorts[name],
+    port: plan.probePort,
     path: "/healthz",
     interval: `${interval}ms`,
     timeout: `${timeout}ms`,

@@ -66,8 +66,8 @@ export type Plan = {
   readonly httpPort: number;
   readonly vip: Readonly<Record<RegionName, string>>;
   readonly backends: Readonly<Record<RegionName, readonly Endpoint[]>>;
-  /** Where probes of a node go, at the address of each region. */
-  readonly probePorts: Readonly<Record<string, number>>;
+  /** Where probes go, at the address of each region: the same for all nodes, so that they vote on the same. */
+  readonly probePort: number;
   readonly bgp: { readonly port: number; readonly routers: Readonly<Record<Continent, string>> };
   readonly links: readonly LinkSpec[];
   network(continent: Continent): string;
@@ -99,7 +99,7 @@ export function planStage(world: World, needs: readonly Need[], nextPort: () => 
   const backends = byRegion((_, index) =>
     BACKENDS.map((number) => ({ address: `127.0.${41 + index}.${10 + number}`, port: nextPort() })),
   );
-  const probePorts = Object.fromEntries(nodes.map(({ name }) => [name, nextPort()]));
+  const probePort = nextPort();
   const routers = Object.fromEntries(
     CONTINENTS.map((continent, index) => [continent, `127.0.${51 + index}.1`]),
   ) as Record<Continent, string>;
@@ -131,7 +131,8 @@ export function planStage(world: World, needs: readonly Need[], nextPort: () => 
   for (const { name, continent } of nodes)
     for (const region of REGIONS)
       way(name, region, delayBetween(continent, REGION_PLACES[region].continent), web(region), {
-        listen: { address: vip[region], port: probePorts[name]! },
+        listen: { address: vip[region], port: probePort },
+        owner: name,
       });
   for (const one of members) {
     for (const other of members)
@@ -149,7 +150,7 @@ export function planStage(world: World, needs: readonly Need[], nextPort: () => 
     httpPort,
     vip,
     backends,
-    probePorts,
+    probePort,
     bgp: { port: bgpPort, routers },
     links,
     network: (continent) => NETWORKS[continent],

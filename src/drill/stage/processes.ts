@@ -42,6 +42,8 @@ export type Processes = {
   handOver(name: string): Promise<void>;
   send(name: string, message: object): void;
   onMessage(name: string, heard: (message: unknown) => void): void;
+  /** @param heard called with each pid that serves under a name, before it serves */
+  onPid(heard: (name: string, pid: number) => void): void;
   /** At the end of the runner, however it comes. */
   atEnd(command: readonly [string, ...string[]]): void;
   /** Kills all of them; resolves when they have ended. */
@@ -64,6 +66,7 @@ const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(do
 export function createProcesses(folder: string): Processes {
   mkdirSync(join(folder, "logs"), { recursive: true });
   const all = new Map<string, Running>();
+  const listeners: ((name: string, pid: number) => void)[] = [];
   // In a session of its own: what ends our group must not end it.
   const keeper = spawn(process.execPath, [join(import.meta.dirname, "keeper-process.ts")], {
     stdio: ["pipe", "ignore", "ignore"],
@@ -130,6 +133,7 @@ export function createProcesses(folder: string): Processes {
       const { name, ready, hears } = command;
       const one = launch(command);
       all.set(name, one);
+      for (const heard of listeners) heard(name, one.pid);
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       one.child.once("error", (error) => reject(fault(name, error.message, "cannot be started")));
       one.child.once("exit", (code, signal) => reject(fault(name, one.output, `ended with ${signal ?? code}`)));
@@ -167,10 +171,12 @@ export function createProcesses(folder: string): Processes {
       const before = one.successor ?? one.pid;
       process.kill(before, "SIGUSR2");
       one.successor = await successorOf(name, before);
+      for (const heard of listeners) heard(name, one.successor);
       order({ kind: "forget", pid: before });
     },
     send: (name, message) => void all.get(name)?.child.send(message),
     onMessage: (name, heard) => void all.get(name)?.child.on("message", heard),
+    onPid: (heard) => void listeners.push(heard),
     atEnd: (command) => order({ kind: "atEnd", command }),
     async close() {
       for (const name of all.keys()) {

@@ -12,6 +12,8 @@ export type RelayClient = {
   /** @throws RhumbError where an address cannot be had */
   open(links: readonly LinkSpec[]): Promise<void>;
   change(ids: readonly string[], change: Partial<LinkState>): Promise<void>;
+  /** From now on connections of this process go by its own ways. */
+  owns(name: string, pid: number): Promise<void>;
   /** Ways that are not as they were opened. @returns their ids */
   changed(): readonly string[];
 };
@@ -51,6 +53,7 @@ export async function startRelay(processes: Processes, folder: string): Promise<
       for (const id of ids) now.set(id, { ...now.get(id)!, ...change });
       await tell({ kind: "change", ids, change });
     },
+    owns: (name, pid) => tell({ kind: "owns", name, pid }),
     changed: () =>
       [...now].flatMap(([id, state]) => {
         const { to: _, ...was } = opened.get(id)!;

@@ -14,7 +14,9 @@ export type ToRelay =
       readonly number: number;
       readonly ids: readonly string[];
       readonly change: Partial<LinkState>;
-    };
+    }
+  | { readonly kind: "owns"; readonly number: number; readonly name: string; readonly pid: number };
+
 /** First "ready"; then each message is answered once it is done. */
 export type FromRelay = { readonly number: number; readonly failed?: string };
 
@@ -23,7 +25,8 @@ process.on("message", async (message: ToRelay) => {
   let failed: string | undefined;
   try {
     if (message.kind === "open") await relay.open(message.links);
-    else relay.change(message.ids, message.change);
+    else if (message.kind === "change") relay.change(message.ids, message.change);
+    else relay.owns(message.name, message.pid);
   } catch (error) {
     failed = (error as Error).message;
   }

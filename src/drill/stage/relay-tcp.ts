@@ -5,21 +5,23 @@
  * round trip that a handshake takes. Where nobody listens at the far end, the near end is reset instead of refused.
  * @module
  */
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import type { Clock } from "#base/clock.ts";
 import type { Rng } from "#base/rng.ts";
 import { createDelayLine } from "#drill/stage/delay-line.ts";
 import { type LinkSpec, type LinkState, REPEAT_MS } from "#drill/stage/link.ts";
+import type { Endpoint } from "#drill/stage.ts";
 
 /** Octets of one direction that are under way; then its sender waits, as for a window. */
 const WINDOW_OCTETS = 1_048_576;
 
-export type Carrier = { apply(state: LinkState): void; connections(): number; close(): Promise<void> };
+export type Carrier = { apply(state: LinkState): void; close(): void | Promise<void> };
+export type TcpCarrier = Carrier & { accept(near: Socket): void };
 export type CarrierOptions = { readonly spec: LinkSpec; readonly clock: Clock; readonly rng: Rng };
 
 type Direction = { hold(): void; release(): void; clear(): void };
 
-export function carryTcp({ spec, clock, rng }: CarrierOptions): Promise<Carrier> {
+export function carryTcp({ spec, clock, rng }: CarrierOptions): TcpCarrier {
   let state = spec.state;
   const open = new Set<{ apply(): void; reset(): void }>();
 
@@ -50,7 +52,6 @@ export function carryTcp({ spec, clock, rng }: CarrierOptions): Promise<Carrier>
     lines.push(handshake);
     if (state.passage === "cut") handshake.hold();
     near.on("error", () => {});
-    near.pause();
     handshake.push(2 * state.delayMs + (rng() < state.loss ? REPEAT_MS : 0), () => {
       const { passage, to } = state;
       if (passage === "refusing" || to === null || near.destroyed) return connection.reset();
@@ -59,7 +60,6 @@ export function carryTcp({ spec, clock, rng }: CarrierOptions): Promise<Carrier>
         port: to.port,
         allowHalfOpen: true,
         noDelay: true,
-        ...(spec.from === undefined ? {} : { localAddress: spec.from }),
       });
       far.on("error", () => {});
       carry(near, far, () => 0);
@@ -90,26 +90,32 @@ export function carryTcp({ spec, clock, rng }: CarrierOptions): Promise<Carrier>
     open.add(connection);
   }
 
-  const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
-  const { promise, resolve, reject } = Promise.withResolvers<Carrier>();
+  return {
+    accept,
+    apply(next) {
+      const isElsewhere = next.to?.address !== state.to?.address || next.to?.port !== state.to?.port;
+      state = next;
+      for (const connection of [...open]) {
+        if (isElsewhere) connection.reset();
+        else connection.apply();
+      }
+    },
+    close() {
+      for (const connection of [...open]) connection.reset();
+    },
+  };
+}
+
+/** Connections that the kernel keeps for us while we are busy. */
+const BACKLOG = 512;
+
+/** @throws what the system says of an address that cannot be had */
+export function listenTcp(at: Endpoint, accept: (near: Socket) => void): Promise<{ close(): Promise<void> }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ close(): Promise<void> }>();
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, accept);
   server.once("error", reject);
-  server.listen({ host: spec.listen.address, port: spec.listen.port, backlog: 512 }, () =>
-    resolve({
-      apply(next) {
-        const isElsewhere = next.to?.address !== state.to?.address || next.to?.port !== state.to?.port;
-        state = next;
-        for (const connection of [...open]) {
-          if (isElsewhere) connection.reset();
-          else connection.apply();
-        }
-      },
-      connections: () => open.size,
-      async close() {
-        const closed = new Promise((done) => server.close(done));
-        for (const connection of [...open]) connection.reset();
-        await closed;
-      },
-    }),
+  server.listen({ host: at.address, port: at.port, backlog: BACKLOG }, () =>
+    resolve({ close: () => new Promise((done) => server.close(() => done())) }),
   );
   return promise;
 }

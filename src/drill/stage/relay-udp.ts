@@ -46,7 +46,6 @@ export async function carryUdp({ spec, clock, rng }: CarrierOptions): Promise<Ca
         () => state.passage === "open" && near.send(datagram, port, address),
       );
     });
-    if (spec.from !== undefined) socket.bind({ address: spec.from });
     const made: Source = { socket, lastMs: clock.monotonicMs() };
     sources.set(name, made);
     return made;
@@ -78,7 +77,6 @@ export async function carryUdp({ spec, clock, rng }: CarrierOptions): Promise<Ca
     apply(next) {
       state = next;
     },
-    connections: () => sources.size,
     async close() {
       clearInterval(sweeping);
       there.clear();

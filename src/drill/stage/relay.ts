@@ -5,10 +5,12 @@
  *          wait for the runner, nor the runner for it.
  * @module
  */
+import type { Socket } from "node:net";
 import type { Clock } from "#base/clock.ts";
 import type { Rng } from "#base/rng.ts";
 import type { LinkSpec, LinkState } from "#drill/stage/link.ts";
-import { type Carrier, carryTcp } from "#drill/stage/relay-tcp.ts";
+import { ownerOf } from "#drill/stage/owner.ts";
+import { type Carrier, carryTcp, listenTcp, type TcpCarrier } from "#drill/stage/relay-tcp.ts";
 import { carryUdp } from "#drill/stage/relay-udp.ts";
 
 export type Relay = {
@@ -16,22 +18,44 @@ export type Relay = {
   open(links: readonly LinkSpec[]): Promise<void>;
   /** Changes some of what is so of each of these links. */
   change(ids: readonly string[], change: Partial<LinkState>): void;
+  /** Links that are a process's own carry the connections of this pid from now on. */
+  owns(name: string, pid: number): void;
   close(): Promise<void>;
 };
 
+const placeOf = ({ listen }: LinkSpec): string => `${listen.address}:${listen.port}`;
+
 export function createRelay({ clock, rng }: { readonly clock: Clock; readonly rng: Rng }): Relay {
   const links = new Map<string, { state: LinkState; readonly carriers: readonly Carrier[] }>();
+  const listeners: { close(): Promise<void> }[] = [];
+  const pids = new Map<string, number>();
+
+  /** Links of one place: whose connection it is decides; the first where nobody can tell. */
+  async function listen(specs: readonly LinkSpec[], carriers: ReadonlyMap<LinkSpec, TcpCarrier>): Promise<void> {
+    const [first] = specs;
+    const far = first!.listen;
+    const choose = ({ remoteAddress, remotePort }: Socket): LinkSpec => {
+      if (specs.length === 1 || remoteAddress === undefined || remotePort === undefined) return first!;
+      const owner = ownerOf({ address: remoteAddress, port: remotePort }, far, pids);
+      return specs.find((spec) => spec.owner === owner) ?? first!;
+    };
+    listeners.push(await listenTcp(far, (near) => carriers.get(choose(near))!.accept(near)));
+  }
+
   return {
     async open(specs) {
+      const tcp = new Map<LinkSpec, TcpCarrier>();
+      for (const spec of specs) if (spec.protocols.includes("tcp")) tcp.set(spec, carryTcp({ spec, clock, rng }));
+      await Promise.all([...Map.groupBy(tcp.keys(), placeOf).values()].map((group) => listen(group, tcp)));
       await Promise.all(
         specs.map(async (spec) => {
-          const carriers = await Promise.all(
-            spec.protocols.map((protocol) => (protocol === "tcp" ? carryTcp : carryUdp)({ spec, clock, rng })),
-          );
+          const carriers: Carrier[] = tcp.has(spec) ? [tcp.get(spec)!] : [];
+          if (spec.protocols.includes("udp")) carriers.push(await carryUdp({ spec, clock, rng }));
           links.set(spec.id, { state: spec.state, carriers });
         }),
       );
     },
+    owns: (name, pid) => void pids.set(name, pid),
     change(ids, change) {
       for (const id of ids) {
         const link = links.get(id);
@@ -41,7 +65,10 @@ export function createRelay({ clock, rng }: { readonly clock: Clock; readonly rn
       }
     },
     async close() {
-      await Promise.all([...links.values()].flatMap(({ carriers }) => carriers.map((carrier) => carrier.close())));
+      const closing = listeners.map((listener) => listener.close());
+      for (const { carriers } of links.values())
+        for (const carrier of carriers) closing.push(Promise.resolve(carrier.close()));
+      await Promise.all(closing);
       links.clear();
     },
   };
