@@ -4,6 +4,7 @@
  * Owns:    the table of what the stage can do.
  * @module
  */
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RhumbError } from "#base/errors.ts";
@@ -12,6 +13,7 @@ import type { Action, Step } from "#drill/scenario.ts";
 import { createApi } from "#drill/stage/api.ts";
 import type { BackendMood } from "#drill/stage/backend-process.ts";
 import { exabgpOf, type LocalBgp } from "#drill/stage/local-bgp.ts";
+import { DATABASE_FILE } from "#drill/stage/node-files.ts";
 import { BACKENDS, balancerOf, type Plan, REGIONS, type RegionName, waysOf } from "#drill/stage/plan.ts";
 import type { Command, Processes } from "#drill/stage/processes.ts";
 import type { RelayClient } from "#drill/stage/relay-client.ts";
@@ -26,6 +28,8 @@ export type LocalWorld = {
   readonly token: string;
   /** Path of bin/rhumb. */
   readonly rhumb: string;
+  /** Writes another capacity into the configuration of a region's balancer. */
+  declare(region: RegionName, capacityRps: number): void;
 };
 type Here = LocalWorld & { readonly bgp: LocalBgp | undefined };
 
@@ -123,12 +127,69 @@ const apiOf = ({ plan, token }: Here, name: string) =>
   createApi(name, plan.members.find((member) => member.name === name)!.api, token);
 const REASON = "drill";
 
-const drain: Act = async ({ target, options }, here) => {
+const drain: Act = async (step, here) => {
+  const { target, options } = step;
+  if (targetKind(target) === "backend") return drainBackend(step, here);
   const api = apiOf(here, "ns1");
   const weightPercent = Math.round(Number(options["share"] ?? 0) * 100);
   const body = { target, verb: "drain", weightPercent, reason: REASON };
   const { id } = await api.call<{ id: string }>("POST", "/overrides", body);
   return async () => void (await api.call("DELETE", `/overrides/${encodeURIComponent(id)}`));
+};
+
+/**
+ * Demand for a region that is `factor` times what it can carry: its balancer says from now on that it carries no more than
+ * that part of what it is asked now. Clients stay as they are: what one more client would change is what is looked at.
+ */
+const overload: Act = async ({ target, options }, here) => {
+  const region = target.split("/")[1] as RegionName;
+  const { regions } = await apiOf(here, "ns1").call<{ regions: { region: string; measuredRps: number | null }[] }>(
+    "GET",
+    "/load",
+  );
+  const measuredRps = regions.find((one) => one.region === region)?.measuredRps ?? 0;
+  const capacityRps = Math.max(1, Math.round(measuredRps / Number(options["factor"])));
+  here.declare(region, capacityRps);
+  const reload = (): Promise<unknown> => apiOf(here, balancerOf(region)).call("POST", "/config/reload", {});
+  await reload();
+  return async () => {
+    here.declare(region, here.plan.world.capacity);
+    await reload();
+  };
+};
+
+/** The geo database of a node is cut in half, as a copy that broke off, and the node is told to read it. */
+const staleMap: Act = async ({ target }, here) => {
+  const [kind, name] = target.split("/");
+  const nodes = kind === "nodes" ? Object.keys(here.plan.dns) : [name!];
+  const read = (node: string): Promise<unknown> => apiOf(here, node).ask("POST", "/geo/reload", { force: false });
+  const whole = new Map<string, Buffer>();
+  for (const node of nodes) {
+    const file = join(here.folder, node, DATABASE_FILE);
+    const octets = readFileSync(file);
+    whole.set(file, octets);
+    writeFileSync(file, octets.subarray(0, octets.length / 2));
+  }
+  // Whether a node takes it is what the drill shows: fresh answers tell.
+  await Promise.all(nodes.map(read));
+  return async () => {
+    for (const [file, octets] of whole) writeFileSync(file, octets);
+    await Promise.all(nodes.map(read));
+  };
+};
+
+/** A backend is drained by its own balancer, a region by the nodes that steer to it. */
+const drainBackend: Act = async ({ target, options }, here) => {
+  const [, region = "", number] = target.split("/");
+  const { address, port } = here.plan.backends[region as RegionName][Number(number) - 1]!;
+  const api = apiOf(here, balancerOf(region as RegionName));
+  const backends = await api.call<{ backend_id: string; address: string; port: number }[]>("GET", "/backends");
+  const id = backends.find((one) => one.address === address && one.port === port)?.backend_id;
+  if (id === undefined) throw new RhumbError("RHUMB_DRILL_STEP", `${target}: its balancer knows no such backend`);
+  const path = `/backends/${encodeURIComponent(id)}/state`;
+  const weight = Math.round(Number(options["share"] ?? 0) * 100);
+  await api.call("PUT", path, { state: "drain", weight_percent: weight, reason: REASON });
+  return async () => void (await api.call("PUT", path, { state: "ready" }));
 };
 
 const LOOK_MS = 200;
@@ -202,6 +263,8 @@ const TABLE: Partial<Readonly<Record<Action, Act>>> = {
   slow: mood(({ options }) => ({ delayMs: Number(options["ms"]) }), { delayMs: 0 }),
   "error-rate": mood(({ options }) => ({ errorShare: Number(options["share"]) }), { errorShare: 0 }),
   flap,
+  overload,
+  "stale-map": staleMap,
   drain,
   evacuate,
   withdraw,
@@ -215,8 +278,6 @@ const TABLE: Partial<Readonly<Record<Action, Act>>> = {
 
 const WHY_NOT: Partial<Readonly<Record<Action, string>>> = {
   "skew-clock": "no process of Linux can have a real-time clock of its own",
-  "stale-map": "there is no older map than the one that ships",
-  overload: "nothing here changes what clients ask for",
 };
 
 /** @returns why it cannot be done here; undefined: it can */
@@ -231,7 +292,6 @@ export function whyNot({ action, target }: Step, plan: Plan): string | undefined
   if (kind === "nodes" || kind === "balancers") return undefined;
   if (!(REGIONS as readonly string[]).includes(name)) return `there is no region ${name}: ${REGIONS.join(", ")}`;
   if (kind === "backend" && number !== "1" && number !== "2") return `there is no backend ${number}: 1, 2`;
-  if (kind === "backend" && action === "drain") return "backends are drained by their balancer alone";
   return undefined;
 }
 

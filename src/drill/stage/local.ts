@@ -4,7 +4,7 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,6 +13,7 @@ import { RhumbError } from "#base/errors.ts";
 import type { Log } from "#base/log.ts";
 import { regionsUp, wordsOf } from "#drill/node-api.ts";
 import type { Need } from "#drill/scenario.ts";
+import { regionOn } from "#drill/stage/bird.ts";
 import {
   backendCommand,
   type LocalWorld,
@@ -22,14 +23,15 @@ import {
   whyNot,
 } from "#drill/stage/local-actions.ts";
 import { createLocalBgp } from "#drill/stage/local-bgp.ts";
-import { balancerFiles, dnsNodeFiles, type Keys } from "#drill/stage/node-files.ts";
-import { BACKENDS, type Plan, planStage, REGIONS, routerOf } from "#drill/stage/plan.ts";
-import { createProcesses } from "#drill/stage/processes.ts";
-import { type RelayClient, startRelay } from "#drill/stage/relay-client.ts";
+import { balancerFiles, DATABASE_FILE, dnsNodeFiles, type Keys } from "#drill/stage/node-files.ts";
+import { BACKENDS, balancerOf, type Plan, planStage, REGIONS, type RegionName, routerOf } from "#drill/stage/plan.ts";
+import { createProcesses, type Processes } from "#drill/stage/processes.ts";
+import { startRelay } from "#drill/stage/relay-client.ts";
 import { readWorld } from "#drill/stage/world.ts";
 import { CONTINENTS, type Stage } from "#drill/stage.ts";
 
 const PROJECT_FOLDER = fileURLToPath(new URL("../../..", import.meta.url));
+const RHUMB = join(PROJECT_FOLDER, "bin/rhumb");
 const START_TIMEOUT_MS = 60_000;
 const LOOK_MS = 200;
 
@@ -69,6 +71,7 @@ export function createLocalStage(options: LocalStageOptions): Stage {
   const token = randomBytes(24).toString("base64url");
   // The plan without ports names what there is; its ports are chosen when it starts.
   let plan: Plan = planStage(world, needs, () => 1);
+  let processes: Processes | undefined;
   let local: LocalWorld | undefined;
   let before: { running: readonly string[]; words: readonly string[] } = { running: [], words: [] };
   let bgp: ReturnType<typeof createLocalBgp> | undefined;
@@ -95,9 +98,10 @@ export function createLocalStage(options: LocalStageOptions): Stage {
     for (const { name, region } of plan.members) {
       const files =
         region === undefined
-          ? dnsNodeFiles(plan, name, keys, PROJECT_FOLDER)
+          ? dnsNodeFiles(plan, name, keys)
           : balancerFiles(plan, region, keys, { pipes: bgp?.pipes(region), capacityRps: world.capacity });
       write(name, files);
+      if (region === undefined) copyFileSync(join(PROJECT_FOLDER, DATABASE_FILE), join(folder, name, DATABASE_FILE));
     }
   }
 
@@ -112,51 +116,56 @@ export function createLocalStage(options: LocalStageOptions): Stage {
         );
       }),
     );
-    return left.flat();
+    const routes = (bgp?.routes() ?? []).flatMap(({ router, region }, index) =>
+      region === regionOn(CONTINENTS[index]!) ? [] : [`${router} leads to ${region ?? "nowhere"}`],
+    );
+    return [...left.flat(), ...routes];
+  }
+
+  /** Each node makes its key, and says the public half. */
+  async function makeKeys(started: Processes): Promise<Keys> {
+    writeAll({});
+    const keys = plan.members.map(async ({ name }) => {
+      const words = [process.execPath, RHUMB, "cluster", "key", "--json"] as const;
+      const out = await started.run({ name: `${name}-key`, words: [...words], cwd: join(folder, name) });
+      return [name, (JSON.parse(out) as { key: string }).key] as const;
+    });
+    return Object.fromEntries(await Promise.all(keys));
   }
 
   async function startAll(): Promise<void> {
-    const rhumb = join(PROJECT_FOLDER, "bin/rhumb");
     const ports = await freePorts(PORTS_OF_A_STAGE);
     plan = planStage(world, needs, () => {
       const port = ports.pop();
       if (port === undefined) throw new RhumbError("RHUMB_DRILL_STAGE", "it wants more ports than it has taken");
       return port;
     });
-    const processes = createProcesses(folder);
-    local = { plan, processes, relay: undefined as unknown as RelayClient, folder, token, rhumb };
-    if (plan.hasAnycast) bgp = createLocalBgp({ plan, processes, folder, projectFolder: PROJECT_FOLDER, log });
-    const relay = await startRelay(processes, folder);
-    local = { ...local, relay };
-    processes.onPid((name, pid) => {
+    const started = createProcesses(folder);
+    processes = started;
+    if (plan.hasAnycast) bgp = createLocalBgp({ plan, processes: started, folder, projectFolder: PROJECT_FOLDER, log });
+    const relay = await startRelay(started, folder);
+    started.onPid((name, pid) => {
       if (name in plan.dns) void relay.owns(name, pid);
     });
     await relay.open(plan.links);
-    writeAll({});
-    const keys = await Promise.all(
-      plan.members.map(async ({ name }) => {
-        const cwd = join(folder, name);
-        const out = await processes.run({
-          name: `${name}-key`,
-          words: [process.execPath, rhumb, "cluster", "key", "--json"],
-          cwd,
-        });
-        return [name, (JSON.parse(out) as { key: string }).key] as const;
-      }),
-    );
-    writeAll(Object.fromEntries(keys));
-    if (plan.redis) await local.processes.start(redisCommand(local));
+    const keys = await makeKeys(started);
+    writeAll(keys);
+    const declare = (region: RegionName, capacityRps: number): void =>
+      write(balancerOf(region), balancerFiles(plan, region, keys, { pipes: bgp?.pipes(region), capacityRps }));
+    const running: LocalWorld = { plan, processes: started, relay, folder, token, rhumb: RHUMB, declare };
+    local = running;
+
+    if (plan.redis) await started.start(redisCommand(running));
     if (bgp) {
       await bgp.startRouters();
       await Promise.all(REGIONS.map((region) => bgp!.startExabgp(region)));
     }
     for (const region of REGIONS)
-      for (const number of BACKENDS) await processes.start(backendCommand(local, region, number));
+      for (const number of BACKENDS) await started.start(backendCommand(running, region, number));
     // Balancers first: the first probe of a DNS node is not to find a region that only just starts.
-    const running = local;
     for (const isBalancer of [true, false]) {
       const names = plan.members.filter(({ region }) => (region !== undefined) === isBalancer).map(({ name }) => name);
-      await Promise.all(names.map((name) => processes.start(nodeCommand(running, name))));
+      await Promise.all(names.map((name) => started.start(nodeCommand(running, name))));
     }
     bgp?.follow(relay);
     const untilMs = Date.now() + START_TIMEOUT_MS;
@@ -166,7 +175,7 @@ export function createLocalStage(options: LocalStageOptions): Stage {
       if (Date.now() > untilMs) throw new RhumbError("RHUMB_DRILL_STAGE", left.join("; "));
       await sleep(LOOK_MS);
     }
-    before = { running: processes.running(), words: await words() };
+    before = { running: started.running(), words: await words() };
   }
 
   return {
@@ -200,7 +209,7 @@ export function createLocalStage(options: LocalStageOptions): Stage {
     },
     can: (step) => whyNot(step, plan),
     routes: async () => bgp?.routes() ?? [],
-    loadCommand: () => [process.execPath, join(PROJECT_FOLDER, "bin/rhumb")],
+    loadCommand: () => [process.execPath, RHUMB],
     async differences() {
       if (!local) return ["it was not started"];
       const running = local.processes.running();
@@ -212,7 +221,7 @@ export function createLocalStage(options: LocalStageOptions): Stage {
     },
     async stop() {
       bgp?.close();
-      await local?.processes.close();
+      await processes?.close();
     },
   };
 }

@@ -42,7 +42,10 @@ function common(plan: Plan, name: string, keys: Keys): Record<string, unknown> {
   };
 }
 
-export function dnsNodeFiles(plan: Plan, name: string, keys: Keys, projectFolder: string): Record<string, string> {
+/** Below a node's folder: its own copy of the demo world's, because a drill may break it. */
+export const DATABASE_FILE = "geo-data/demo.mmdb";
+
+export function dnsNodeFiles(plan: Plan, name: string, keys: Keys): Record<string, string> {
   const { world } = plan;
   const vantages = NODE_PLACES.slice(0, world.nodes).map(({ name: node, at: place }) => [node, { at: place }]);
   const root = {
@@ -50,7 +53,7 @@ export function dnsNodeFiles(plan: Plan, name: string, keys: Keys, projectFolder
     // All clients of a continent come from one relay's address; a node of the world would see many.
     dns: { listen: [at(plan.dns[name]!)], workers: 1, rrl: { enabled: false } },
     zones: "zones/",
-    geo: { database: `${projectFolder}/geo-data/demo.mmdb`, regions: "geo-data/regions.yaml" },
+    geo: { database: DATABASE_FILE, regions: "geo-data/regions.yaml" },
     health: { checks: "health/", vantage: name, vantages: Object.fromEntries(vantages) },
   };
   const regions = REGIONS.map((region) => [
