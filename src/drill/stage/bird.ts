@@ -22,7 +22,10 @@ export const speakerOf = (plan: Plan, region: RegionName): string => plan.vip[re
 export const regionOn = (continent: Continent): RegionName =>
   REGIONS.find((region) => REGION_PLACES[region].continent === continent)!;
 
-/** bird.conf of a continent's router. Pure. */
+/**
+ * bird.conf of a continent's router. Pure. BIRD takes no route for 127.0.0.0/8, so every next hop is unreachable to it: all
+ * alike, so that it chooses among them as ever.
+ */
 export function birdConfig(plan: Plan, continent: Continent): string {
   const { routers, port } = plan.bgp;
   const region = regionOn(continent);
@@ -30,17 +33,16 @@ export function birdConfig(plan: Plan, continent: Continent): string {
     (other) => `protocol bgp ${other} {
   local ${routers[continent]} port ${port} as ${asOfRouter(continent)};
   neighbor ${routers[other]} port ${port} as ${asOfRouter(other)};
-  multihop 2;
+  strict bind; multihop 2;
   hold time 9;
   connect retry time 1; connect delay time 1; error wait time 1, 4;
   ipv4 { import filter taken; export all; next hop self; };
 }
 `,
   );
-  return `router id ${routers[continent]};
+  return `log stderr { info, remote, warning, error, auth, fatal, bug };
+router id ${routers[continent]};
 protocol device { scan time 3600; }
-# Every next hop is on this machine.
-protocol static { ipv4; route 127.0.0.0/8 via "lo"; }
 filter taken {
   # RFC 8326 section 4.2: who is about to go is taken last.
   if (65535, 0) ~ bgp_community then bgp_local_pref = 0;
@@ -50,7 +52,7 @@ filter taken {
 protocol bgp region {
   local ${routers[continent]} port ${port} as ${asOfRouter(continent)};
   neighbor ${speakerOf(plan, region)} as ${asOfRegion(region)};
-  passive; multihop 2;
+  strict bind; passive; multihop 2;
   hold time 9;
   error wait time 1, 4;
   ipv4 { import filter taken; export none; };

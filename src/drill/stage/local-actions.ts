@@ -245,6 +245,7 @@ const badConfig: Act = async ({ target, options }, here) => {
   return async () => {};
 };
 
+/** One after the other; the next when the one before serves. */
 const upgrade: Act = async ({ target }, here) => {
   const [kind, name = ""] = target.split("/");
   const members = here.plan.members.filter(({ name: node, region }) => {
@@ -252,7 +253,15 @@ const upgrade: Act = async ({ target }, here) => {
     if (kind === "balancers") return region !== undefined;
     return node === (kind === "node" ? name : balancerOf(name as RegionName));
   });
-  for (const { name: node } of members) await here.processes.handOver(node);
+  for (const { name: node, region } of members) {
+    // A balancer hands its listeners to the one after it (SIGUSR2); a DNS node is left to the others while it restarts.
+    if (region !== undefined) {
+      await here.processes.handOver(node);
+      continue;
+    }
+    await here.processes.end(node, "SIGTERM");
+    await here.processes.start(nodeCommand(here, node));
+  }
   return async () => {};
 };
 
