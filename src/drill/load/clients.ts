@@ -67,7 +67,7 @@ export function createClients(options: ClientsOptions): Clients {
 
   async function question(client: StubClient): Promise<KeptAnswer | undefined> {
     const entry = ledger.question(nowMs());
-    const answer = await resolver.ask();
+    const answer = await resolver.ask(client.id);
     entry.end(answer && regionOf(answer.addresses[0]), nowMs());
     return answer && keep(client, answer);
   }

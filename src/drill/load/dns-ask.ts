@@ -15,8 +15,8 @@ import type { Endpoint } from "#drill/stage.ts";
 export type Said = DnsAnswer | "silent" | "refused";
 
 export type DnsAsker = {
-  /** One try. */
-  ask(timeoutMs: number): Promise<Said>;
+  /** One try. @param client who asks: those of a network tell it */
+  ask(timeoutMs: number, client?: number): Promise<Said>;
   close(): void;
 };
 
@@ -26,13 +26,14 @@ export function createDnsAsker(server: Endpoint, question: Question, rng: Rng, p
   const all = Array.from({ length: ports }, () => new Port(server, question));
   let turn = 0;
 
-  async function ask(timeoutMs: number): Promise<Said> {
+  async function ask(timeoutMs: number, client = 0): Promise<Said> {
     const startedAt = performance.now();
     turn = (turn + 1) % ports;
     const id = Math.floor(rng() * 0x1_0000);
-    const said = await all[turn]!.ask(id, timeoutMs);
+    const said = await all[turn]!.ask(id, timeoutMs, client);
     if (typeof said === "string" || !said.isTruncated) return said;
-    return askTcp(server, question, id, Math.max(1, timeoutMs - (performance.now() - startedAt)));
+    const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAt));
+    return askTcp(server, { question, id, client }, leftMs);
   }
   return {
     ask,
@@ -54,7 +55,7 @@ class Port {
     this.#question = question;
   }
 
-  async ask(wishedId: number, timeoutMs: number): Promise<Said> {
+  async ask(wishedId: number, timeoutMs: number, client: number): Promise<Said> {
     let id = wishedId;
     while (this.#waiting.has(id)) id = (id + 1) & 0xffff;
     const { promise, resolve } = Promise.withResolvers<Said>();
@@ -63,7 +64,7 @@ class Port {
     this.#socket ??= this.#open();
     const socket = await this.#socket;
     if (socket === undefined || this.#isClosed) resolve("refused");
-    else socket.send(this.#question.encode(id), (error) => error && resolve("refused"));
+    else socket.send(this.#question.encode(id, client), (error) => error && resolve("refused"));
     try {
       return await promise;
     } finally {
@@ -115,13 +116,14 @@ class Port {
 }
 
 /** One question in a connection of its own (RFC 7766 §8: two octets of length before the message). */
-function askTcp({ address, port }: Endpoint, question: Question, id: number, timeoutMs: number): Promise<Said> {
+type Asked = { readonly question: Question; readonly id: number; readonly client: number };
+function askTcp({ address, port }: Endpoint, { question, id, client }: Asked, timeoutMs: number): Promise<Said> {
   const { promise, resolve } = Promise.withResolvers<Said>();
   const socket = connect({ host: address, port });
   const timer = setTimeout(resolve, timeoutMs, "silent");
   let received = Buffer.alloc(0);
   socket.on("connect", () => {
-    const query = question.encode(id);
+    const query = question.encode(id, client);
     socket.write(Buffer.concat([Uint8Array.of(query.length >>> 8, query.length & 0xff), query]));
   });
   socket.on("data", (chunk: Buffer) => {

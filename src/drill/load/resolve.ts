@@ -15,8 +15,8 @@ const PORTS_PER_SERVER = 8;
 const DEFINITE = new Set(["NOERROR", "NXDOMAIN"]);
 
 export type Resolver = {
-  /** @returns the answer; where no server gave a definite one, the last that was given; undefined: nobody answered */
-  ask(): Promise<DnsAnswer | undefined>;
+  /** @param client number of who asks. @returns the answer; where no server gave a definite one, the last that was given; undefined: nobody answered */
+  ask(client?: number): Promise<DnsAnswer | undefined>;
   close(): void;
 };
 
@@ -24,11 +24,11 @@ export function createResolver(servers: readonly Endpoint[], question: Question,
   const askers = servers.map((server) => createDnsAsker(server, question, rng, PORTS_PER_SERVER));
   let turn = 0;
   return {
-    async ask() {
+    async ask(client = 0) {
       const first = turn++;
       let last: DnsAnswer | undefined;
       for (let attempt = 0; attempt < TRIES && askers.length > 0; attempt++) {
-        const said = await askers[(first + attempt) % askers.length]!.ask(TRY_TIMEOUT_MS);
+        const said = await askers[(first + attempt) % askers.length]!.ask(TRY_TIMEOUT_MS, client);
         if (typeof said === "string") continue;
         last = said;
         if (DEFINITE.has(said.rcode)) return said;

@@ -29,11 +29,14 @@ export const NODE_PLACES: readonly {
   { name: "ns2", continent: "NA", at: [40.7, -74] },
   { name: "ns3", continent: "AS", at: [35.7, 139.7] },
 ];
-/** Documentation networks (RFC 5737), as the demo database places them: the US, Germany, Japan. */
+/**
+ * Parts of the benchmark networks (RFC 2544) that the demo database places on one continent each. Of many /24s: clients of one
+ * network are always sent to one place together, and where a region spills, some go and some stay.
+ */
 const NETWORKS: Readonly<Record<Continent, string>> = {
-  NA: "192.0.2.0/24",
-  EU: "198.51.100.0/24",
-  AS: "203.0.113.0/24",
+  NA: "198.18.0.0/18",
+  EU: "198.18.128.0/18",
+  AS: "198.19.64.0/18",
 };
 
 /** One way, in ms: halves of usual round trips over the Atlantic, the Pacific, and from Frankfurt to Mumbai. */

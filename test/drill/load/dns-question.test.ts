@@ -16,6 +16,13 @@ test("createQuestion() tells servers the clients' network, and resolvers that th
   assert.equal(recursive.encode(1)[2]! & 1, 1);
 });
 
+test("createQuestion() tells a network of 24 bits of each client, of those that a wider one has", () => {
+  const wide = createQuestion({ name: NAME, subnet: "198.18.128.0/18", isRecursive: false })!;
+  assert.deepEqual(subnetOf(wide.encode(1)), [0, 1, 24, 0, 198, 18, 128]);
+  assert.deepEqual(subnetOf(wide.encode(1, 63)), [0, 1, 24, 0, 198, 18, 191]);
+  assert.deepEqual(subnetOf(wide.encode(1, 64)), [0, 1, 24, 0, 198, 18, 128]);
+});
+
 test("createQuestion() asks for no name that there cannot be, and from no network", () => {
   assert.equal(createQuestion({ name: "a..b", subnet: undefined, isRecursive: false }), undefined);
   assert.equal(createQuestion({ name: NAME, subnet: "198.51.100.7/24", isRecursive: false }), undefined);
