@@ -292,6 +292,7 @@ const WHY_NOT: Partial<Readonly<Record<Action, string>>> = {
 /** @returns why it cannot be done here; undefined: it can */
 export function whyNot({ action, target }: Step, plan: Plan): string | undefined {
   if (action === "heal") return undefined;
+  if (plan.wantsPair) return "this stage has one balancer in each region, and no keepalived";
   if (!TABLE[action]) return WHY_NOT[action] ?? "there is no way to do it on loopback";
   const kind = targetKind(target);
   const [, name = "", number] = target.split("/");

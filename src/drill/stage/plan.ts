@@ -62,6 +62,8 @@ export type Plan = {
   readonly world: World;
   readonly hasRedis: boolean;
   readonly hasAnycast: boolean;
+  /** The drill wants a balancer that stands by: this stage has none. */
+  readonly wantsPair: boolean;
   /** DNS nodes, then balancers: all that share records. */
   readonly members: readonly Member[];
   readonly dns: Readonly<Record<string, Endpoint>>;
@@ -147,6 +149,7 @@ export function planStage(world: World, needs: readonly Need[], nextPort: () => 
     world,
     hasRedis,
     hasAnycast,
+    wantsPair: needs.includes("keepalived"),
     members,
     dns,
     redis,
