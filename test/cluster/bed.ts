@@ -80,6 +80,7 @@ export function startNode(
     readonly store?: TestStore;
     readonly identity?: Identity;
     readonly connect?: Connect;
+    readonly isAway?: boolean;
     /** How far the clock that it tells others is off. */
     readonly skewMs?: number;
   },
@@ -98,6 +99,7 @@ export function startNode(
       const heartbeat = heartbeatOf(clock);
       return { ...heartbeat, clockMs: heartbeat.clockMs + skewMs };
     },
+    isAway: options.isAway ?? false,
     connect: options.connect ?? createConnect({ clock, rng, log: silentLog }),
   });
   cluster.apply(options.snapshot ?? snapshotWith());
@@ -117,9 +119,11 @@ export const redisAt = (port: number, more: Partial<RedisSpec> = {}): RedisSpec 
   ...more,
 });
 
-/** Resolves once `isSo`, looked at with each turn of a short timer; the test's own time limit is what ends a wrong one. */
+/** Resolves once `isSo`, looked at with each turn of a short timer. Rejects when that takes so long that it never will. */
 export async function until(isSo: () => boolean): Promise<void> {
+  const givenUpAtMs = performance.now() + 120_000;
   while (!isSo()) {
+    if (performance.now() > givenUpAtMs) throw new Error(`Never came: ${isSo}`);
     const { promise, resolve } = Promise.withResolvers<void>();
     setTimeout(resolve, 5);
     await promise;

@@ -63,14 +63,17 @@ test("signals pass by, and reach the others alone", { skip }, async (context) =>
   const port = await freePort();
   await startRedis(context, port);
   const nodes = startNodes(context, port);
-  const heard: string[] = [];
+  const heard = new Set<string>();
   for (const [position, node] of nodes.entries())
-    node.onSignal("votes", (from, { vantage }) => void heard.push(`${from} to ${NODES[position]}: ${vantage}`));
+    node.onSignal("votes", (from, { vantage }) => void heard.add(`${from} to ${NODES[position]}: ${vantage}`));
   await allAlive(nodes);
   await until(() => cli(port, "PUBSUB", "NUMSUB", "rhumb:news").endsWith("3"));
-  nodes[0]!.signal("votes", { vantage: "ns1", sequence: 1, isWhole: false, isSound: true, votes: [] });
-  await until(() => heard.length === 2);
-  assert.deepEqual(heard.sort(), ["ns1 to ns2: ns1", "ns1 to ns3: ns1"]);
+  // A signal may be lost, and nobody sends it again for us.
+  await until(() => {
+    nodes[0]!.signal("votes", { vantage: "ns1", sequence: 1, isWhole: false, isSound: true, votes: [] });
+    return heard.size === 2;
+  });
+  assert.deepEqual([...heard].sort(), ["ns1 to ns2: ns1", "ns1 to ns3: ns1"]);
 });
 
 test("without the channel the rounds of reading bring it", { skip }, async (context) => {

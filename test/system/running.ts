@@ -47,10 +47,15 @@ export type RhumbProcess = {
 };
 
 /** Starts `node bin/rhumb WORDS`; killed when the test ends, if it still runs. */
-export function startRhumb(context: Context, words: readonly string[], cwd: string): RhumbProcess {
+export function startRhumb(
+  context: Context,
+  words: readonly string[],
+  cwd: string,
+  env: Record<string, string> = {},
+): RhumbProcess {
   const child = spawn(process.execPath, [join(projectFolder, "bin/rhumb"), ...words], {
     cwd,
-    env: childEnv(),
+    env: childEnv(env),
     stdio: ["ignore", "pipe", "pipe"],
   });
   let out = "";

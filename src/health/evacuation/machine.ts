@@ -56,6 +56,11 @@ type Judged = { readonly change?: Partial<Evacuation>; readonly says: string };
 const waits = (says: string): Judged => ({ says });
 const over = (says: string, change: Partial<Evacuation>): Judged => ({ change, says });
 
+/** Each node once, though a balancer may announce prefixes too. */
+const everybody = ({ dns, balancers, advertisers }: EvacuationFacts): readonly NodeFact[] => [
+  ...new Map([...dns, ...balancers, ...advertisers].map((fact) => [fact.node, fact])).values(),
+];
+
 const names = (nodes: readonly NodeFact[]): string => nodes.map(({ node }) => node).join(", ");
 
 export function stepEvacuation(before: Evacuation, facts: EvacuationFacts, nowMs: number): EvacuationStepped {
@@ -167,7 +172,8 @@ function comeBack(now: Evacuation, facts: EvacuationFacts, nowMs: number): Judge
       if (!facts.isHealthy && weight > 0)
         return over("Its health checks fail: back to weight 0", { weight: 0, isStopped: true });
       if (!facts.isHealthy) return waits("Waits for its health checks to pass");
-      const wanted = wantAll(facts.dns, now, nowMs);
+      // Balancers too: who said `return` may not have heard yet that they drain by an older record.
+      const wanted = wantAll(everybody(facts), now, nowMs);
       if (wanted.waits !== undefined) return waits(`Weight ${weight} %: waits for ${wanted.waits}`);
       if (weight > 0 && forMs < terms.weightWaitMs)
         return waits(`Weight ${weight} % for ${formatDurationMs(terms.weightWaitMs)}`);
