@@ -2,9 +2,10 @@
  * One process of rhumb takes the place of another without a connection lost: SIGUSR2 starts the program anew, as it is on
  * disk now, and gives it the listening sockets of the balancer.
  *
- * Order:   the new one is started with the sockets as open file descriptors, and accepts → the old one closes its control
- *          API → the new one opens that → the old one ends when its connections have, at the latest after `balancer.drain`.
- *          Both accept for a moment, from the same queues. If the new one does not come up, the old one goes on.
+ * Order:   the new one is started with the sockets as open file descriptors, and accepts → the old one leaves the cluster
+ *          and closes its control API → the new one joins, and opens that → the old one ends when its connections have, at
+ *          the latest after `balancer.drain`. Both accept for a moment, from the same queues. If the new one does not
+ *          come up, the old one goes on.
  * Never:   moves connections or UDP sessions that live, or DNS.
  * Units:   ms.
  * @module

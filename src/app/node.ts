@@ -205,6 +205,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       snapshot: snapshotOf,
       desired: () => desired.heartbeat(),
       url: () => apiUrl,
+      isAway: options.predecessor !== undefined,
       spread: () => spreading.view(),
     });
     closers.push(() => nodeCluster.close());
@@ -386,8 +387,9 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       ...nodeCluster.parts,
       spreading,
     };
-    // The process before us lets go of the API's address when we accept in its place.
+    // The process before us lets go of the API's address, and speaks for this node no more, when we accept in its place.
     await options.predecessor?.released();
+    nodeCluster.cluster.join();
     const openApi = async (control: ControlSnapshot): Promise<void> => {
       api = createApi({
         control,
@@ -403,7 +405,8 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       });
       apiUrl = await api.listen();
     };
-    const closeApi = async (): Promise<void> => {
+    const release = async (): Promise<void> => {
+      nodeCluster.cluster.leave();
       const closing = api;
       api = undefined;
       await closing?.close();
@@ -411,11 +414,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
     const { control } = snapshotOf()!;
     if (control) await openApi(control);
 
-    const watcher = createConfigWatcher({
-      onChange: () => void propose("file"),
-      log,
-      clock,
-    });
+    const watcher = createConfigWatcher({ onChange: () => void propose("file"), log, clock });
     closers.push(() => watcher.close());
     const propose = async (source: "file" | "sighup"): Promise<void> => {
       await door.propose({ source });
@@ -460,9 +459,10 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       if (snapshotOf()?.dns)
         return refuse("it also answers DNS, whose sockets cannot be handed over: run the balancer in its own process");
       isHandedOver = true;
-      const fault = await startSuccessor({ sockets: balancer.handOver(), log, release: closeApi });
+      const fault = await startSuccessor({ sockets: balancer.handOver(), log, release });
       if (fault === undefined) return true;
       isHandedOver = false;
+      nodeCluster.cluster.join();
       const now = snapshotOf()?.control;
       if (now && api === undefined) await openApi(now);
       return refuse(fault);

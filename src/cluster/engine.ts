@@ -62,10 +62,16 @@ export type ClusterOptions = {
   readonly heartbeat: () => Heartbeat;
   readonly connect: Connect;
   readonly clock?: Clock;
+  /** Another process still is this node: nothing is told or heard until `join()`. */
+  readonly isAway?: boolean;
 };
 
 export type Cluster = Shared & {
   apply(snapshot: ClusterSnapshot): void;
+  /** From now on another process is this node: two that speak for one would each outdo what the other said. */
+  leave(): void;
+  /** From now on this process is the node. */
+  join(): void;
   /** What other nodes ask by the control API. */
   readonly door: RecordDoor;
   close(): void;
@@ -92,6 +98,7 @@ export function createCluster(options: ClusterOptions): Cluster {
   let transport: Transport | undefined;
   let epoch = keep.nextEpoch(1);
   let sequence = 0;
+  let isAway = options.isAway ?? false;
   let isClosed = false;
   let timer: Timer | undefined;
   keep.restore(table);
@@ -233,17 +240,19 @@ export function createCluster(options: ClusterOptions): Cluster {
     call(() => publish("heartbeat", node, heartbeat(), HEARTBEAT_TTL_MS));
     refusals.tick();
     const { isConnected, says } = status();
-    alarms.tick({ isConnected, says, peers: peerTable.list(others()), maxSkewMs: snapshot.maxSkewMs });
+    // Who is away hears nobody, and that is no news.
+    if (!isAway) alarms.tick({ isConnected, says, peers: peerTable.list(others()), maxSkewMs: snapshot.maxSkewMs });
     if (!isClosed) timer = clock.after(ROUND_MS, tick);
   }
   timer = clock.after(0, tick);
 
   function status(): ReturnType<Shared["status"]> {
     const records = Object.fromEntries(RECORD_KINDS.map((kind) => [kind, table.live(kind).length]));
+    const isAlone = transport === undefined && !isAway;
     return {
-      by: transport === undefined ? "alone" : snapshot.redis ? "redis" : "peers",
-      isConnected: transport?.isConnected() ?? true,
-      says: transport?.says() ?? "This node is alone: it shares nothing",
+      by: isAlone ? "alone" : snapshot.redis ? "redis" : "peers",
+      isConnected: transport?.isConnected() ?? isAlone,
+      says: transport?.says() ?? (isAway ? "Another process is this node" : "This node is alone: it shares nothing"),
       records: records as Record<RecordKind, number>,
       refused: refusals.counts(),
       octets: transport?.octets() ?? { sent: 0, received: 0 },
@@ -261,6 +270,12 @@ export function createCluster(options: ClusterOptions): Cluster {
       subject: `key/${node}`,
       says: `The others refuse what this node shares: cluster.nodes.${node}.key is not its key. Its key is ${identity.publicKey}`,
     });
+  }
+
+  function reconnect(): void {
+    transport?.close();
+    transport = isAway || others().length === 0 ? undefined : connect(snapshot, node, host);
+    alarms.restart();
   }
 
   return {
@@ -292,9 +307,16 @@ export function createCluster(options: ClusterOptions): Cluster {
       if (!hasMoved) return;
       keyring = createKeyring(next.nodes);
       checkOwnKey();
-      transport?.close();
-      transport = others().length === 0 ? undefined : connect(next, node, host);
-      alarms.restart();
+      reconnect();
+    },
+    leave() {
+      isAway = true;
+      reconnect();
+    },
+    join() {
+      if (!isAway) return;
+      isAway = false;
+      reconnect();
     },
     close() {
       isClosed = true;

@@ -228,6 +228,35 @@ test("its own epoch grows with each start, and above what others hold of it", ()
   );
 });
 
+test("leave() ends what it says to others, and join() begins it: two processes of one node never answer each other", () => {
+  const store = createMemoryStore();
+  const before = start({ store });
+  before.clock.advance(1_000);
+  const after = start({ store, isAway: true });
+  after.clock.advance(3_000);
+  after.node.publish("latency", "ns1", { rows: [] }, HOUR_MS);
+  assert.equal(after.wire.host, undefined, "it has not connected");
+  assert.deepEqual([after.node.status().by, after.node.status().isConnected], ["peers", false]);
+  assert.deepEqual(after.node.events, [], "to hear nobody is no news");
+
+  before.node.leave();
+  assert.equal(before.wire.isClosed, true);
+  before.wire.sent.length = 0;
+  after.node.join();
+  assert.ok(after.wire.host!.table.find("latency ns1"), "what it said before is there to be told");
+  for (const { clock } of [before, after]) clock.advance(20_000);
+  assert.deepEqual(before.wire.sent, []);
+  assert.deepEqual(kindsOf(before.node), []);
+  assert.deepEqual(new Set(after.wire.sent.map(({ id }) => id)), new Set(["heartbeat ns1"]));
+
+  // It did not come up: the one before goes on, above what the other one said.
+  after.node.leave();
+  before.node.join();
+  assert.equal(before.wire.host!.take(writeCopy(0, after.wire.sent.at(-1)!.text)), "old");
+  const epoch = (one: typeof before) => one.node.records("heartbeat")[0]!.version.epoch;
+  assert.ok(epoch(before) > epoch(after));
+});
+
 test("a store that cannot be written costs what was to be kept, not the node", () => {
   const broken = { ...createMemoryStore(), put: () => assert.fail("disk full") };
   const { node } = start({ store: broken });

@@ -63,6 +63,8 @@ export function createNodeCluster(options: {
   readonly spread: () => SpreadView;
   /** Where others reach this node's control API. */
   readonly url: () => string | undefined;
+  /** Another process is this node until `cluster.join()`. */
+  readonly isAway: boolean;
 }): NodeCluster {
   const { node, version, startedAtMs, stateFolder, store, clock, rng, log, emit, health, balancer, drain } = options;
   const cluster = createCluster({
@@ -72,6 +74,7 @@ export function createNodeCluster(options: {
     log,
     emit,
     clock,
+    isAway: options.isAway,
     connect: createConnect({ clock, rng, log }),
     heartbeat() {
       const snapshot = options.snapshot();
