@@ -3,7 +3,8 @@
  * they are installed. `docs/performance.md` says how it measures and why so.
  *
  * One run, the same zone, one UDP thread each on one core, dnsperf on another; rounds in turn; medians; only ratios mean
- * something on another machine. Our guard is on.
+ * something on another machine. Our guard is on. `--stage veth` is a program of its own (`lib/veth-stage.ts`): servers past
+ * the kernel's stack, over a veth pair.
  * @module
  */
 import { spawnSync } from "node:child_process";
@@ -19,10 +20,25 @@ import { LOAD_CORE } from "./lib/dns-servers.ts";
 import { describeMachine, type Machine, writeReport } from "./lib/machine.ts";
 import { parseBenchOptions, usageOf } from "./lib/options.ts";
 
+const args = process.argv.slice(2);
+const stage = args[0] === "--stage" ? args.splice(0, 2)[1] : "local";
+if (stage === "veth") {
+  const { runVethStage } = await import("./lib/veth-stage.ts");
+  process.exit(await runVethStage(args));
+}
+if (stage !== "local") {
+  process.stderr.write(`--stage knows local and veth, not ${JSON.stringify(stage ?? "")}\n`);
+  process.exit(2);
+}
+
 const ROUNDS = { quick: 3, full: 7 };
-const USAGE = usageOf("dns", { ...ROUNDS, says: "small worlds", example: "--only static --subjects batch,gdnsd" });
+const USAGE = usageOf("dns [--stage local|veth]", {
+  ...ROUNDS,
+  says: "small worlds",
+  example: "--only static --subjects batch,gdnsd",
+});
 const known = { loads: dnsLoads(false).map(({ name }) => name), subjects: RECIPES.map(({ name }) => name) };
-const options = parseBenchOptions(process.argv.slice(2), known, ROUNDS);
+const options = parseBenchOptions(args, known, ROUNDS);
 if (typeof options === "string") {
   const isHelp = options === "help";
   (isHelp ? process.stdout : process.stderr).write(isHelp ? USAGE : `${options}\n${USAGE}`);

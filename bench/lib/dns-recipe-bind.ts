@@ -12,7 +12,7 @@ export const BIND: Recipe = {
   title: "BIND",
   needs: ["named"],
   serves: ["static"],
-  prepare({ folder, port, zoneFile, world }) {
+  prepare({ folder, address, port, zoneFile, world }) {
     const file = join(folder, "named.conf");
     writeFileSync(
       file,
@@ -20,7 +20,7 @@ export const BIND: Recipe = {
   directory "${folder}";
   pid-file "${folder}/named.pid";
   session-keyfile "${folder}/session.key";
-  listen-on port ${port} { 127.0.0.1; };
+  listen-on port ${port} { ${address}; };
   listen-on-v6 { none; };
   recursion no;
 };

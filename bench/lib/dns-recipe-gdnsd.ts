@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Recipe, Site } from "./dns-recipe.ts";
 import { REGIONS, ZONE, zoneText } from "./dns-world.ts";
 
-function prepare({ folder, port, zoneFile, world, database }: Site): string[] {
+function prepare({ folder, address, port, zoneFile, world, database }: Site): string[] {
   const isSteered = world.mapNodes !== undefined;
   const zone = join(folder, "zones", ZONE);
   mkdirSync(join(folder, "zones"));
@@ -20,13 +20,13 @@ function prepare({ folder, port, zoneFile, world, database }: Site): string[] {
     datacenters => [${list(({ id }) => id)}],
     auto_dc_coords => { ${list(({ id, at }) => `${id} => [${at.join(", ")}]`)} }
   } },
-  resources => { www => { map => world, service_types => up, dcmap => { ${list(({ id, address }) => `${id} => ${address}`)} } } }
+  resources => { www => { map => world, service_types => up, dcmap => { ${list((region) => `${region.id} => ${region.address}`)} } } }
 } }
 `;
   writeFileSync(
     join(folder, "config"),
     `options => {
-  listen => "127.0.0.1",
+  listen => "${address}",
   dns_port => ${port},
   udp_threads => ${world.workers},
   tcp_threads => 1,

@@ -7,10 +7,10 @@ import { join } from "node:path";
 import type { Recipe, Site } from "./dns-recipe.ts";
 import { REGIONS, ZONE } from "./dns-world.ts";
 
-function prepare({ folder, port, zoneFile, world, database }: Site): string[] {
+function prepare({ folder, address, port, zoneFile, world, database }: Site, more = ""): string[] {
   const isSteered = world.mapNodes !== undefined;
   if (isSteered) {
-    const places = REGIONS.map(({ continent, address }) => `  - geo: "${continent}"\n    A: ${address}\n`).join("");
+    const places = REGIONS.map((region) => `  - geo: "${region.continent}"\n    A: ${region.address}\n`).join("");
     const names = Array.from({ length: world.names }, (_, index) => `host${index}.${ZONE}:\n${places}`);
     writeFileSync(join(folder, "geo.conf"), names.join(""));
   }
@@ -26,12 +26,12 @@ function prepare({ folder, port, zoneFile, world, database }: Site): string[] {
   writeFileSync(
     file,
     `server:
-  listen: 127.0.0.1@${port}
+  listen: ${address}@${port}
   udp-workers: ${world.workers}
   tcp-workers: 1
   background-workers: 1
   rundir: "${folder}"
-${isSteered ? "  edns-client-subnet: on\n" : ""}database:
+${isSteered ? "  edns-client-subnet: on\n" : ""}${more}database:
   storage: "${folder}"
 log:
   - target: stderr
@@ -54,7 +54,7 @@ export const KNOT: Recipe = {
   title: "Knot DNS",
   needs: ["knotd"],
   serves: ["static"],
-  prepare,
+  prepare: (site) => prepare(site),
 };
 export const KNOT_GEOIP: Recipe = {
   ...KNOT,
@@ -63,3 +63,12 @@ export const KNOT_GEOIP: Recipe = {
   needs: ["knotd", "/usr/lib/*/knot/modules-*/geoip.so"],
   serves: ["steered"],
 };
+/** Takes packets by AF_XDP; what it leaves to the kernel its ordinary workers answer. */
+const withXdp = (recipe: Recipe, title: string): Recipe => ({
+  ...recipe,
+  name: `${recipe.name}-xdp`,
+  title,
+  prepare: (site) => prepare(site, `xdp:\n  listen: ${site.interface}@${site.port}\n`),
+});
+export const KNOT_XDP = withXdp(KNOT, "Knot DNS XDP");
+export const KNOT_GEOIP_XDP = withXdp(KNOT_GEOIP, "Knot DNS XDP mod-geoip");

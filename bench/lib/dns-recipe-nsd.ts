@@ -12,13 +12,13 @@ export const NSD: Recipe = {
   title: "NSD",
   needs: ["nsd"],
   serves: ["static"],
-  prepare({ folder, port, zoneFile, world }) {
+  prepare({ folder, address, port, zoneFile, world }) {
     const file = join(folder, "nsd.conf");
     writeFileSync(
       file,
       `server:
   server-count: ${world.workers}
-  ip-address: 127.0.0.1@${port}
+  ip-address: ${address}@${port}
   username: ""
   zonesdir: "${folder}"
   database: ""

@@ -8,10 +8,10 @@ import { join } from "node:path";
 import type { Recipe, Site } from "./dns-recipe.ts";
 import { REGIONS, ZONE } from "./dns-world.ts";
 
-const command = ({ folder, port, world }: Site): string[] => [
+const command = ({ folder, address, port, world }: Site): string[] => [
   "pdns_server",
   "--config-dir=/nonexistent",
-  "--local-address=127.0.0.1",
+  `--local-address=${address}`,
   `--local-port=${port}`,
   `--socket-dir=${folder}`,
   `--receiver-threads=${world.workers}`,

@@ -13,7 +13,7 @@ const RATE = 1_000_000;
 
 /** @param dns more settings of the `dns` section. @returns the path of rhumb.yaml */
 function writeRhumbConfig(site: Site, dns: string): string {
-  const { folder, port, world, zoneFile, database } = site;
+  const { folder, address, port, world, zoneFile, database } = site;
   const isSteered = world.mapNodes !== undefined;
   const zone = join(folder, "zones", `${ZONE}.zone`);
   mkdirSync(join(folder, "zones"), { recursive: true });
@@ -22,13 +22,13 @@ function writeRhumbConfig(site: Site, dns: string): string {
   const sections = [
     "version: 1",
     "node: bench",
-    `dns: { listen: "127.0.0.1:${port}", workers: ${world.workers}, rrl: { rate: ${RATE} }, ${dns} }`,
+    `dns: { listen: "${address}:${port}", workers: ${world.workers}, rrl: { rate: ${RATE} }, ${dns} }`,
     "zones: zones/",
   ];
   if (isSteered) {
     const regions = REGIONS.map(
-      ({ id, at, continent, country, address }) =>
-        `${id}: { at: [${at.join(", ")}], continent: ${continent}, country: ${country}, v4: [${address}] }\n`,
+      ({ id, at, continent, country, address: target }) =>
+        `${id}: { at: [${at.join(", ")}], continent: ${continent}, country: ${country}, v4: [${target}] }\n`,
     );
     writeFileSync(join(folder, "regions.yaml"), regions.join(""));
     const ids = REGIONS.map(({ id }) => id).join(", ");
@@ -43,12 +43,18 @@ function writeRhumbConfig(site: Site, dns: string): string {
   return file;
 }
 
-const rhumb = (name: string, dns: string): Recipe => ({
+const rhumb = (name: string, dns: string | ((site: Site) => string)): Recipe => ({
   name,
   title: `rhumb ${name}`,
   needs: [],
   serves: ["static", "steered"],
-  prepare: (site) => [process.execPath, PROGRAM, "start", "-c", writeRhumbConfig(site, dns)],
+  prepare: (site) => [
+    process.execPath,
+    PROGRAM,
+    "start",
+    "-c",
+    writeRhumbConfig(site, typeof dns === "string" ? dns : dns(site)),
+  ],
   leavesIn(words) {
     const match = /"leaves":(\d+)/.exec(words);
     return match ? Number(match[1]) : undefined;
@@ -58,3 +64,5 @@ export const RHUMB_BATCH = rhumb("batch", "engine: batch");
 export const RHUMB_DGRAM = rhumb("dgram", "engine: dgram");
 /** Without the kernel filter of floods. */
 export const RHUMB_UNFILTERED = rhumb("batch unfiltered", "engine: batch, admission: false");
+/** Takes packets before the kernel's stack: it needs a network interface. */
+export const RHUMB_XDP = rhumb("xdp", (site) => `engine: xdp, interface: ${site.interface}`);

@@ -7,8 +7,11 @@ import type { World } from "./dns-world.ts";
 export type Site = {
   /** An empty folder of its own. */
   readonly folder: string;
-  /** On 127.0.0.1, UDP and TCP. */
+  /** IPv4, UDP and TCP. */
+  readonly address: string;
   readonly port: number;
+  /** Network interface that the address lies on, for servers that take packets before the kernel's stack. */
+  readonly interface?: string;
   readonly world: World;
   /** The static zone as a master file; of the same names when the world is steered. */
   readonly zoneFile: string;

@@ -29,7 +29,7 @@ type Runner = {
 };
 
 /** How it ended and what it said, without lines of logs in JSON. */
-const reasonOf = (error: unknown): string =>
+export const reasonOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error))
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("{"))

@@ -1,5 +1,5 @@
 /**
- * Starts a server for a world, pinned to one core, on a port of its own on 127.0.0.1, and stops it.
+ * Starts a server for a world, pinned to one core, on a port of its own on 127.0.0.1 or where it is told to, and stops it.
  * @module
  */
 import { createSocket } from "node:dgram";
@@ -9,10 +9,11 @@ import { firstQuery } from "./dns-world.ts";
 import { type Pinned, startPinned } from "./pinned.ts";
 
 /** The core that servers run on; the load runs on the other. */
-const SERVER_CORE = 0;
+export const SERVER_CORE = 0;
 export const LOAD_CORE = 1;
 /** For a million names, and millions of nodes of a map. */
-const START_TIMEOUT_MS = 180_000;
+export const START_TIMEOUT_MS = 180_000;
+const LOOPBACK = "127.0.0.1";
 
 export type DnsServer = Pinned & { readonly recipe: Recipe; readonly port: number };
 
@@ -26,7 +27,7 @@ async function freePort(): Promise<number> {
 }
 
 /** Whether the server gives an answer (not REFUSED or SERVFAIL) for a name of the zone. */
-async function answers(port: number): Promise<boolean> {
+export async function answers(address: string, port: number): Promise<boolean> {
   const socket = createSocket("udp4");
   try {
     return await new Promise<boolean>((resolve) => {
@@ -36,7 +37,7 @@ async function answers(port: number): Promise<boolean> {
         clearTimeout(timer);
         resolve((response[3]! & 15) === 0 && response[7] === 1);
       });
-      socket.send(firstQuery(), port, "127.0.0.1");
+      socket.send(firstQuery(), port, address);
     });
   } finally {
     socket.close();
@@ -44,10 +45,13 @@ async function answers(port: number): Promise<boolean> {
 }
 
 /** @throws Error with the server's own words when it ends, or does not answer in time */
-export async function startServer(recipe: Recipe, { folder, ...rest }: Omit<Site, "port">): Promise<DnsServer> {
+export async function startServer(
+  recipe: Recipe,
+  { folder, ...rest }: Omit<Site, "port" | "address">,
+): Promise<DnsServer> {
   mkdirSync(folder, { recursive: true });
   const port = await freePort();
-  const command = recipe.prepare({ folder, port, ...rest });
-  const options = { core: SERVER_CORE, isReady: () => answers(port), timeoutMs: START_TIMEOUT_MS };
+  const command = recipe.prepare({ folder, address: LOOPBACK, port, ...rest });
+  const options = { core: SERVER_CORE, isReady: () => answers(LOOPBACK, port), timeoutMs: START_TIMEOUT_MS };
   return { recipe, port, ...(await startPinned(command, options)) };
 }

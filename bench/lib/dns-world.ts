@@ -46,7 +46,7 @@ export const REGIONS = [
   { id: "oc-east", at: [-33.87, 151.21], continent: "OC", country: "AU", address: "198.18.16.1" },
 ] as const;
 
-const hostName = (index: number) => `host${index}.${ZONE}`;
+export const hostName = (index: number) => `host${index}.${ZONE}`;
 
 /** @param record what stands behind the name in place of an A record, e.g. `30 STEER www` */
 export function zoneText(names: number, record?: string): string {

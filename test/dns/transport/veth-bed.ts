@@ -23,10 +23,11 @@ export type VethBed = {
   within(place: Place, command: readonly string[]): string[];
   /** A shell script at a place. @returns what it printed @throws with what it said when it fails */
   shell(place: Place, script: string): string;
-  /** Runs `body`, which must not wait, in a place's network: sockets that it opens lie there for good. */
+  /**
+   * Runs `body` in a place's network: sockets that it opens lie there for good. While it waits, whatever else this thread
+   * does is there as well.
+   */
   inside<Result>(place: Place, body: () => Result): Result;
-  /** Has this thread, and what it opens and starts from now on, in a place's network until the bed is closed. */
-  enter(place: Place): void;
   start(place: Place, command: readonly string[], options?: SpawnOptions): ChildProcess;
   mac(place: Place): string;
   close(): Promise<void>;
@@ -60,16 +61,13 @@ export function createVethBed(options: { queues?: number; isStatic?: boolean } =
   if (typeof calls === "string") throw new Error(`no namespaces: ${calls}`);
   const prefix = `rhumb-veth-${process.pid}-${beds++}`;
   const ns = (place: Place): string => `${prefix}-${place}`;
-  const home = openSync("/proc/thread-self/ns/net", "r");
   const descriptors = new Map<Place, number>();
-  let isAway = false;
   const children: ChildProcess[] = [];
 
   const goTo = (descriptor: number): void => {
     if (calls.setns(descriptor, CLONE_NEWNET) !== 0) throw new Error(`setns: errno ${calls.errno()}`);
   };
   const remove = (): void => {
-    if (isAway) goTo(home);
     for (const place of PLACES) {
       const { stdout } = spawnSync("ip", ["netns", "pids", ns(place)], { encoding: "utf8" });
       const pids = (stdout ?? "").split("\n").filter((pid) => pid !== "" && Number(pid) !== process.pid);
@@ -92,17 +90,21 @@ export function createVethBed(options: { queues?: number; isStatic?: boolean } =
     },
     inside(place, body) {
       const before = openSync("/proc/thread-self/ns/net", "r");
-      goTo(descriptors.get(place)!);
-      try {
-        return body();
-      } finally {
+      const goBack = (): void => {
         goTo(before);
         closeSync(before);
-      }
-    },
-    enter(place) {
+      };
       goTo(descriptors.get(place)!);
-      isAway = true;
+      let result: ReturnType<typeof body>;
+      try {
+        result = body();
+      } catch (error) {
+        goBack();
+        throw error;
+      }
+      if (result instanceof Promise) return result.finally(goBack) as typeof result;
+      goBack();
+      return result;
     },
     start(place, command, spawnOptions = {}) {
       const [program = "", ...args] = bed.within(place, command);
@@ -120,7 +122,6 @@ export function createVethBed(options: { queues?: number; isStatic?: boolean } =
       }
       for (const descriptor of descriptors.values()) closeSync(descriptor);
       remove();
-      closeSync(home);
       process.off("exit", remove);
       process.off("SIGTERM", endedFromOutside);
       process.off("SIGINT", endedFromOutside);
