@@ -64,6 +64,8 @@ export type ClusterBed = {
   readonly balancers: Readonly<Record<RegionName, ClusterNode>>;
   readonly backends: Readonly<Record<RegionName, readonly Backend[]>>;
   node(name: NodeName): ClusterNode;
+  /** Of the balancers' listeners. */
+  readonly webPort: number;
 };
 
 export type Backend = {
@@ -167,6 +169,10 @@ export type BedOptions = {
   readonly by?: "redis" | "peers";
   /** Further lines of `zones/services.yaml`. */
   readonly services?: string;
+  /** Further lines of the zone. */
+  readonly records?: string;
+  /** Of each region; 1000rps. */
+  readonly capacity?: string;
 };
 
 /** @returns how many nodes it hears of, itself among them */
@@ -177,7 +183,7 @@ async function heardOf(node: ClusterNode): Promise<number> {
 
 /** Resolves when all of it runs and each node has heard of all others. The answers of `app.test.example`: failover in the order of `REGIONS`; `all.test.example`: every region that is up. */
 export async function startCluster(context: LivingContext, options: BedOptions = {}): Promise<ClusterBed> {
-  const { interval = "1s", by = "redis" } = options;
+  const { interval = "1s", by = "redis", capacity = "1000rps" } = options;
   const redis = await startRedisServer(context);
   const webPort = await freePort();
   const ways = new Map<NodeName, Way>();
@@ -211,7 +217,7 @@ ${peers.join("\n")}
   };
   const regions = REGIONS.map(
     (region) =>
-      `${region}: { at: [${AT[region].join(", ")}], v4: [${ADDRESS[region]}], v6: [], check: region-http, capacity: 1000rps }`,
+      `${region}: { at: [${AT[region].join(", ")}], v4: [${ADDRESS[region]}], v6: [], check: region-http, capacity: ${capacity} }`,
   );
   const dnsFiles = (name: NodeName): Record<string, string> => ({
     "rhumb.yaml": `${controlOf(name)}${clusterOf(name)}dns: { listen: ["127.0.0.1:${ports.get(name)!.dns}"], workers: 1 }
@@ -234,7 +240,7 @@ ns1 60 A 192.0.2.53
 static 60 A 192.0.2.80
 app 5 STEER app
 all 5 STEER all
-`,
+${options.records ?? ""}`,
   });
 
   const backends = {} as Record<RegionName, Backend[]>;
@@ -288,6 +294,7 @@ all 5 STEER all
     );
   return {
     redis,
+    webPort,
     way: (name) => ways.get(name)!,
     dns,
     balancers,
