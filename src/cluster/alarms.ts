@@ -72,22 +72,22 @@ export function createClusterAlarms(options: { readonly clock: Clock; readonly e
         if (kind !== "cluster.connection" && !names.has(subject))
           set(kind, subject, false, `${subject} is no longer a node`);
       }
-      for (const { node, silentMs, clockOffsetMs, isAlive } of peers) {
+      for (const { node, silentMs, clockOffsetMs, clockAstrayMs, isAlive } of peers) {
         const silent = Math.min(silentMs ?? Number.POSITIVE_INFINITY, nowMs - startedAtMs);
         // Who is cut off hears nobody: that is told above.
         const isSilent = isConnected && nowMs - connection.sinceMs >= SILENT_MS && silent >= SILENT_MS;
         if (isSilent || isAlive)
           set("cluster.peer", node, isSilent, isSilent ? `Nothing is heard of ${node}` : `${node} is heard again`);
         if (!isAlive || clockOffsetMs === null) continue;
-        const isAstray = Math.abs(clockOffsetMs) > maxSkewMs;
+        const isAstray = Math.abs(clockAstrayMs) > maxSkewMs;
         // Half of the limit ends it, so that one at the limit is not told every second.
-        if (isAstray || Math.abs(clockOffsetMs) < maxSkewMs / 2)
+        if (isAstray || Math.abs(clockAstrayMs) < maxSkewMs / 2)
           set(
             "clock.skew",
             node,
             isAstray,
             isAstray
-              ? `The clock of ${node} is ${skewText(clockOffsetMs)} ours: nodes answer alike only while their clocks agree within ${Math.round(maxSkewMs)} ms. Look at chrony or ntpd on both`
+              ? `The clock of ${node} is at least ${skewText(clockAstrayMs)} ours: nodes answer alike only while their clocks agree within ${Math.round(maxSkewMs)} ms. Look at chrony or ntpd on both`
               : `The clock of ${node} agrees with ours`,
             { offsetMs: Math.round(clockOffsetMs) },
           );

@@ -83,7 +83,7 @@ export function createCluster(options: ClusterOptions): Cluster {
   const steadyMs = () => clock.monotonicMs();
   const table = createRecordTable(steadyMs);
   const keep = createKeep({ store, clock, log });
-  const peerTable = createPeerTable(steadyMs, () => clock.nowMs());
+  const peerTable = createPeerTable(node, steadyMs, () => clock.nowMs());
   const refusals = createRefusals({ clock, emit });
   const alarms = createClusterAlarms({ clock, emit });
   const recordListeners = new Map<
@@ -237,7 +237,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     const { ended, forgotten } = table.sweep();
     for (const entry of forgotten) keep.remove(entry);
     for (const entry of ended) tell(entry);
-    call(() => publish("heartbeat", node, heartbeat(), HEARTBEAT_TTL_MS));
+    call(() => publish("heartbeat", node, { ...heartbeat(), clocks: peerTable.clocks(others()) }, HEARTBEAT_TTL_MS));
     refusals.tick();
     const { isConnected, says } = status();
     // Who is away hears nobody, and that is no news.

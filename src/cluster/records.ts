@@ -22,7 +22,7 @@ import {
 type Limit = { readonly octets: number; readonly records: number };
 /** Octets of one line, and lines of one kind. What is beyond is refused. */
 export const RECORD_LIMITS: Readonly<Record<RecordKind, Limit>> = {
-  heartbeat: { octets: 4_096, records: 256 },
+  heartbeat: { octets: 32_768, records: 256 }, // a name and a clock of each other node
   votes: { octets: 4_194_304, records: 256 }, // ten thousand endpoints of 400 octets
   report: { octets: 65_536, records: 1_024 },
   override: { octets: 16_384, records: 4_096 },

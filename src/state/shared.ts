@@ -62,6 +62,8 @@ export type Heartbeat = {
   readonly region: string | null;
   /** Where its control API is reached by others; null: by nobody. */
   readonly url: string | null;
+  /** By node: how far it sees that node's clock ahead of its own, in ms, at least: less what the way took. */
+  readonly clocks?: Readonly<Record<string, number>>;
   /** Evacuations that it does its part of; absent: none. */
   readonly evacuations?: readonly EvacuationAck[];
 };
@@ -145,8 +147,10 @@ export type PeerState = {
   /** By this node's steady clock: ms since a heartbeat with a new sequence came. */
   readonly silentMs: number | null;
   readonly isAlive: boolean;
-  /** Its clock minus ours, in ms; null where not known. */
+  /** Its clock minus ours, in ms, give or take half of the round trip; null where not known. */
   readonly clockOffsetMs: number | null;
+  /** The part of it that no delay on the way explains. */
+  readonly clockAstrayMs: number;
 };
 
 export type SharedStatus = {

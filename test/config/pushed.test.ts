@@ -96,7 +96,7 @@ for (const { name, peer, isAlive = true, state } of [
     const all = { ...EMPTY_STATE, accepted: desired(5), forks: new Map([[versionText(fork.version), fork]]) };
     const own = { node: "ns1", version: "1", serves: { epoch: 1, sequence: 9 }, desired: has(5) };
     const heartbeat = { version: "1", serves: null, desired: peer } as Heartbeat;
-    const other: PeerState = { node: "ns0", heartbeat, silentMs: 12_000, isAlive, clockOffsetMs: 0 };
+    const other: PeerState = { node: "ns0", heartbeat, silentMs: 12_000, isAlive, clockOffsetMs: 0, clockAstrayMs: 0 };
     const rows = nodeStates(all, own, [other]);
     assert.deepEqual(
       rows.map((row) => [row.node, row.state]),

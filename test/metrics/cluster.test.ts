@@ -14,12 +14,12 @@ const status: SharedStatus = {
   refused: { unsigned: 0, unknownNode: 4, old: 2, damaged: 1, full: 0 },
   octets: { sent: 1_000, received: 3_000 },
 };
-const peer = { heartbeat: null, isAlive: true, silentMs: 250, clockOffsetMs: -12 };
+const peer = { heartbeat: null, isAlive: true, silentMs: 250, clockOffsetMs: -12, clockAstrayMs: 0 };
 
 async function expose(now: SharedStatus): Promise<string> {
   const peers = [
     { ...peer, node: "ns2" },
-    { node: "ns3", heartbeat: null, isAlive: false, silentMs: null, clockOffsetMs: null },
+    { node: "ns3", heartbeat: null, isAlive: false, silentMs: null, clockOffsetMs: null, clockAstrayMs: 0 },
   ];
   const evacuations = [begun({ weight: 50 })];
   const sources = { cluster: () => ({ status: now, peers, evacuations }) };
