@@ -61,6 +61,22 @@ export const ERRORS = {
     says: "Cannot answer UDP with `engine: batch`: %",
     fix: "Write `engine: auto`, which takes `dgram` on this machine, or install koffi for it (`npm ci` does on Linux)",
   },
+  RHUMB_DNS_XDP: {
+    says: "Cannot answer UDP with `engine: xdp`: %",
+    fix: "Write `engine: auto`, which answers on sockets; docs/xdp.md says what AF_XDP needs of kernel, driver and interface",
+  },
+  RHUMB_DNS_XDP_BUSY: {
+    says: "Cannot answer UDP with `engine: xdp`: another program has the interface %",
+    fix: "`ip link show` and `bpftool net` name it; stop who attached it, or remove it with `ip link set dev NAME xdp off`",
+  },
+  RHUMB_DNS_XDP_CAPABILITY: {
+    says: "Cannot answer UDP with `engine: xdp`: this process lacks %",
+    fix: "Give it CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF (systemd: `AmbientCapabilities=`; containers: `cap_add`), or write `engine: auto`",
+  },
+  RHUMB_DNS_XDP_INTERFACE: {
+    says: "Cannot answer UDP with `engine: xdp` on the interface %",
+    fix: "Name an Ethernet interface of this machine, and of this network namespace: `ip link` lists them",
+  },
   RHUMB_DNS_WORKER: {
     says: "DNS workers did not take over the new configuration: %",
     fix: "What was served before is still served; the log of the worker says more, and a restart starts afresh",

@@ -20,6 +20,11 @@ export type Native = {
    */
   addressOf(view: ArrayBufferView): bigint;
   /**
+   * The other way: octets of memory that is not JavaScript's. Whoever unmaps it uses no view of it afterwards: touching
+   * one ends the process.
+   */
+  memoryAt(address: number | bigint, octets: number): ArrayBuffer;
+  /**
    * A function of ours that libraries may call, in this thread, while one of the calls runs. There are 8,192 in a process.
    * @param types as C names them: of the result, then of each parameter
    * @param otherwise what the caller sees where `run` throws
@@ -33,6 +38,7 @@ type Koffi = {
   load(path: null): { func(prototype: string): (...args: never[]) => number };
   errno(): number;
   address(view: ArrayBufferView): bigint;
+  view(address: bigint, octets: number): ArrayBuffer;
   proto(result: string, parameters: readonly string[]): object;
   pointer(type: object): object;
   register(run: (...values: number[]) => number, type: object): bigint;
@@ -64,6 +70,7 @@ export function loadNative<Calls extends Native>(
     const native: Native = {
       errno: () => koffi.errno(),
       addressOf: (view) => koffi.address(view),
+      memoryAt: (address, octets) => koffi.view(BigInt(address), octets),
       callback([result, ...parameters], otherwise, run) {
         const guarded = (...values: number[]): number => {
           try {

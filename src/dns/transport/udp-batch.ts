@@ -13,6 +13,7 @@ import { systemError } from "#base/native/load.ts";
 import type { Libc } from "#dns/transport/libc.ts";
 import { createMessageVector } from "#dns/transport/message-vector.ts";
 import { type NativeSocket, openNativeSocket } from "#dns/transport/native-socket.ts";
+import { answerInTurns, WAIT_MS } from "#dns/transport/turns.ts";
 import type { Observe, UdpTransport } from "#dns/transport/udp.ts";
 import { DNS_COUNTER } from "#state/counters.ts";
 import { createClient, type Respond, TRANSPORT } from "#state/respond.ts";
@@ -20,16 +21,6 @@ import type { ListenAddress } from "#state/snapshot.ts";
 
 /** Datagrams of one batch at most. A batch is what has come in: one when it is quiet, some ten under full load. */
 const BATCH_DATAGRAMS = 64;
-/** Batches until the event loop gets its turn while queries never cease: some 10 ms. */
-const BATCHES_PER_TURN = 32;
-/**
- * How long the thread waits for a query before it looks after its messages. Longer is idler; stopping, and taking over
- * what changed, may take this long.
- */
-const WAIT_MS = 50;
-/** Batches that closing may take to answer what is queued: more than the queue holds; a flood must not keep it open. */
-const DRAIN_BATCHES = 256;
-
 // linux/socket.h
 const MSG_DONTWAIT = 0x40;
 const MSG_WAITFORONE = 0x10000;
@@ -128,19 +119,12 @@ export function openUdpBatch(options: {
     }
   }
 
-  let isClosing = false;
-  let turn = setImmediate(function run() {
-    for (let batch = 0; batch < BATCHES_PER_TURN && answerBatch(MSG_WAITFORONE) > 0; batch++);
-    if (!isClosing) turn = setImmediate(run);
-  });
-
+  const turns = answerInTurns((canWait) => answerBatch(canWait ? MSG_WAITFORONE : MSG_DONTWAIT));
   return {
     port: socket.port,
     native: socket,
     async close() {
-      isClosing = true;
-      clearImmediate(turn);
-      for (let batch = 0; batch < DRAIN_BATCHES && answerBatch(MSG_DONTWAIT) > 0; batch++);
+      turns.stop();
       socket.close();
     },
   };
