@@ -6,13 +6,14 @@
  * Never:   opens sockets: the workers put theirs into the map.
  * @module
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { RhumbError } from "#base/errors.ts";
 import { systemError } from "#base/native/load.ts";
 import { createBpf, MAP_KIND } from "#dns/transport/xdp/bpf.ts";
 import type { XdpCalls } from "#dns/transport/xdp/calls.ts";
 import { MAX_FRAME_OCTETS } from "#dns/transport/xdp/frame.ts";
+import { describeInterface } from "#dns/transport/xdp/interface.ts";
 import { buildProgram, LISTENER_KEY, listenerKey } from "#dns/transport/xdp/program.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 import type { XdpInterface, XdpMode } from "#state/xdp.ts";
@@ -21,7 +22,6 @@ const MAX_LISTENERS = 256;
 const INDEX_OCTETS = 4;
 /** linux/capability.h */
 const CAPABILITY = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13, CAP_SYS_ADMIN: 21, CAP_BPF: 39 } as const;
-const ARPHRD_ETHER = 1;
 
 export type XdpAttachment = {
   readonly interface: XdpInterface;
@@ -105,27 +105,4 @@ export function missingCapabilities(status: string): string[] {
   return (["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF"] as const).filter(
     (name) => !has(CAPABILITY[name]) && !(name === "CAP_BPF" && has(CAPABILITY.CAP_SYS_ADMIN)),
   );
-}
-
-/** @throws RhumbError RHUMB_DNS_XDP_INTERFACE */
-function describeInterface(calls: XdpCalls, name: string): { index: number; mac: Uint8Array; queues: number } {
-  const fail = (says: string): never => {
-    throw new RhumbError("RHUMB_DNS_XDP_INTERFACE", `${name}: ${says}`);
-  };
-  const index = calls.if_nametoindex(calls.addressOf(new TextEncoder().encode(`${name}\0`)));
-  if (index === 0) return fail("there is none of this name");
-  const folder = `/sys/class/net/${name}`;
-  const read = (file: string): string => {
-    try {
-      return readFileSync(`${folder}/${file}`, "latin1").trim();
-    } catch {
-      return "";
-    }
-  };
-  // A process may have been moved to another network namespace while /sys still shows the one before.
-  if (Number(read("ifindex")) !== index) return fail("/sys does not show this network namespace");
-  if (Number(read("type")) !== ARPHRD_ETHER) return fail("it is no Ethernet interface");
-  const mac = Uint8Array.from(read("address").split(":"), (octet) => Number.parseInt(octet, 16));
-  const queues = readdirSync(`${folder}/queues`).filter((queue) => queue.startsWith("rx-")).length;
-  return { index, mac, queues };
 }

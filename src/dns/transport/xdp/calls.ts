@@ -33,7 +33,7 @@ export type XdpCalls = Native & {
     offset: number,
   ): number | bigint;
   munmap(address: number | bigint, length: number): number;
-  if_nametoindex(name: Pointer): number;
+  ioctl(descriptor: number, request: number, argument: Pointer): number;
   syscall(number: number, first: number, second: Pointer, third: number): number;
 };
 
@@ -48,7 +48,7 @@ const PROTOTYPES = {
   // Its result is an address, or −1 in all bits: signed, so that it can be told.
   mmap: "int64_t mmap(uintptr_t, size_t, int, int, int, int64_t)",
   munmap: "int munmap(int64_t, size_t)",
-  if_nametoindex: "uint32_t if_nametoindex(uintptr_t)",
+  ioctl: "int ioctl(int, unsigned long, uintptr_t)",
   syscall: "int64_t syscall(int64_t, int64_t, uintptr_t, int64_t)",
 } as const;
 

@@ -53,6 +53,8 @@ const RING_OFFSETS_OCTETS = 32;
 const STATISTICS_COUNTS = 6;
 
 const { EAGAIN, EBUSY, EINTR, ENOBUFS, ENETDOWN } = constants.errno;
+const BUSY_ATTEMPTS = 100;
+const BUSY_PAUSE_MS = 10;
 /** The kernel sends the rest with the next call, or the link is down for now. */
 const PASSING: ReadonlySet<number> = new Set([EAGAIN, EBUSY, EINTR, ENOBUFS, ENETDOWN]);
 
@@ -145,7 +147,8 @@ export function openXdpSocket(calls: XdpCalls, face: XdpInterface, queue: number
     address.setUint16(ADDRESS.flags, BIND.needWakeup | (face.mode === "generic" ? BIND.copy : 0), true);
     address.setUint32(ADDRESS.interface, face.index, true);
     address.setUint32(ADDRESS.queue, queue, true);
-    must(calls.bind(descriptor, calls.addressOf(address), ADDRESS.octets) === 0, `bind queue ${queue}`);
+    const tryBind = () => calls.bind(descriptor, calls.addressOf(address), ADDRESS.octets) === 0;
+    must(tryBind() || retryBusy(tryBind), `bind queue ${queue}`);
     const options = new Uint32Array(1);
     must(get(OPTION.options, options), "getsockopt XDP_OPTIONS");
     createBpf(calls).update(
@@ -161,6 +164,16 @@ export function openXdpSocket(calls: XdpCalls, face: XdpInterface, queue: number
       fill: createOutRing(fill.buffer, fill.at, FILL_CHUNKS, OFFSET_WORDS),
       completion: createInRing(completion.buffer, completion.at, SEND_CHUNKS, OFFSET_WORDS),
     };
+  }
+
+  /** The kernel lets go of a queue some time after its socket was closed (xp_put_pool), so a successor may come too early. */
+  function retryBusy(tryBind: () => boolean): boolean {
+    const nobodyWakes = new Int32Array(new SharedArrayBuffer(WORD_OCTETS));
+    for (let attempt = 0; attempt < BUSY_ATTEMPTS && calls.errno() === EBUSY; attempt++) {
+      Atomics.wait(nobodyWakes, 0, 0, BUSY_PAUSE_MS);
+      if (tryBind()) return true;
+    }
+    return false;
   }
 
   function asRhumbError(cause: Error): RhumbError {
