@@ -13,8 +13,9 @@ import type { Action, Step } from "#drill/scenario.ts";
 import { createApi } from "#drill/stage/api.ts";
 import type { BackendMood } from "#drill/stage/backend-process.ts";
 import { exabgpOf, type LocalBgp } from "#drill/stage/local-bgp.ts";
+import type { LocalPair } from "#drill/stage/local-pair.ts";
 import { DATABASE_FILE } from "#drill/stage/node-files.ts";
-import { BACKENDS, balancerOf, type Plan, REGIONS, type RegionName, waysOf } from "#drill/stage/plan.ts";
+import { BACKENDS, balancerOf, balancersOf, type Plan, REGIONS, type RegionName, waysOf } from "#drill/stage/plan.ts";
 import type { Command, Processes } from "#drill/stage/processes.ts";
 import type { RelayClient } from "#drill/stage/relay-client.ts";
 import type { Undo } from "#drill/stage.ts";
@@ -24,6 +25,7 @@ export type LocalWorld = {
   readonly plan: Plan;
   readonly processes: Processes;
   readonly relay: RelayClient;
+  readonly pair: LocalPair | undefined;
   readonly folder: string;
   readonly token: string;
   /** Path of bin/rhumb. */
@@ -40,20 +42,33 @@ export const redisCommand = ({ plan, folder }: LocalWorld): Command => ({
   ready: /Ready to accept/,
 });
 export const backendName = (region: string, number: number | string): string => `backend-${region}-${number}`;
-export function backendCommand({ plan, folder }: LocalWorld, region: RegionName, number: number): Command {
+const inside = ({ pair }: LocalWorld, command: Command): Command => pair?.inside(command.name, command) ?? command;
+
+export function backendCommand(here: LocalWorld, region: RegionName, number: number): Command {
+  const { plan, folder } = here;
   const { address, port } = plan.backends[region][number - 1]!;
   const program = join(import.meta.dirname, "backend-process.ts");
   const words = [program, region, String(number), address, String(port)];
-  return { name: backendName(region, number), words: [process.execPath, ...words], cwd: folder, hears: true };
+  const name = backendName(region, number);
+  return inside(here, { name, words: [process.execPath, ...words], cwd: folder, hears: true });
 }
-export const nodeCommand = ({ folder, rhumb }: LocalWorld, name: string): Command => ({
-  name,
-  words: [process.execPath, rhumb, "start", "-c", "rhumb.yaml"],
-  cwd: join(folder, name),
-  ready: name.startsWith("lb-") ? /Balancing web on/ : /serves DNS on/,
-});
+export function nodeCommand(here: LocalWorld, name: string): Command {
+  const { folder, rhumb } = here;
+  return inside(here, {
+    name,
+    words: [process.execPath, rhumb, "start", "-c", "rhumb.yaml"],
+    cwd: join(folder, name),
+    ready: name.startsWith("lb-") ? /Balancing web on/ : /serves DNS on/,
+  });
+}
 
 type Act = (step: Step, here: Here) => Promise<Undo>;
+
+/** Of two balancers the one that has the VIP. */
+function activeOf({ plan, pair }: LocalWorld, region: RegionName): string {
+  const [holder] = plan.pair?.region === region ? (pair?.holders() ?? []) : [];
+  return holder ?? balancerOf(region);
+}
 
 /** Processes at a target, those first that others stand on. */
 function commandsAt(target: string, here: LocalWorld): Command[] {
@@ -61,8 +76,9 @@ function commandsAt(target: string, here: LocalWorld): Command[] {
   const region = name as RegionName;
   if (kind === "node") return [nodeCommand(here, name)];
   if (kind === "backend") return [backendCommand(here, region, Number(number))];
-  const balancer = nodeCommand(here, balancerOf(region));
-  return kind === "balancer" ? [balancer] : [...BACKENDS.map((each) => backendCommand(here, region, each)), balancer];
+  if (kind === "balancer") return [nodeCommand(here, activeOf(here, region))];
+  const balancers = balancersOf(here.plan, region).map((each) => nodeCommand(here, each));
+  return [...BACKENDS.map((each) => backendCommand(here, region, each)), ...balancers];
 }
 
 const kill: Act = async ({ target }, here) => {
@@ -82,12 +98,12 @@ const pause: Act = async ({ target }, here) => {
   return async () => tell("SIGCONT");
 };
 
-const places = (target: string): string[] => {
+const places = (plan: Plan, target: string): string[] => {
   const [kind, name = ""] = target.split("/");
-  return kind === "region" ? [name, balancerOf(name as RegionName)] : [kind === "redis" ? "redis" : name];
+  return kind === "region" ? [name, ...balancersOf(plan, name as RegionName)] : [kind === "redis" ? "redis" : name];
 };
 const partition: Act = async ({ target }, { plan, relay }) => {
-  const ways = waysOf(plan, ...places(target));
+  const ways = waysOf(plan, ...places(plan, target));
   await relay.change(ways, { passage: "cut" });
   return () => relay.change(ways, { passage: "open" });
 };
@@ -150,7 +166,9 @@ const overload: Act = async ({ target, options }, here) => {
   const measuredRps = regions.find((one) => one.region === region)?.measuredRps ?? 0;
   const capacityRps = Math.max(1, Math.round(measuredRps / Number(options["factor"])));
   here.declare(region, capacityRps);
-  const reload = (): Promise<unknown> => apiOf(here, balancerOf(region)).call("POST", "/config/reload", {});
+  const balancers = balancersOf(here.plan, region);
+  const reload = (): Promise<unknown> =>
+    Promise.all(balancers.map((name) => apiOf(here, name).call("POST", "/config/reload", {})));
   await reload();
   return async () => {
     here.declare(region, here.plan.world.capacity);
@@ -178,11 +196,16 @@ const staleMap: Act = async ({ target }, here) => {
   };
 };
 
-/** A backend is drained by its own balancer, a region by the nodes that steer to it. */
-const drainBackend: Act = async ({ target, options }, here) => {
+/** A backend is drained by all balancers of its region, a region by the nodes that steer to it. */
+const drainBackend: Act = async (step, here) => {
+  const names = balancersOf(here.plan, step.target.split("/")[1] as RegionName);
+  const undo = await Promise.all(names.map((name) => drainBackendAt(name, step, here)));
+  return async () => void (await Promise.all(undo.map((each) => each())));
+};
+async function drainBackendAt(balancer: string, { target, options }: Step, here: Here): Promise<Undo> {
   const [, region = "", number] = target.split("/");
   const { address, port } = here.plan.backends[region as RegionName][Number(number) - 1]!;
-  const api = apiOf(here, balancerOf(region as RegionName));
+  const api = apiOf(here, balancer);
   const backends = await api.call<{ backend_id: string; address: string; port: number }[]>("GET", "/backends");
   const id = backends.find((one) => one.address === address && one.port === port)?.backend_id;
   if (id === undefined) throw new RhumbError("RHUMB_DRILL_STEP", `${target}: its balancer knows no such backend`);
@@ -190,7 +213,7 @@ const drainBackend: Act = async ({ target, options }, here) => {
   const weight = Math.round(Number(options["share"] ?? 0) * 100);
   await api.call("PUT", path, { state: "drain", weight_percent: weight, reason: REASON });
   return async () => void (await api.call("PUT", path, { state: "ready" }));
-};
+}
 
 const LOOK_MS = 200;
 const evacuate: Act = async ({ target }, here) => {
@@ -251,7 +274,7 @@ const upgrade: Act = async ({ target }, here) => {
   const members = here.plan.members.filter(({ name: node, region }) => {
     if (kind === "nodes") return region === undefined;
     if (kind === "balancers") return region !== undefined;
-    return node === (kind === "node" ? name : balancerOf(name as RegionName));
+    return kind === "node" ? node === name : region === name;
   });
   for (const { name: node, region } of members) {
     // A balancer hands its listeners to the one after it (SIGUSR2); a DNS node is left to the others while it restarts.
@@ -292,7 +315,7 @@ const WHY_NOT: Partial<Readonly<Record<Action, string>>> = {
 /** @returns why it cannot be done here; undefined: it can */
 export function whyNot({ action, target }: Step, plan: Plan): string | undefined {
   if (action === "heal") return undefined;
-  if (plan.wantsPair) return "this stage has one balancer in each region, and no keepalived";
+  if (plan.pair && plan.hasAnycast) return "a pair with keepalived has no ExaBGP here: leave out one of these needs";
   if (!TABLE[action]) return WHY_NOT[action] ?? "there is no way to do it on loopback";
   const kind = targetKind(target);
   const [, name = "", number] = target.split("/");

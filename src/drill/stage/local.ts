@@ -23,8 +23,9 @@ import {
   whyNot,
 } from "#drill/stage/local-actions.ts";
 import { createLocalBgp } from "#drill/stage/local-bgp.ts";
+import { createLocalPair, type LocalPair } from "#drill/stage/local-pair.ts";
 import { balancerFiles, DATABASE_FILE, dnsNodeFiles, type Keys } from "#drill/stage/node-files.ts";
-import { BACKENDS, balancerOf, type Plan, planStage, REGIONS, type RegionName, routerOf } from "#drill/stage/plan.ts";
+import { BACKENDS, balancersOf, type Plan, planStage, REGIONS, type RegionName, routerOf } from "#drill/stage/plan.ts";
 import { createProcesses, type Processes } from "#drill/stage/processes.ts";
 import { startRelay } from "#drill/stage/relay-client.ts";
 import { readWorld } from "#drill/stage/world.ts";
@@ -75,6 +76,7 @@ export function createLocalStage(options: LocalStageOptions): Stage {
   let local: LocalWorld | undefined;
   let before: { running: readonly string[]; words: readonly string[] } = { running: [], words: [] };
   let bgp: ReturnType<typeof createLocalBgp> | undefined;
+  let pair: LocalPair | undefined;
 
   const nodes = () => plan.members.filter(({ region }) => region === undefined);
   const stageNodes = (): Stage["nodes"] =>
@@ -99,7 +101,7 @@ export function createLocalStage(options: LocalStageOptions): Stage {
       const files =
         region === undefined
           ? dnsNodeFiles(plan, name, keys)
-          : balancerFiles(plan, region, keys, { pipes: bgp?.pipes(region), capacityRps: world.capacity });
+          : balancerFiles(plan, name, keys, { pipes: bgp?.pipes(region), capacityRps: world.capacity });
       write(name, files);
       if (region === undefined) copyFileSync(join(PROJECT_FOLDER, DATABASE_FILE), join(folder, name, DATABASE_FILE));
     }
@@ -119,7 +121,9 @@ export function createLocalStage(options: LocalStageOptions): Stage {
     const routes = (bgp?.routes() ?? []).flatMap(({ router, region }, index) =>
       region === regionOn(CONTINENTS[index]!) ? [] : [`${router} leads to ${region ?? "nowhere"}`],
     );
-    return [...left.flat(), ...routes];
+    const holders = pair?.holders() ?? ["it"];
+    const vip = holders.length === 1 ? [] : [`${holders.join(" and ") || "nobody"} has the VIP`];
+    return [...left.flat(), ...routes, ...vip];
   }
 
   /** Each node makes its key, and says the public half. */
@@ -148,11 +152,17 @@ export function createLocalStage(options: LocalStageOptions): Stage {
       if (name in plan.dns) void relay.owns(name, pid);
     });
     await relay.open(plan.links);
+    if (plan.pair) {
+      pair = createLocalPair({ plan, pair: plan.pair, processes: started, projectFolder: PROJECT_FOLDER });
+      await pair.open();
+    }
     const keys = await makeKeys(started);
     writeAll(keys);
-    const declare = (region: RegionName, capacityRps: number): void =>
-      write(balancerOf(region), balancerFiles(plan, region, keys, { pipes: bgp?.pipes(region), capacityRps }));
-    const running: LocalWorld = { plan, processes: started, relay, folder, token, rhumb: RHUMB, declare };
+    const declare = (region: RegionName, capacityRps: number): void => {
+      for (const name of balancersOf(plan, region))
+        write(name, balancerFiles(plan, name, keys, { pipes: bgp?.pipes(region), capacityRps }));
+    };
+    const running: LocalWorld = { plan, processes: started, relay, pair, folder, token, rhumb: RHUMB, declare };
     local = running;
 
     if (plan.redis) await started.start(redisCommand(running));
@@ -168,6 +178,7 @@ export function createLocalStage(options: LocalStageOptions): Stage {
       await Promise.all(names.map((name) => started.start(nodeCommand(running, name))));
     }
     bgp?.follow(relay);
+    await pair?.startKeepalived();
     const untilMs = Date.now() + START_TIMEOUT_MS;
     for (;;) {
       const left = await missing();
@@ -221,6 +232,7 @@ export function createLocalStage(options: LocalStageOptions): Stage {
     },
     async stop() {
       bgp?.close();
+      await pair?.close();
       await processes?.close();
     },
   };

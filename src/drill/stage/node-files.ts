@@ -2,16 +2,7 @@
  * What the nodes of the stage `local` are configured with. Pure. JSON stands where YAML takes it.
  * @module
  */
-import {
-  ANYCAST_ADDRESS,
-  asOfRegion,
-  balancerOf,
-  NODE_PLACES,
-  type Plan,
-  REGION_PLACES,
-  REGIONS,
-  type RegionName,
-} from "#drill/stage/plan.ts";
+import { ANYCAST_ADDRESS, asOfRegion, NODE_PLACES, type Plan, REGION_PLACES, REGIONS } from "#drill/stage/plan.ts";
 import type { Endpoint } from "#drill/stage.ts";
 
 const text = JSON.stringify;
@@ -66,13 +57,14 @@ export function dnsNodeFiles(plan: Plan, name: string, keys: Keys): Record<strin
       capacity: `${world.capacity}rps`,
     },
   ]);
-  const { interval, timeout, failback } = world;
+  const { interval, timeout, downSpan, failback } = world;
   const check = {
     kind: "http",
     port: plan.probePort,
     path: "/healthz",
     interval: `${interval}ms`,
     timeout: `${timeout}ms`,
+    downSpan: `${downSpan}ms`,
     thresholds: { up: failback.up },
     failback: { mode: "auto", hold: `${failback.hold}ms`, ramp: failback.ramp },
   };
@@ -97,21 +89,26 @@ ${steered.join("")}`,
 
 export type ExabgpPipes = { readonly in: string; readonly out: string; readonly heartbeatPath: string };
 
-/** @param capacityRps what the balancer says that it is built for */
+/**
+ * @param name of a balancer; two of one region are configured alike
+ * @param capacityRps what the balancer says that it is built for
+ */
 export function balancerFiles(
   plan: Plan,
-  region: RegionName,
+  name: string,
   keys: Keys,
   { pipes, capacityRps }: { readonly pipes: ExabgpPipes | undefined; readonly capacityRps: number },
 ): Record<string, string> {
+  const region = plan.members.find((member) => member.name === name)!.region!;
+  const address = plan.pair?.region === region ? plan.pair.vip : plan.vip[region];
   const root = {
-    ...common(plan, balancerOf(region), keys),
+    ...common(plan, name, keys),
     balancer: {
       region,
       workers: 1,
       capacity: `${capacityRps}rps`,
       drain: "10s",
-      listeners: { web: { listen: `${plan.vip[region]}:${plan.httpPort}`, protocol: "http", pool: "web" } },
+      listeners: { web: { listen: `${address}:${plan.httpPort}`, protocol: "http", pool: "web" } },
       pools: {
         web: {
           check: { kind: "http", path: "/healthz", interval: "1s", timeout: "500ms" },

@@ -7,6 +7,7 @@
  */
 import type { Need } from "#drill/scenario.ts";
 import type { LinkSpec, LinkState } from "#drill/stage/link.ts";
+import { type PairPlan, planPair } from "#drill/stage/pair.ts";
 import type { World } from "#drill/stage/world.ts";
 import { CONTINENTS, type Continent, type Endpoint } from "#drill/stage.ts";
 
@@ -46,6 +47,9 @@ export const delayBetween = (one: Continent, other: Continent): number =>
   one === other ? WITHIN_MS : BETWEEN_MS[[one, other].sort().join(" ")]!;
 
 export const balancerOf = (region: RegionName): string => `lb-${region}`;
+/** The region that has two balancers where a drill needs keepalived, and the one that stands by at first or later. */
+const PAIRED: RegionName = "eu-west";
+const STAND_BY = `${balancerOf(PAIRED)}-2`;
 export const routerOf = (continent: Continent): string => `router-${continent}`;
 /** AS of a region's ExaBGP, and of a continent's router (private use, RFC 6996). */
 export const asOfRegion = (region: RegionName): number => 64_601 + REGIONS.indexOf(region);
@@ -62,8 +66,8 @@ export type Plan = {
   readonly world: World;
   readonly hasRedis: boolean;
   readonly hasAnycast: boolean;
-  /** The drill wants a balancer that stands by: this stage has none. */
-  readonly wantsPair: boolean;
+  /** Two balancers of one region with a VIP; undefined: each region has one. */
+  readonly pair: PairPlan | undefined;
   /** DNS nodes, then balancers: all that share records. */
   readonly members: readonly Member[];
   readonly dns: Readonly<Record<string, Endpoint>>;
@@ -84,25 +88,32 @@ export type Plan = {
 export function planStage(world: World, needs: readonly Need[], nextPort: () => number): Plan {
   const hasRedis = needs.includes("redis");
   const hasAnycast = needs.includes("exabgp");
+  const hasPair = needs.includes("keepalived");
   const nodes = NODE_PLACES.slice(0, world.nodes);
   const local = (): Endpoint => ({ address: "127.0.0.1", port: nextPort() });
+  const balancer = (name: string, region: RegionName): Member => ({
+    name,
+    continent: REGION_PLACES[region].continent,
+    api: local(),
+    region,
+  });
   const members: readonly Member[] = [
     ...nodes.map(({ name, continent }) => ({ name, continent, api: local(), region: undefined })),
-    ...REGIONS.map((region) => ({
-      name: balancerOf(region),
-      continent: REGION_PLACES[region].continent,
-      api: local(),
-      region,
-    })),
+    ...REGIONS.map((region) => balancer(balancerOf(region), region)),
+    ...(hasPair ? [balancer(STAND_BY, PAIRED)] : []),
   ];
+  const pair = hasPair ? planPair(PAIRED, [balancerOf(PAIRED), STAND_BY], local()) : undefined;
   const dns = Object.fromEntries(nodes.map(({ name }) => [name, local()]));
   const redis = hasRedis ? local() : undefined;
   const httpPort = nextPort();
   const byRegion = <T>(make: (region: RegionName, index: number) => T) =>
     Object.fromEntries(REGIONS.map((region, index) => [region, make(region, index)])) as Record<RegionName, T>;
   const vip = byRegion((_, index) => `127.0.${41 + index}.1`);
-  const backends = byRegion((_, index) =>
-    BACKENDS.map((number) => ({ address: `127.0.${41 + index}.${10 + number}`, port: nextPort() })),
+  const backends = byRegion((region, index) =>
+    BACKENDS.map((number) => ({
+      address: pair?.region === region ? pair.backends[number - 1]! : `127.0.${41 + index}.${10 + number}`,
+      port: nextPort(),
+    })),
   );
   const probePort = nextPort();
   const routers = Object.fromEntries(
@@ -124,7 +135,8 @@ export function planStage(world: World, needs: readonly Need[], nextPort: () => 
     links.push({ protocols: ["tcp"], ...more, id: `${from}>${to}`, listen, state });
     ends.set(`${from}>${to}`, listen);
   };
-  const web = (region: RegionName): Endpoint => ({ address: vip[region], port: httpPort });
+  const web = (region: RegionName): Endpoint =>
+    pair?.region === region ? pair.web : { address: vip[region], port: httpPort };
   for (const client of CONTINENTS) {
     for (const { name, continent } of nodes)
       way(client, name, delayBetween(client, continent), dns[name]!, { protocols: ["udp", "tcp"] });
@@ -149,7 +161,7 @@ export function planStage(world: World, needs: readonly Need[], nextPort: () => 
     world,
     hasRedis,
     hasAnycast,
-    wantsPair: needs.includes("keepalived"),
+    pair,
     members,
     dns,
     redis,
@@ -163,6 +175,9 @@ export function planStage(world: World, needs: readonly Need[], nextPort: () => 
     near: (from, to) => ends.get(`${from}>${to}`)!,
   };
 }
+
+export const balancersOf = ({ members }: Plan, region: RegionName): readonly string[] =>
+  members.filter((member) => member.region === region).map(({ name }) => name);
 
 /** Names at either end of a way. */
 export const endsOf = (id: string): readonly string[] => id.split(">");

@@ -10,6 +10,7 @@ import { doc, durationMs, integer } from "#base/field.ts";
 export const worldSchema = z.strictObject({
   interval: doc(durationMs("200ms", "1m").prefault("5s"), "Interval of the probes of regions."),
   timeout: doc(durationMs("100ms", "30s").prefault("2s"), "Their time-out."),
+  downSpan: doc(durationMs("0s", "1m").prefault("2s"), "Failures span so long at least until the region is down."),
   ttl: doc(
     z
       .strictObject({

@@ -62,9 +62,9 @@ test("dnsNodeFiles() has all nodes probe the same, so that their votes are on th
 test("balancerFiles() announces the anycast prefix where there is an ExaBGP", () => {
   const pipes = { in: "in", out: "out", heartbeatPath: "beat" };
   const read = (text: string | undefined) => JSON.parse(text!) as { anycast?: { prefixes: { prefix: string }[] } };
-  const files = balancerFiles(plan, "eu-west", {}, { pipes, capacityRps: 10 });
+  const files = balancerFiles(plan, "lb-eu-west", {}, { pipes, capacityRps: 10 });
   assert.equal(read(files["rhumb.yaml"]).anycast!.prefixes[0]!.prefix, "203.0.113.53/32");
-  const without = balancerFiles(plan, "eu-west", {}, { pipes: undefined, capacityRps: 10 });
+  const without = balancerFiles(plan, "lb-eu-west", {}, { pipes: undefined, capacityRps: 10 });
   assert.equal(read(without["rhumb.yaml"]).anycast, undefined);
 });
 
