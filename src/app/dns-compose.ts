@@ -53,7 +53,7 @@ export function createComposer(
     });
     const hits = { services, regions, maps: world.maps };
     const steering = numberHits ? counted(chosen, numberHits(hits, clock.nowMs())) : chosen;
-    const guard = guardFor(dns.guard, dns.workers);
+    const guard = guardFor(dns.guard, data.queue?.interface.queues ?? dns.workers);
     const respond = createResponder({ snapshot: dns, steering, guard, counters, clock });
     return write ? sampleResponses(respond, dns.queryLog.every, { write, clock, random: Math.random }) : respond;
   };

@@ -1,6 +1,7 @@
 /**
  * The DNS engine: UDP workers, one thread and one SO_REUSEPORT socket for each (address, index), and one TCP worker for
- * all addresses, so that the limits on connections are exact.
+ * all addresses, so that the limits on connections are exact. With `engine: xdp`, `dns-xdp.ts` has workers besides, and
+ * the sockets serve what it leaves to the kernel.
  *
  * Owns:    the threads, and which revision they serve. All or nothing: `apply` resolves when every worker serves the
  *          new snapshot; when one cannot, all go back to what was served before and `apply` rejects.
@@ -9,10 +10,11 @@
  */
 import { randomBytes } from "node:crypto";
 import { createDnsMember, type DnsMember } from "#app/dns-member.ts";
-import type { DnsBundle, DnsWorld } from "#app/dns-worker-protocol.ts";
+import type { DnsBundle, DnsWorld, XdpQueue } from "#app/dns-worker-protocol.ts";
+import { createDnsXdp, type DnsXdp, type DnsXdpStats } from "#app/dns-xdp.ts";
 import { ListenFault } from "#app/openings.ts";
 import { findPortOwner } from "#app/port-owner.ts";
-import { chooseUdpEngine, type UdpEngine } from "#app/udp-engine.ts";
+import { attachConfigured, chooseUdpEngine, socketsOf, type UdpEngine } from "#app/udp-engine.ts";
 import type { Clock } from "#base/clock.ts";
 import { RhumbError } from "#base/errors.ts";
 import { createInTurn } from "#base/in-turn.ts";
@@ -35,6 +37,8 @@ export type DnsEngineStats = {
   readonly generation: Generation | undefined;
   /** Undefined before the first `apply`. */
   readonly engine: UdpEngine | undefined;
+  /** Undefined with other engines. */
+  readonly xdp: DnsXdpStats | undefined;
   /** Sums over all workers since the start of the process, workers that are gone included. */
   readonly counters: Readonly<Record<DnsCounter, number>>;
   readonly workers: readonly {
@@ -91,6 +95,7 @@ export function createDnsEngine(options: {
   let tcp: DnsMember | undefined;
   let world: DnsWorld | undefined;
   let engine: UdpEngine | undefined;
+  let xdp: DnsXdp | undefined;
   let revision = 0;
   let maps: readonly ClientMap[] = [];
   let rtt: RttMap | undefined;
@@ -98,13 +103,18 @@ export function createDnsEngine(options: {
   /** One change after the other. */
   const inTurn = createInTurn();
 
-  const members = (): DnsMember[] => [...(tcp ? [tcp] : []), ...sites.flatMap((site) => site.udp)];
+  const members = (): DnsMember[] => [
+    ...(tcp ? [tcp] : []),
+    ...sites.flatMap((site) => site.udp),
+    ...(xdp?.members ?? []),
+  ];
 
-  function start(kind: "udp" | "tcp", name: string, first: DnsWorld): DnsMember {
+  function start(kind: "udp" | "tcp", name: string, first: DnsWorld, queue?: XdpQueue): DnsMember {
     return createDnsMember({
       name,
       kind,
-      engine: engine!.name,
+      engine: queue ? "xdp" : socketsOf(engine!),
+      queue,
       world: first,
       healthTable: options.healthTable,
       spread,
@@ -175,6 +185,12 @@ export function createDnsEngine(options: {
     // Once for the life of the process: workers of two kinds would not share a client's queries evenly.
     engine ??= chooseUdpEngine(bundle.dns.engine);
     const next: DnsWorld = { revision: ++revision, bundle, maps, rtt };
+    const { dns } = bundle;
+    const isFresh = xdp === undefined && engine.name === "xdp";
+    const attachment = isFresh ? attachConfigured(dns) : undefined;
+    if (attachment) {
+      xdp = createDnsXdp({ attachment, world: next, start: (name, queue, first) => start("udp", name, first, queue) });
+    }
     tcp ??= start("tcp", "dns-tcp", next);
     const wanted = new Map(bundle.dns.listen.map((listen) => [formatListen(listen), listen]));
     const opened: Site[] = [];
@@ -198,6 +214,7 @@ export function createDnsEngine(options: {
         grown.flatMap(({ site, from }) => site.udp.slice(from)),
         next,
       );
+      if (isFresh) await xdp!.open();
     } catch (fault) {
       await Promise.all(opened.map((site) => closeSite(site, 0)));
       for (const { site, from } of grown) await Promise.all(site.udp.splice(from).map((member) => stop(member, 0)));
@@ -208,6 +225,7 @@ export function createDnsEngine(options: {
     const unwanted = sites.filter((site) => !wanted.has(site.key));
     const surplus = sites.flatMap((site) => (wanted.has(site.key) ? site.udp.splice(bundle.dns.workers) : []));
     sites = [...sites.filter((site) => wanted.has(site.key)), ...opened];
+    xdp?.route(addresses());
     await Promise.all([
       ...unwanted.map((site) => closeSite(site, bundle.dns.tcp.drainMs)),
       ...surplus.map((member) => stop(member, 0)),
@@ -220,8 +238,9 @@ export function createDnsEngine(options: {
   /** Serves `previous` again, under a new revision so that acknowledgements stay ordered. */
   async function goBack(previous: DnsWorld | undefined): Promise<void> {
     if (!previous) {
-      await tcp?.stop(0);
+      await Promise.all([tcp?.stop(0), xdp?.close((member) => member.stop(0))]);
       tcp = undefined;
+      xdp = undefined;
       return;
     }
     world = { ...previous, revision: ++revision };
@@ -243,7 +262,7 @@ export function createDnsEngine(options: {
         const says = `Answering DNS on ${addresses().map(formatListen).join(", ")}, UDP by ${engine!.name} (${engine!.why})`;
         log.info({ addresses: addresses().map(formatListen), workers: bundle.dns.workers, engine }, says);
         const wildcards = addresses().filter(({ address }) => address === "0.0.0.0" || address === "::");
-        if (engine!.name === "dgram" && wildcards.length > 0) {
+        if (socketsOf(engine!) === "dgram" && wildcards.length > 0) {
           log.warn(
             { addresses: wildcards.map(formatListen) },
             "UDP by dgram cannot choose the address that replies leave from: on a host with several, list them under `dns.listen`",
@@ -274,6 +293,7 @@ export function createDnsEngine(options: {
       return {
         generation: world?.bundle.generation,
         engine,
+        xdp: xdp?.stats(),
         counters: Object.fromEntries(
           DNS_COUNTERS.map((name, index) => [name, sum(index)]),
         ) as DnsEngineStats["counters"],
@@ -291,6 +311,8 @@ export function createDnsEngine(options: {
       inTurn(async () => {
         if (isClosed) return;
         isClosed = true;
+        await xdp?.close((member) => stop(member, drainMs));
+        xdp = undefined;
         const running = members();
         sites = [];
         tcp = undefined;

@@ -5,7 +5,7 @@
  * Owns:    its counters and observations, which live on when the thread does not.
  * @module
  */
-import type { DnsWorkerData, DnsWorld, FromDnsWorker, ToDnsWorker } from "#app/dns-worker-protocol.ts";
+import type { DnsWorkerData, DnsWorld, FromDnsWorker, ToDnsWorker, XdpQueue } from "#app/dns-worker-protocol.ts";
 import { letsGoMuch } from "#app/let-go.ts";
 import { createOpenings } from "#app/openings.ts";
 import { createSupervisedWorker, type WorkerEnd } from "#app/supervised-worker.ts";
@@ -39,6 +39,7 @@ export function createDnsMember(options: {
   name: string;
   kind: "udp" | "tcp";
   engine: UdpEngineName;
+  queue?: XdpQueue | undefined;
   world: DnsWorld;
   healthTable: Uint32Array;
   spread: Int32Array | undefined;
@@ -47,7 +48,7 @@ export function createDnsMember(options: {
   rng: Rng;
   onFall(end: WorkerEnd): void;
 }): DnsMember {
-  const { kind, name, engine, healthTable, spread, seed, clock, rng, onFall } = options;
+  const { kind, name, engine, queue, healthTable, spread, seed, clock, rng, onFall } = options;
   const counters = createCounterSlots(DNS_COUNTERS.length);
   const observations = createObservations();
   /** What is open, with the ports that it was given. */
@@ -62,6 +63,7 @@ export function createDnsMember(options: {
     workerData: (ack): DnsWorkerData => ({
       kind,
       engine,
+      queue,
       world,
       counters,
       observations,

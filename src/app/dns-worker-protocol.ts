@@ -10,6 +10,7 @@ import type { UdpEngineName } from "#app/udp-engine.ts";
 import type { ClientMap, RttMap } from "#state/client-map.ts";
 import type { Observations } from "#state/observations.ts";
 import type { DnsSnapshot, Generation, ListenAddress, RegionSpec, ServiceSpec } from "#state/snapshot.ts";
+import type { XdpInterface } from "#state/xdp.ts";
 
 /** The part of a snapshot that DNS workers need; a `Snapshot` with the dns role is one. */
 export type DnsBundle = {
@@ -27,11 +28,21 @@ export type DnsWorld = {
   readonly rtt: RttMap | undefined;
 };
 
+/** One receive queue of the interface that `engine: xdp` reads. */
+export type XdpQueue = {
+  readonly interface: XdpInterface;
+  readonly number: number;
+  /** Its block of `XDP_COUNTERS`, in shared memory. */
+  readonly counters: Float64Array;
+};
+
 /** Handed to a worker when its thread starts. */
 export type DnsWorkerData = {
   readonly kind: "udp" | "tcp";
   /** What a UDP worker receives with. */
   readonly engine: UdpEngineName;
+  /** Of a UDP worker with the engine `xdp`. What it is asked to open is this, whatever the address says. */
+  readonly queue: XdpQueue | undefined;
   /** Taken out by the worker once it serves it: nothing else lets go of what a thread was started with. */
   world?: DnsWorld;
   readonly counters: Float64Array;

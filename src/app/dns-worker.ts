@@ -10,7 +10,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { acknowledge } from "#app/acknowledge.ts";
 import { createComposer } from "#app/dns-compose.ts";
-import type { DnsWorkerData, DnsWorld, FromDnsWorker, ToDnsWorker } from "#app/dns-worker-protocol.ts";
+import type { DnsWorkerData, DnsWorld, FromDnsWorker, ToDnsWorker, XdpQueue } from "#app/dns-worker-protocol.ts";
 import { guardQueue } from "#app/guard-queue.ts";
 import { collectGarbage } from "#app/let-go.ts";
 import { createStepClock, createTurnClock, systemClock } from "#base/clock.ts";
@@ -20,6 +20,8 @@ import { createTcpCensus, openTcp, type TcpTransport } from "#dns/transport/tcp.
 import type { UdpTransport } from "#dns/transport/udp.ts";
 import { openUdpBatch } from "#dns/transport/udp-batch.ts";
 import { openUdpDgram } from "#dns/transport/udp-dgram.ts";
+import { openUdpXdp } from "#dns/transport/udp-xdp.ts";
+import { loadXdpCalls } from "#dns/transport/xdp/calls.ts";
 import type { Respond } from "#state/respond.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
@@ -30,8 +32,8 @@ const { kind, engine, counters } = data;
 const udp = new Map<string, UdpTransport>();
 const tcp = new Map<string, TcpTransport>();
 const census = createTcpCensus();
-/** The batch engine stays in one turn of the event loop for many batches, so it says itself when time passes. */
-const batchClock = kind === "udp" && engine === "batch" ? createStepClock() : undefined;
+/** Engines that batch stay in one turn of the event loop for many batches, so they say themselves when time passes. */
+const batchClock = kind === "udp" && engine !== "dgram" ? createStepClock() : undefined;
 const compose = createComposer(data, batchClock ?? createTurnClock());
 const loaded = kind === "udp" ? loadLibc() : undefined;
 const libc = typeof loaded === "string" ? undefined : loaded;
@@ -56,6 +58,15 @@ function serve(next: DnsWorld): void {
   }
 }
 
+/** Its place in the queue's worker is that of a socket; the queue has no filter, so floods are not thinned there. */
+function openQueue({ interface: face, number, counters: xdpCounters }: XdpQueue): UdpTransport {
+  const calls = loadXdpCalls();
+  if (typeof calls === "string") throw new Error(calls);
+  const onBatch = batchClock!.step;
+  const { close } = openUdpXdp({ calls, face, queue: number, respond, counters, xdpCounters, onBatch });
+  return { port: number, native: undefined, close };
+}
+
 function openUdp(listen: ListenAddress, observe: Admission["note"] | undefined): Promise<UdpTransport> | UdpTransport {
   const options = { listen, respond, counters, ...(observe ? { observe } : {}) };
   if (batchClock === undefined) return openUdpDgram({ ...options, ...(libc ? { libc } : {}) });
@@ -65,7 +76,10 @@ function openUdp(listen: ListenAddress, observe: Admission["note"] | undefined):
 
 async function open(key: string, listen: ListenAddress): Promise<void> {
   try {
-    if (kind === "udp") {
+    if (data.queue) {
+      udp.set(key, openQueue(data.queue));
+      tell({ type: "opened", key, port: data.queue.number });
+    } else if (kind === "udp") {
       const { isEnabled } = world.bundle.dns.guard.admission;
       const admission = isEnabled ? createAdmission({ seed: data.seed }) : undefined;
       const transport = await openUdp(listen, admission?.note);

@@ -4,6 +4,7 @@
  */
 import { isLoopback } from "#config/address.ts";
 import { checkCluster, secretsOfCluster } from "#config/check-cluster.ts";
+import { checkDns } from "#config/check-dns.ts";
 import { regionPort } from "#config/compile-health.ts";
 import type { ConfigFiles } from "#config/files.ts";
 import { secretsOfBalancer } from "#config/http-parts.ts";
@@ -243,6 +244,7 @@ export function checkRoot(parsed: ParsedConfig, files: ConfigFiles, policy: Secr
       "Add a section `dns:` with `listen:`, or a section `balancer:`",
     );
   checkListeners(parsed, report);
+  checkDns(parsed.root, report);
   checkControl(parsed, files, report);
   checkSecrets(parsed, files, policy, report);
   checkCluster(parsed, files, report);

@@ -59,6 +59,7 @@ export function compileDns(
   return {
     listen: Array.isArray(dns.listen) ? dns.listen : [dns.listen],
     engine: dns.engine,
+    ...(dns.interface !== undefined && { interface: dns.interface }),
     workers: dns.workers === "auto" ? Math.min(MAX_AUTO_WORKERS, options.cores) : dns.workers,
     zones: images,
     unloadableZones,

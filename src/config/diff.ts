@@ -43,6 +43,7 @@ function diffRestart(before: Snapshot, after: Snapshot): string[] {
   };
   look("node", before.node, after.node);
   look("dns.engine", before.dns?.engine, after.dns?.engine);
+  look("dns.interface", before.dns?.interface, after.dns?.interface);
   look("dns.admission", before.dns?.guard.admission, after.dns?.guard.admission);
   look("cluster.state", before.control?.stateFolder, after.control?.stateFolder);
   return lines;

@@ -77,13 +77,11 @@ export type ParsedConfig = {
 
 /** Removes what is refused as not supported yet, after saying so. */
 function refuseUnsupported(source: YamlSource, value: Record<string, unknown>, problems: Problem[]): void {
-  for (const { path, values, fix } of NOT_SUPPORTED) {
+  for (const { path, fix } of NOT_SUPPORTED) {
     const holder = path.length === 1 ? value : value[path[0]!];
     const key = String(path.at(-1));
     if (!isPlainMap(holder) || !Object.hasOwn(holder, key)) continue;
-    if (values && !values.includes(String(holder[key]))) continue;
-    const what = values ? `${pathText(path)}: ${String(holder[key])}` : pathText(path);
-    problems.push(problemAt(source, path, `\`${what}\` is not supported yet`, fix, "key"));
+    problems.push(problemAt(source, path, `\`${pathText(path)}\` is not supported yet`, fix, "key"));
     delete holder[key];
   }
 }

@@ -50,7 +50,6 @@ export const ROOT_KEYS = [...Object.keys(ROOT_SECTIONS), "balancer", "notify"];
 /** Keys that we know, but do not act on yet: better refused than silently without effect. */
 export const NOT_SUPPORTED: readonly {
   readonly path: Path;
-  readonly values?: readonly string[];
   readonly fix: string;
 }[] = [
   { path: ["dns", "dnssec"], fix: "Remove it; zones are served unsigned" },
@@ -58,5 +57,4 @@ export const NOT_SUPPORTED: readonly {
   { path: ["dns", "tsig"], fix: "Remove it; there are no transfers yet" },
   { path: ["dns", "tls"], fix: "Remove it; only UDP and TCP are served" },
   { path: ["dns", "https"], fix: "Remove it; only UDP and TCP are served" },
-  { path: ["dns", "engine"], values: ["xdp"], fix: "Write `engine: auto`" },
 ];

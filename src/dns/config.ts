@@ -106,8 +106,17 @@ export const dnsSchema = z.strictObject({
     live,
   ),
   engine: doc(
-    z.enum(["auto", "batch", "dgram"]).default("auto"),
-    "How UDP is received: `batch` takes up to 64 datagrams with one system call (Linux), `dgram` one by one. `auto` takes `batch` where it works, and the log and `rhumb status` say why not where it does not.",
+    z.enum(["auto", "batch", "dgram", "xdp"]).default("auto"),
+    "How UDP is received: `batch` takes up to 64 datagrams with one system call (Linux), `dgram` one by one, `xdp` takes them before the kernel's network stack (docs/xdp.md). `auto` takes `batch` where it works, never `xdp`; the log and `rhumb status` say which it is and why.",
+    restart,
+  ),
+  interface: doc(
+    z
+      .string()
+      .regex(/^[^\s/:]{1,15}$/, { error: "Must be the name of a network interface" })
+      .optional()
+      .meta({ expects: "the name of a network interface, such as eth0" }),
+    "With `engine: xdp`: the network interface whose queues are read. Addresses on other interfaces are served by ordinary sockets.",
     restart,
   ),
   workers: doc(

@@ -44,7 +44,9 @@ export type ListenAddress = { readonly address: string; readonly port: number };
 export type DnsSnapshot = {
   readonly listen: readonly ListenAddress[];
   /** `auto`: `batch` where the machine can, else `dgram`. */
-  readonly engine: "auto" | "batch" | "dgram";
+  readonly engine: "auto" | "batch" | "dgram" | "xdp";
+  /** The network interface that `xdp` reads; absent with other engines. */
+  readonly interface?: string | undefined;
   /** UDP workers per listen address. */
   readonly workers: number;
   readonly zones: readonly ZoneImage[];

@@ -13,23 +13,27 @@ export const echo: Respond = (request, length, _client, out) => {
   return length;
 };
 
-/** @param to where to ask, when the transport listens on a wildcard address */
+/**
+ * @param to where to ask, when the transport listens on a wildcard address
+ * @param from which address asks, when it is at another end of a wire
+ */
 export const underTest =
   (
     address: string,
     open: (options: Parameters<OpenTransport>[0]) => Promise<UdpTransport> | UdpTransport,
     to = address,
+    from = to,
   ): OpenTransport =>
   async (options) => {
     const transport = await open(options);
     return {
-      address: to,
+      address: from,
       kind: TRANSPORT.udp,
       maxOctets: 1_232,
       close: transport.close,
       async ask(messages, count) {
         const socket = createSocket(to.includes(":") ? "udp6" : "udp4");
-        socket.bind(0, to);
+        socket.bind(0, from);
         await once(socket, "listening");
         socket.setRecvBufferSize(4_000_000);
         // A connected socket hears its peer alone: the answer must come from the address that was asked.
