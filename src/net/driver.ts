@@ -22,6 +22,8 @@ export type TcpConn = {
   readonly local: TcpAddress;
   /** Of its socket, for what is asked of the kernel besides; undefined: it has none, or none any more. */
   readonly descriptor?: number | undefined;
+  /** Of a server met by `startTlsClient`: it ended without saying so (close_notify). Where it ended may be anybody's doing. */
+  readonly isCut?: boolean;
   /**
    * Shows all octets that came and were not consumed, at once where some are there, and again when more come; never more
    * than `maxOctets`. The look returns how many it consumes to end the reading (0 and more), or -1 to see more. What is

@@ -393,7 +393,8 @@ export class UpstreamConnection implements StreamOwner, BodySink, DeadlineOwner 
         break;
       }
       case STATE.busy:
-        if (!this.#isBody || this.#reader.end(this) !== undefined)
+        // A response that ends with the connection is whole only where TLS says that it ends (RFC 9112 §9.8).
+        if (!this.#isBody || this.#conn!.isCut === true || this.#reader.end(this) !== undefined)
           this.#fail("reset", "The backend ended the connection before its response was complete");
         else this.#complete(true);
         break;

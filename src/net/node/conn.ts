@@ -35,6 +35,7 @@ export class NetConn extends WheelEntry implements TcpConn, Limited {
   /** The peer ended its half, and all before that was seen. */
   isEnded = false;
   isBroken = false;
+  isCut = false;
   owner: ConnOwner | undefined;
 
   readonly #tcp: Socket;

@@ -12,6 +12,7 @@ import type { TcpConn, TlsAgreement, TlsPeer, TlsTerms, TlsUpstreamTerms } from 
 import type { NetConn } from "#net/node/conn.ts";
 import { limited, type NetTimers } from "#net/node/timers.ts";
 import { nodeContextsOf } from "#net/node/tls-contexts.ts";
+import { watchTlsEnd } from "#net/node/tls-end.ts";
 import { peerOf } from "#net/tls-peer.ts";
 import type { TlsContexts } from "#tls/contexts.ts";
 
@@ -114,6 +115,9 @@ export function startTlsClient(timers: NetTimers, upstream: TcpConn, terms: TlsU
     socket.on("session", (next: Buffer) => {
       sessions.last = next;
     });
+  watchTlsEnd(socket, () => {
+    conn.isCut = true;
+  });
   const finish = limitHandshake(timers, conn, socket, terms.timeoutMs, (agreement, why) => {
     if (agreement === undefined && sessions !== undefined) sessions.last = undefined;
     done(agreement, why);
