@@ -7,7 +7,7 @@
 import type { Continent } from "#drill/stage.ts";
 
 /** What a drill or a stage cannot do without. The stages `local` and `compose` say which of them are here. */
-export const NEEDS = ["root", "redis", "exabgp", "keepalived", "docker"] as const;
+export const NEEDS = ["root", "redis", "exabgp", "keepalived", "faketime", "docker"] as const;
 export type Need = (typeof NEEDS)[number];
 
 /** One step. `target` is `region/eu-west`, `backend/eu-west/1`, `balancer/eu-west`, `node/ns2`, `redis`, `exabgp/eu-west`, `vantage/ns2`. */

@@ -193,6 +193,7 @@ test("each shipped drill is valid, short, expects something, and is the whole li
     "balancer-failover",
     "black-hole",
     "capacity-spill",
+    "clock-skew",
     "evacuation",
     "exabgp-crash",
     "flapping-region",

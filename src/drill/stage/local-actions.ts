@@ -18,6 +18,7 @@ import { DATABASE_FILE } from "#drill/stage/node-files.ts";
 import { BACKENDS, balancerOf, balancersOf, type Plan, REGIONS, type RegionName, waysOf } from "#drill/stage/plan.ts";
 import type { Command, Processes } from "#drill/stage/processes.ts";
 import type { RelayClient } from "#drill/stage/relay-client.ts";
+import { clockEnvironment, setClock } from "#drill/stage/skewed-clock.ts";
 import type { Undo } from "#drill/stage.ts";
 
 /** A stage that runs. */
@@ -53,12 +54,13 @@ export function backendCommand(here: LocalWorld, region: RegionName, number: num
   return inside(here, { name, words: [process.execPath, ...words], cwd: folder, hears: true });
 }
 export function nodeCommand(here: LocalWorld, name: string): Command {
-  const { folder, rhumb } = here;
+  const { plan, folder, rhumb } = here;
   return inside(here, {
     name,
     words: [process.execPath, rhumb, "start", "-c", "rhumb.yaml"],
     cwd: join(folder, name),
     ready: name.startsWith("lb-") ? /Balancing web on/ : /serves DNS on/,
+    ...(plan.hasClocks && plan.dns[name] ? { env: clockEnvironment(join(folder, name)) } : {}),
   });
 }
 
@@ -254,6 +256,12 @@ const sickVantage: Act = async ({ target }, { plan, relay }) => {
   return () => relay.change(ways, { passage: "open" });
 };
 
+const skewClock: Act = async ({ target, options }, { folder }) => {
+  const own = join(folder, target.split("/")[1]!);
+  setClock(own, Number(options["ms"]));
+  return async () => setClock(own, 0);
+};
+
 /** A push that must be refused; one that is taken is a failure of the step, and is rolled back. */
 const badConfig: Act = async ({ target, options }, here) => {
   const api = apiOf(here, target.split("/")[1]!);
@@ -305,18 +313,16 @@ const TABLE: Partial<Readonly<Record<Action, Act>>> = {
   "sick-vantage": sickVantage,
   "bad-config": badConfig,
   "lose-node": kill,
+  "skew-clock": skewClock,
   upgrade,
-};
-
-const WHY_NOT: Partial<Readonly<Record<Action, string>>> = {
-  "skew-clock": "no process of Linux can have a real-time clock of its own",
 };
 
 /** @returns why it cannot be done here; undefined: it can */
 export function whyNot({ action, target }: Step, plan: Plan): string | undefined {
   if (action === "heal") return undefined;
   if (plan.pair && plan.hasAnycast) return "a pair with keepalived has no ExaBGP here: leave out one of these needs";
-  if (!TABLE[action]) return WHY_NOT[action] ?? "there is no way to do it on loopback";
+  if (!TABLE[action]) return "there is no way to do it on loopback";
+  if (action === "skew-clock" && !plan.hasClocks) return "the drill does not say `needs: [faketime]`";
   const kind = targetKind(target);
   const [, name = "", number] = target.split("/");
   const isNode = kind === "node" || kind === "vantage";

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Need } from "#drill/scenario.ts";
+import { findFaketime } from "#drill/stage/skewed-clock.ts";
 import type { MissingNeeds } from "#drill/stage.ts";
 
 /** Daemons lie in folders that are not in the path of every user. */
@@ -23,6 +24,11 @@ const NEED_TABLE: Readonly<Record<Need, NeedRow>> = {
     fix: "Install ExaBGP 4.2 and BIRD 2: `apt-get install exabgp bird2`",
   },
   keepalived: { programs: ["keepalived", "ip"], fix: "Install keepalived: `apt-get install keepalived iproute2`" },
+  faketime: {
+    programs: [],
+    isHere: () => findFaketime() !== undefined,
+    fix: "Install libfaketime: `apt-get install faketime`",
+  },
   docker: {
     programs: ["docker"],
     isHere: () => process.env["DOCKER_HOST"] !== undefined || existsSync("/var/run/docker.sock"),

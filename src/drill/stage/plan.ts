@@ -65,6 +65,8 @@ export type Member = {
 export type Plan = {
   readonly world: World;
   readonly hasRedis: boolean;
+  /** Each DNS node has a clock that can be moved. */
+  readonly hasClocks: boolean;
   readonly hasAnycast: boolean;
   /** Two balancers of one region with a VIP; undefined: each region has one. */
   readonly pair: PairPlan | undefined;
@@ -160,6 +162,7 @@ export function planStage(world: World, needs: readonly Need[], nextPort: () => 
   return {
     world,
     hasRedis,
+    hasClocks: needs.includes("faketime"),
     hasAnycast,
     pair,
     members,

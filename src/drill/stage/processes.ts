@@ -25,6 +25,8 @@ export type Command = {
   readonly ready?: RegExp;
   /** Talks with us by messages. */
   readonly hears?: boolean;
+  /** On top of our own environment. */
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 export type Processes = {
@@ -85,10 +87,10 @@ export function createProcesses(folder: string): Processes {
   const fault = (name: string, output: string, what: string): RhumbError =>
     new RhumbError("RHUMB_DRILL_STAGE", `${name} ${what}: ${output.slice(-LAST_WORDS_CHARACTERS).trim()}`);
 
-  function launch({ name, words: [program, ...words], cwd, hears }: Command): Running {
+  function launch({ name, words: [program, ...words], cwd, hears, env }: Command): Running {
     const child = spawn(program, words, {
       cwd,
-      env: environment(),
+      env: { ...environment(), ...env },
       stdio: ["ignore", "pipe", "pipe", ...(hears ? ["ipc" as const] : [])],
       detached: true,
     });
