@@ -66,10 +66,6 @@ const openAt =
       },
     };
   };
-void createSocket;
-void once;
-void test;
-void echo;
 
 if (skip === false) {
   dnsTransportContract("openUdpXdp() on IPv4", openAt(4));
