@@ -5,6 +5,7 @@
  * Units:   Unix ms.
  * @module
  */
+import { movedRegion, targetKind } from "#drill/actions.ts";
 import type { LoadMark, LoadSecond } from "#drill/load/protocol.ts";
 import type { DrillReport } from "#drill/report/shape.ts";
 import type { Step } from "#drill/scenario.ts";
@@ -48,11 +49,27 @@ export function faultsOf({ steps, endedAtMs }: Collected): Fault[] {
   });
 }
 
+/** A fault that takes a region out of service, or its balancer. */
+export type RegionFault = { readonly fault: Fault; readonly region: string };
+export const regionFaults = (collected: Collected): RegionFault[] =>
+  faultsOf(collected).flatMap((fault) => {
+    const region = movedRegion(fault.step);
+    return region === undefined ? [] : [{ fault, region }];
+  });
+
 export type Sample = { readonly of: string; readonly value: number };
 
 /** Ends the name of a sample of what should have happened and did not. */
 const NOT_SEEN = " (not in all that time)";
 export const isSeen = ({ of }: Sample): boolean => !of.endsWith(NOT_SEEN);
+
+/** Of faults that should send clients elsewhere. Where another balancer takes over they may stay: then there is no sample. */
+export const samplesOf = (collected: Collected, measure: (one: RegionFault) => readonly Sample[]): Sample[] =>
+  regionFaults(collected).flatMap((one) => {
+    const hasStandBy = collected.regions.some(({ id, hasStandBy: has }) => id === one.region && has);
+    const maySkip = hasStandBy && targetKind(one.fault.step.target) === "balancer";
+    return measure(one).filter((sample) => !maySkip || isSeen(sample));
+  });
 
 /**
  * How long something took that should have happened while `fault` stood. What never happened took as long as the fault

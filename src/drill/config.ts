@@ -44,6 +44,7 @@ const MEANINGS: Readonly<Record<Measure, string>> = {
   bgpConvergence: "From each fault, per router: until its best route leads elsewhere.",
   anycastFailover: "From each fault, per client continent: until its first success elsewhere at the anycast address.",
   dnsDrain: "From each fault: until under 1 % of the requests still go to the region.",
+  outage: "From each fault: until the end of the last second in which a request was lost at the region.",
   lostRequests: "Requests that failed after all retries, of all.",
   lostAnycast: "Requests to the anycast address that failed, of all.",
   lostQueries: "Queries that no server answered, of all.",

@@ -2,8 +2,16 @@
  * Measures of DNS: what fresh answers said when, and what nodes said of health. Pure.
  * @module
  */
-import { movedRegion } from "#drill/actions.ts";
-import { type Collected, type Fault, faultsOf, lastAt, type Sample, sampleOf } from "#drill/collected.ts";
+import {
+  type Collected,
+  type Fault,
+  faultsOf,
+  lastAt,
+  regionFaults,
+  type Sample,
+  sampleOf,
+  samplesOf,
+} from "#drill/collected.ts";
 import type { LoadMark } from "#drill/load/protocol.ts";
 
 type Answer = Extract<LoadMark, { kind: "answer" }>;
@@ -26,36 +34,28 @@ const leadsTo = (answer: Answer | undefined, region: string): boolean => answer?
 const firstThat = (answers: readonly Answer[], fromMs: number, region: string, leads: boolean): number | undefined =>
   answers.find((answer) => answer.atMs > fromMs && isSound(answer) && leadsTo(answer, region) === leads)?.atMs;
 
-type RegionFault = { readonly fault: Fault; readonly region: string };
-const regionFaults = (collected: Collected): RegionFault[] =>
-  faultsOf(collected).flatMap((fault) => {
-    const region = movedRegion(fault.step);
-    return region === undefined ? [] : [{ fault, region }];
-  });
-
 /** Steps by which somebody takes a region out on purpose: nothing there fails, so nothing is detected. */
 const isOnPurpose = ({ step }: Fault): boolean => step.action === "drain" || step.action === "evacuate";
 
 export function detection(collected: Collected): Sample[] {
-  return regionFaults(collected)
-    .filter(({ fault }) => !isOnPurpose(fault))
-    .map(({ fault, region }) => {
-      const seen = collected.events.filter(
-        ({ kind, severity, subject, atMs }) =>
-          kind === "health.transition" &&
-          severity === "alarm" &&
-          subject === `region/${region}` &&
-          atMs >= fault.atMs &&
-          atMs < fault.untilMs,
-      );
-      const first = seen.length === 0 ? undefined : Math.min(...seen.map(({ atMs }) => atMs));
-      return sampleOf(fault.says, fault, first);
-    });
+  return samplesOf(collected, ({ fault, region }) => {
+    if (isOnPurpose(fault)) return [];
+    const seen = collected.events.filter(
+      ({ kind, severity, subject, atMs }) =>
+        kind === "health.transition" &&
+        severity === "alarm" &&
+        subject === `region/${region}` &&
+        atMs >= fault.atMs &&
+        atMs < fault.untilMs,
+    );
+    const first = seen.length === 0 ? undefined : Math.min(...seen.map(({ atMs }) => atMs));
+    return [sampleOf(fault.says, fault, first)];
+  });
 }
 
 export function changedAnswer(collected: Collected): Sample[] {
   const timelines = timelinesOf(collected);
-  return regionFaults(collected).flatMap(({ fault, region }) =>
+  return samplesOf(collected, ({ fault, region }) =>
     timelines
       .filter(({ answers }) => leadsTo(lastAt(answers, fault.atMs), region))
       .map(({ node, continent, answers }) =>

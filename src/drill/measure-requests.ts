@@ -2,8 +2,15 @@
  * Measures of what clients counted: lost requests and queries, how clients drain from a region, load of capacity. Pure.
  * @module
  */
-import { movedRegion } from "#drill/actions.ts";
-import { type Collected, type Fault, faultsOf, type Sample, sampleOf } from "#drill/collected.ts";
+import {
+  type Collected,
+  type Fault,
+  faultsOf,
+  regionFaults,
+  type Sample,
+  sampleOf,
+  samplesOf,
+} from "#drill/collected.ts";
 import type { LoadSecond } from "#drill/load/protocol.ts";
 import type { DrillReport } from "#drill/report/shape.ts";
 
@@ -70,15 +77,9 @@ function curveOf(collected: Collected, region: string, fault: Fault): Curve {
   }));
 }
 
-const movingFaults = (collected: Collected) =>
-  faultsOf(collected).flatMap((fault) => {
-    const region = movedRegion(fault.step);
-    return region === undefined ? [] : [{ fault, region }];
-  });
-
 /** Until the end of the first second from which on, as long as the fault stood, under 1 % of what was usual went there. */
 export function dnsDrain(collected: Collected): Sample[] {
-  return movingFaults(collected).flatMap(({ fault, region }) => {
+  return samplesOf(collected, ({ fault, region }) => {
     const curve = curveOf(collected, region, fault);
     if (curve.length === 0) return [];
     const last = curve.findLastIndex(({ share }) => share >= DRAINED_SHARE);
@@ -87,9 +88,21 @@ export function dnsDrain(collected: Collected): Sample[] {
   });
 }
 
+/** Until the end of the last second in which a request was lost at the region, as long as the fault stood; 0: none was. */
+export function outage(collected: Collected): Sample[] {
+  return regionFaults(collected).flatMap(({ fault, region }) => {
+    if (usualVisits(collected, region, fault) === 0) return [];
+    const ends = collected.seconds
+      .filter(({ http }) => (http[region]?.lost ?? 0) > 0)
+      .map(({ atMs }) => atMs + SECOND_MS)
+      .filter((endMs) => endMs > fault.atMs && endMs - SECOND_MS < fault.untilMs);
+    return [{ of: fault.says, value: Math.max(fault.atMs, ...ends) - fault.atMs }];
+  });
+}
+
 /** After the first fault that moves clients: requests to its region, of what was usual. */
 export function drainCurve(collected: Collected): DrillReport["drainCurve"] {
-  const [first] = movingFaults(collected);
+  const [first] = regionFaults(collected);
   return first ? [{ afterMs: 0, share: 1 }, ...curveOf(collected, first.region, first.fault)] : [];
 }
 

@@ -13,7 +13,15 @@ import {
   returnedAnswer,
   wrongAnswers,
 } from "#drill/measure-answers.ts";
-import { dnsDrain, lostAnycast, lostQueries, lostRequests, overCapacity, spilled } from "#drill/measure-requests.ts";
+import {
+  dnsDrain,
+  lostAnycast,
+  lostQueries,
+  lostRequests,
+  outage,
+  overCapacity,
+  spilled,
+} from "#drill/measure-requests.ts";
 import { anycastFailover, bgpConvergence } from "#drill/measure-routes.ts";
 import type { DrillReport } from "#drill/report/shape.ts";
 import { type Bound, MEASURES, type Measure, type Scenario } from "#drill/scenario.ts";
@@ -25,6 +33,7 @@ const SAMPLES: Readonly<Record<Measure, (collected: Collected) => Sample[]>> = {
   bgpConvergence,
   anycastFailover,
   dnsDrain,
+  outage,
   lostRequests,
   lostAnycast,
   lostQueries,

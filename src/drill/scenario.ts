@@ -74,6 +74,7 @@ export type Bound = { readonly p99?: number; readonly max?: number; readonly min
  * | `bgpConvergence` | each fault and router: until its best route leads elsewhere | ms |
  * | `anycastFailover` | each fault and client: from the fault to its first success elsewhere | ms |
  * | `dnsDrain` | each fault: until under 1 % of requests still go there | ms |
+ * | `outage` | each fault: until the end of the last second that lost a request there | ms |
  * | `lostRequests` | requests that failed after all retries, of all | share |
  * | `lostAnycast` | the same for the anycast address | share |
  * | `lostQueries` | queries without an answer from any server asked, of all | share |
@@ -90,6 +91,7 @@ export const MEASURES = [
   "bgpConvergence",
   "anycastFailover",
   "dnsDrain",
+  "outage",
   "lostRequests",
   "lostAnycast",
   "lostQueries",

@@ -31,6 +31,8 @@ export type StageRegion = {
   readonly addresses: readonly string[];
   readonly port: number;
   readonly capacityRps: number | undefined;
+  /** Its address goes to another balancer when one is lost. */
+  readonly hasStandBy?: boolean;
 };
 export type StageNode = {
   readonly name: string;

@@ -6,7 +6,7 @@ import type { Collected } from "#drill/collected.ts";
 import { drainCurve, serviceLevel } from "#drill/measure-requests.ts";
 import { measure, mergeMeasures, resultOf } from "#drill/measures.ts";
 import type { Measure } from "#drill/scenario.ts";
-import { answer, anycast, at, done, event, route, second, seen } from "./seen.ts";
+import { answer, anycast, at, done, event, REGIONS, route, second, seen } from "./seen.ts";
 
 const NEVER = "(not in all that time)";
 const OUTAGE = [done(10, "kill", "region/eu-west"), done(30, "heal", "region/eu-west")];
@@ -203,6 +203,54 @@ const CASES: {
     measure: "dnsDrain",
     seen: { steps: [done(10, "kill", "region/ap-south")], seconds: movingRequests(18) },
     samples: [],
+  },
+  {
+    name: "ends with the last second that lost a request at the region while the fault stood",
+    measure: "outage",
+    seen: {
+      steps: OUTAGE,
+      seconds: [
+        ...movingRequests(18).filter(({ atMs }) => atMs < at(10)),
+        second(10, { http: { "eu-west": [5, 0, 5] } }),
+        second(12, { http: { "eu-west": [9, 0, 1], "us-east": [9, 0, 0] } }),
+        second(13, { http: { "eu-west": [10, 0, 0], "us-east": [9, 0, 9] } }),
+        second(40, { http: { "eu-west": [9, 0, 1] } }),
+      ],
+    },
+    samples: [["kill region/eu-west", 3_000]],
+  },
+  {
+    name: "of a region that lost nothing is none",
+    measure: "outage",
+    seen: { steps: OUTAGE, seconds: movingRequests(18) },
+    samples: [["kill region/eu-west", 0]],
+  },
+  {
+    name: "of a region that nobody used is not known",
+    measure: "outage",
+    seen: { steps: [done(10, "kill", "region/ap-south")], seconds: movingRequests(18) },
+    samples: [],
+  },
+  ...(["detection", "changedAnswer", "dnsDrain"] as const).map((which) => ({
+    name: "is not expected of a region whose other balancer takes over",
+    measure: which,
+    seen: {
+      regions: REGIONS.map((region) => ({ ...region, hasStandBy: region.id === "eu-west" })),
+      steps: [done(10, "kill", "balancer/eu-west")],
+      marks: [BEFORE],
+      seconds: movingRequests(60),
+    },
+    samples: [],
+  })),
+  {
+    name: "is seen all the same where clients are sent away though another balancer takes over",
+    measure: "changedAnswer",
+    seen: {
+      regions: REGIONS.map((region) => ({ ...region, hasStandBy: true })),
+      steps: [done(10, "kill", "balancer/eu-west")],
+      marks: [BEFORE, answer(14, ["us-east"])],
+    },
+    samples: [["kill balancer/eu-west at ns1 for EU", 4_000]],
   },
   {
     name: "is what failed after all retries, of all",

@@ -34,6 +34,7 @@ export const MEASURE_WORDS: Readonly<Record<Measure, { readonly name: string; re
   bgpConvergence: { name: "BGP convergence", of: "from a fault until a router's best route leads elsewhere" },
   anycastFailover: { name: "Anycast failover", of: "from a fault until a client's first success elsewhere" },
   dnsDrain: { name: "DNS drain", of: "from a fault until under 1 % of requests still go there" },
+  outage: { name: "Outage", of: "from a fault until the end of the last second that lost a request at its region" },
   lostRequests: { name: "Lost requests", of: "requests that failed after all retries, of all" },
   lostAnycast: { name: "Lost anycast requests", of: "requests to the anycast address that failed, of all" },
   lostQueries: { name: "Lost queries", of: "DNS queries that no server answered, of all" },

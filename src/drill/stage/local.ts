@@ -192,7 +192,13 @@ export function createLocalStage(options: LocalStageOptions): Stage {
   return {
     name: "local",
     get regions() {
-      return REGIONS.map((id) => ({ id, addresses: [plan.vip[id]], port: plan.httpPort, capacityRps: world.capacity }));
+      return REGIONS.map((id) => ({
+        id,
+        addresses: [plan.vip[id]],
+        port: plan.httpPort,
+        capacityRps: world.capacity,
+        hasStandBy: plan.pair?.region === id,
+      }));
     },
     get nodes() {
       return stageNodes();
