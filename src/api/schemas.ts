@@ -9,6 +9,7 @@
  */
 import { z } from "zod";
 import { generation, nodeStateSchema, sharingSchema } from "#api/schemas-config.ts";
+import { dnsStatusFields } from "#api/schemas-dns.ts";
 import { learnedLatencySchema } from "#api/schemas-latency.ts";
 import { regionLoadSchema } from "#api/schemas-load.ts";
 import { EVENT_KINDS } from "#state/events.ts";
@@ -332,17 +333,7 @@ export const statusSchema = z
     startedAtMs: atMs,
     uptimeSeconds: z.number(),
     roles: z.array(text),
-    engine: z.object({ name: text, why: text }).nullable().describe("The UDP engine in use, and why this one"),
-    listen: z.array(z.object({ address: text, port: z.number(), transport: z.enum(["udp", "tcp"]) })),
-    workers: z.array(
-      z.object({
-        id: text,
-        kind: z.enum(["udp", "tcp"]),
-        state: text,
-        generation: text.nullable(),
-        restarts: z.number(),
-      }),
-    ),
+    ...dnsStatusFields,
     balancer: z
       .object({
         region: text,

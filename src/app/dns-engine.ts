@@ -11,7 +11,7 @@
 import { randomBytes } from "node:crypto";
 import { createDnsMember, type DnsMember } from "#app/dns-member.ts";
 import type { DnsBundle, DnsWorld, XdpQueue } from "#app/dns-worker-protocol.ts";
-import { createDnsXdp, type DnsXdp, type DnsXdpStats } from "#app/dns-xdp.ts";
+import { createDnsXdp, type DnsXdp } from "#app/dns-xdp.ts";
 import { ListenFault } from "#app/openings.ts";
 import { findPortOwner } from "#app/port-owner.ts";
 import { attachConfigured, chooseUdpEngine, socketsOf, type UdpEngine } from "#app/udp-engine.ts";
@@ -27,6 +27,7 @@ import type { Emit } from "#state/events.ts";
 import type { Observations } from "#state/observations.ts";
 import type { Generation, ListenAddress } from "#state/snapshot.ts";
 import { createSpreadDoor } from "#state/spread.ts";
+import type { XdpStats } from "#state/xdp.ts";
 
 /** A worker compiles a snapshot in well under a second; one that takes this long will not finish. */
 const ACK_TIMEOUT_MS = 15_000;
@@ -38,7 +39,7 @@ export type DnsEngineStats = {
   /** Undefined before the first `apply`. */
   readonly engine: UdpEngine | undefined;
   /** Undefined with other engines. */
-  readonly xdp: DnsXdpStats | undefined;
+  readonly xdp: XdpStats | undefined;
   /** Sums over all workers since the start of the process, workers that are gone included. */
   readonly counters: Readonly<Record<DnsCounter, number>>;
   readonly workers: readonly {

@@ -14,15 +14,7 @@ import { endpointText } from "#base/ip.ts";
 import type { XdpAttachment } from "#dns/transport/xdp/attach.ts";
 import { createCounterSlots } from "#state/counters.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
-import { XDP_COUNTERS, type XdpCounter, type XdpMode } from "#state/xdp.ts";
-
-/** What is told of it in status and metrics. */
-export type DnsXdpStats = {
-  readonly interface: string;
-  readonly mode: XdpMode;
-  readonly programId: number;
-  readonly queues: readonly { readonly queue: number; readonly counters: Readonly<Record<XdpCounter, number>> }[];
-};
+import { XDP_COUNTERS, type XdpCounter, type XdpStats } from "#state/xdp.ts";
 
 export type DnsXdp = {
   readonly members: readonly DnsMember[];
@@ -30,7 +22,7 @@ export type DnsXdp = {
   open(): Promise<void>;
   /** Exactly these addresses go to the queues from now on. */
   route(addresses: readonly ListenAddress[]): void;
-  stats(): DnsXdpStats;
+  stats(): XdpStats;
   /** The kernel serves alone again, then the threads end. */
   close(stop: (member: DnsMember) => Promise<void>): Promise<void>;
 };

@@ -83,6 +83,7 @@ export function createNodeMetrics(parts: {
       generation: () => snapshot()?.generation ?? { epoch: 0, sequence: 0 },
       maps: () => maps.maps(),
       engine: () => dns.stats().engine,
+      xdp: () => dns.stats().xdp,
       balancer: () => balancerMetrics(balancer, tlsKeeper, clock),
       build: () => ({ version }),
     },

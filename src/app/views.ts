@@ -142,7 +142,7 @@ export function createViews(parts: NodeParts): Views {
   function statusView({ startedAtMs, queryRate, lastReload }: NodeParts): StatusView {
     const { files, overlay, appliedAtMs } = applied();
     const now = snapshot();
-    const { counters: _, workers, generation } = dns.stats();
+    const { workers, generation, engine, xdp } = dns.stats();
     const info = geo.info();
     const views = targets();
     return {
@@ -157,7 +157,7 @@ export function createViews(parts: NodeParts): Views {
         ...(now.control ? ["control"] : []),
         "health",
       ],
-      engine: dns.stats().engine ?? null,
+      engine: engine ? { name: engine.name, why: engine.why, xdp: xdp ?? null } : null,
       listen: dns.addresses().flatMap((listen) => [
         { ...listen, transport: "udp" as const },
         { ...listen, transport: "tcp" as const },

@@ -2,6 +2,8 @@
  * What the command line reads of the API's answers: the parts that it shows. `--json` hands on everything.
  * @module
  */
+import type { XdpStats } from "#state/xdp.ts";
+
 export type Override = {
   readonly id: string;
   readonly target: string;
@@ -80,7 +82,7 @@ export type Status = {
   readonly version: string;
   readonly generation: string;
   readonly uptimeSeconds: number;
-  readonly engine: { readonly name: string; readonly why: string } | null;
+  readonly engine: { readonly name: string; readonly why: string; readonly xdp: XdpStats | null } | null;
   readonly listen: readonly { readonly address: string; readonly port: number; readonly transport: string }[];
   readonly workers: readonly unknown[];
   readonly balancer: {

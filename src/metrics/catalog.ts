@@ -9,6 +9,7 @@ import { ANYCAST_METRICS } from "#metrics/catalog-anycast.ts";
 import { BALANCER_METRICS } from "#metrics/catalog-balancer.ts";
 import { CLUSTER_METRICS } from "#metrics/catalog-cluster.ts";
 import { SOURCE_METRICS } from "#metrics/catalog-sources.ts";
+import { XDP_METRICS } from "#metrics/catalog-xdp.ts";
 import { counter, gauge, type Metric } from "#metrics/metric.ts";
 import type { DnsCounter } from "#state/counters.ts";
 
@@ -151,6 +152,7 @@ export const METRICS = {
   ...CLUSTER_METRICS,
   ...SOURCE_METRICS,
   ...ANYCAST_METRICS,
+  ...XDP_METRICS,
   ...BALANCER_METRICS,
 
   // Configuration and databases

@@ -16,12 +16,14 @@ import { type AnycastSource, readAnycast } from "#metrics/read-anycast.ts";
 import { type BalancerSource, isTotal, readBalancer } from "#metrics/read-balancer.ts";
 import { type ClusterSource, readCluster } from "#metrics/read-cluster.ts";
 import { type LearningSource, readSources } from "#metrics/read-sources.ts";
+import { readXdp } from "#metrics/read-xdp.ts";
 import { TotalsHistogram } from "#metrics/totals-histogram.ts";
 import type { ClientMap } from "#state/client-map.ts";
 import { DNS_COUNTERS } from "#state/counters.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import { emptyTargetState, readTarget, VERDICT } from "#state/health-table.ts";
 import type { Generation, OverrideSpec } from "#state/snapshot.ts";
+import type { XdpStats } from "#state/xdp.ts";
 
 /** What is known of the load of regions, and of the plan that spreads clients by it. */
 export type LoadSource = {
@@ -85,6 +87,8 @@ export type MetricSources = {
   readonly maps?: () => readonly ClientMap[];
   /** Undefined before DNS is answered. */
   readonly engine?: () => { readonly name: string; readonly why: string } | undefined;
+  /** Undefined with other engines than `xdp`. */
+  readonly xdp?: () => XdpStats | undefined;
   readonly build?: () => { readonly version: string };
   /** Undefined without the role. */
   readonly balancer?: () => Promise<BalancerSource | undefined>;
@@ -253,6 +257,8 @@ export function createMetrics(options: { clock: Clock; sources: MetricSources })
   function readProcess(): void {
     const engine = sources.engine?.();
     if (engine) set("rhumb_dns_engine_info", 1, { engine: engine.name, why: engine.why });
+    const xdp = sources.xdp?.();
+    if (xdp) readXdp(xdp, set, setTotal);
     const build = sources.build?.();
     if (build) set("rhumb_build_info", 1, { version: build.version, node_version: process.version });
     for (const [quantile, percent] of [

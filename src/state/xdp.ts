@@ -49,3 +49,19 @@ export const XDP_COUNTERS = [
 ] as const;
 export type XdpCounter = (typeof XDP_COUNTERS)[number];
 export const XDP_COUNTER = indexOfNames(XDP_COUNTERS);
+
+/** What status and metrics tell of the engine. */
+export type XdpStats = {
+  readonly interface: string;
+  readonly mode: XdpMode;
+  readonly programId: number;
+  readonly queues: readonly { readonly queue: number; readonly counters: Readonly<Record<XdpCounter, number>> }[];
+};
+
+/** Queries that came by a queue and got no answer for want of room, in the kernel's rings or in ours. */
+export const lostFrames = ({
+  fill_empty,
+  dropped_ring_full,
+  dropped,
+  no_frame,
+}: Readonly<Record<XdpCounter, number>>) => fill_empty + dropped_ring_full + dropped + no_frame;

@@ -120,7 +120,7 @@ export const STATUS: StatusView = {
   startedAtMs: 1_799_999_000_000,
   uptimeSeconds: 1000,
   roles: ["dns"],
-  engine: { name: "dgram", why: "the only one so far" },
+  engine: { name: "dgram", why: "the only one so far", xdp: null },
   listen: [
     { address: "127.0.0.1", port: 5300, transport: "udp" },
     { address: "127.0.0.1", port: 5300, transport: "tcp" },

@@ -8,6 +8,7 @@ import { anycastLine } from "#cli/commands/anycast.ts";
 import { follow } from "#cli/follow.ts";
 import { type Cell, type Colour, formatSpan, paint, plain, say, sayJson, table } from "#cli/output.ts";
 import type { Event, Explanation, Region, RegionLoad, Service, Status, Vantage, Vote } from "#cli/shapes.ts";
+import { xdpLines } from "#cli/xdp-lines.ts";
 import type { AnycastView } from "#state/anycast.ts";
 
 const COLOURS: Readonly<Record<string, Colour>> = {
@@ -137,6 +138,7 @@ function statusText(
       `dns   ${[...sockets].map(([key, transports]) => `${key} ${transports.join("+")}`).join(", ")}${engine}`,
     );
   }
+  if (status.engine?.xdp) lines.push(...xdpLines(status.engine.xdp));
   if (status.balancer) lines.push(...balancerLines(status.balancer));
   const announced = anycastLine(anycast);
   if (announced !== undefined) lines.push(announced);
