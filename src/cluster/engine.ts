@@ -126,8 +126,11 @@ export function createCluster(options: ClusterOptions): Cluster {
     key: string,
     body: RecordBodies[Kind],
     ttlMs: number,
+    how: { readonly isNewEpoch?: boolean } = {},
   ): SharedRecord<Kind> {
-    const version = isSharedKind(kind) ? { ...table.nextVersion(kind), node } : { epoch, sequence: ++sequence, node };
+    const version = isSharedKind(kind)
+      ? { ...table.nextVersion(kind, how.isNewEpoch), node }
+      : { epoch, sequence: ++sequence, node };
     const record: SharedRecord<Kind> = {
       kind,
       key: key.toWellFormed(),

@@ -68,8 +68,8 @@ export type RecordTable = {
    * @returns `known`: this very one is kept already; `full`: there is no place for it
    */
   accept(line: Line, body: object, ageMs: number, rememberMs?: number): "new" | "known" | "old" | "full";
-  /** The version that follows all of a kind that were ever seen here. */
-  nextVersion(kind: RecordKind): Omit<RecordVersion, "node">;
+  /** The version that follows all of a kind that were ever seen here. @param isNewEpoch also all that nodes go on to count from those */
+  nextVersion(kind: RecordKind, isNewEpoch?: boolean): Omit<RecordVersion, "node">;
   /** The version that a record of this kind had at least, by what an earlier process knew. */
   raise(kind: RecordKind, version: RecordVersion): void;
   /** Ends and forgets what is due. */
@@ -148,9 +148,11 @@ export function createRecordTable(steadyMs: () => number): RecordTable {
       return "new";
     },
     raise,
-    nextVersion(kind) {
+    nextVersion(kind, isNewEpoch = false) {
       const { epoch, sequence } = greatest.get(kind) ?? { epoch: 1, sequence: 0 };
-      return sequence < MAX_SEQUENCE ? { epoch, sequence: sequence + 1 } : { epoch: epoch + 1, sequence: 1 };
+      return sequence < MAX_SEQUENCE && !isNewEpoch
+        ? { epoch, sequence: sequence + 1 }
+        : { epoch: epoch + 1, sequence: 1 };
     },
     sweep() {
       const nowMs = steadyMs();

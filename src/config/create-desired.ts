@@ -202,10 +202,10 @@ export function createDesired(options: DesiredOptions): DesiredStore {
     publish(key, bodyOf(accepted), FORK_TTL_MS);
   }
 
-  function publish(key: string, body: DesiredConfig, ttlMs: number): SharedRecord<"config"> {
+  function publish(key: string, body: DesiredConfig, ttlMs: number, isNewEpoch = false): SharedRecord<"config"> {
     isGiving = true;
     try {
-      return shared.publish("config", key, body, ttlMs);
+      return shared.publish("config", key, body, ttlMs, { isNewEpoch });
     } finally {
       isGiving = false;
     }
@@ -297,7 +297,8 @@ export function createDesired(options: DesiredOptions): DesiredStore {
     if (!isNew && !own) return { ...tried, isDryRun: false, isUnchanged: true, version, diff };
     if (!isNew) return { ...(await door.propose({ source: "api", ...own })), version, diff };
     if (how.isResolving !== true) mustBeNewest();
-    const record = publish(DESIRED_KEY, body, FOR_GOOD_MS);
+    // What an operator chose is not displaced by who was apart, and went on counting there (ruling 16).
+    const record = publish(DESIRED_KEY, body, FOR_GOOD_MS, how.isResolving);
     const isKept = shared.records("config").some(({ key, version: one }) => {
       return key === DESIRED_KEY && compareVersions(one, record.version) === 0;
     });

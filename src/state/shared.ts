@@ -175,13 +175,15 @@ export type SharedStatus = {
 export type Shared = {
   /**
    * Publishes a record of this node: kept, sent soon, and told to this node's listeners like any other, at once.
-   * For `override`, `config` and `evacuation` the version follows all that is known. Never throws, never waits.
+   * For `override`, `config` and `evacuation` the version follows all that is known; in a new epoch also what nodes that are
+   * apart make before they have heard of it. Never throws, never waits.
    */
   publish<Kind extends RecordKind>(
     kind: Kind,
     key: string,
     body: RecordBodies[Kind],
     ttlMs: number,
+    how?: { readonly isNewEpoch?: boolean },
   ): SharedRecord<Kind>;
   signal<Kind extends SignalKind>(kind: Kind, body: SignalBodies[Kind]): void;
   /** All that live, in the order of their keys. */

@@ -119,6 +119,7 @@ test("nextVersion() follows all that was ever seen of the kind, what was forgott
   assert.equal(table.find("override region/b"), undefined);
   assert.deepEqual(table.nextVersion("override"), { epoch: 1, sequence: 8 });
   assert.deepEqual(table.nextVersion("config"), { epoch: 1, sequence: 1 });
+  assert.deepEqual(table.nextVersion("override", true), { epoch: 2, sequence: 1 });
   accept(lineOf({ kind: "config", key: "desired", version: at(999_999_999_999_999) }));
   assert.deepEqual(table.nextVersion("config"), { epoch: 2, sequence: 1 }, "no number that a line cannot hold");
 });

@@ -212,6 +212,31 @@ test("two sides that were both changed keep what they serve, say so, and one com
   assert.equal((await third.push({ files: {}, breakGlass: "all goes on" })).isApplied, true);
 });
 
+test("what an operator chose is not displaced by a side that was apart, however much was pushed there", async (t) => {
+  const nodes = await three(t);
+  const [one, two, third] = nodes;
+  await one.push({ files: { [ZONE]: zoneWith(one, "base A 192.0.2.1") } });
+  await deliver(nodes, nodes);
+  await one.push({ files: { [ZONE]: zoneWith(one, "base A 192.0.2.1\nleft A 192.0.2.2") } });
+  await two.push({ files: { [ZONE]: zoneWith(two, "base A 192.0.2.1\nright A 192.0.2.3") } });
+  for (let last = 1; last <= 9; last++)
+    await third.push({ files: { [ZONE]: zoneWith(third, `base A 192.0.2.1\nthird A 192.0.2.${last}`) } });
+  const late = third.net.outbox.splice(0);
+  await deliver([one, two], [one, two]);
+  await two.desired.resolve("1.2.ns1", { actor: "kim", reason: "left is right" });
+  await deliver([one, two], [one, two]);
+  third.net.outbox.push(...late);
+  two.net.outbox.push(two.net.table.get("desired")!);
+  await deliver(nodes, nodes);
+  for (const { net, desired } of [one, two]) {
+    assert.equal(versionText(net.table.get("desired")!.version), "2.1.ns2");
+    assert.equal(versionText(desired.view().accepted!.version), "2.1.ns2");
+  }
+  assert.equal(versionText(third.net.table.get("desired")!.version), "2.1.ns2");
+  // Nobody decided about the third side yet: it keeps what it serves, and says so.
+  assert.match(told(third, "config.conflict").join(), /^alarm: .*2\.1\.ns2/);
+});
+
 test("a conflict is still known after a restart", async (t) => {
   const one = await startDesired(t, "ns1");
   const two = await startDesired(t, "ns2");

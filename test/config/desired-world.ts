@@ -30,8 +30,11 @@ export function fakeShared(node: string, nowMs: () => number) {
     for (const listener of listeners) listener(record.key, record, record.version.node === node);
   };
   const shared: Pick<Shared, "publish" | "records" | "onRecord" | "status"> = {
-    publish(kind, key, body, ttlMs) {
-      const version = { epoch: greatest.epoch, sequence: greatest.sequence + 1, node };
+    publish(kind, key, body, ttlMs, how) {
+      const { epoch, sequence } = greatest;
+      const version = how?.isNewEpoch
+        ? { epoch: epoch + 1, sequence: 1, node }
+        : { epoch, sequence: sequence + 1, node };
       const record = { kind, key, version, atMs: nowMs(), ttlMs, body };
       outbox.push(record as unknown as SharedRecord<"config">);
       take(record as unknown as SharedRecord<"config">);
