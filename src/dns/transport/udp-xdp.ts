@@ -12,14 +12,7 @@ import { answerInTurns, WAIT_MS } from "#dns/transport/turns.ts";
 import { type Observe, RESPONSE_SLOT_OCTETS } from "#dns/transport/udp.ts";
 import type { XdpCalls } from "#dns/transport/xdp/calls.ts";
 import { type Chunks, createChunks } from "#dns/transport/xdp/chunks.ts";
-import {
-  CHUNK_OCTETS,
-  createArrival,
-  FIRST_MESSAGE_AT,
-  MESSAGE_AT,
-  readFrame,
-  writeHeaders,
-} from "#dns/transport/xdp/frame.ts";
+import { CHUNK_OCTETS, createArrival, MESSAGE_AT, readFrame, writeHeaders } from "#dns/transport/xdp/frame.ts";
 import { DESCRIPTOR_WORDS, FILL_CHUNKS, OFFSET_WORDS, openXdpSocket, SEND_CHUNKS } from "#dns/transport/xdp/socket.ts";
 import { DNS_COUNTER } from "#state/counters.ts";
 import { createClient, type Respond, TRANSPORT } from "#state/respond.ts";
@@ -77,7 +70,9 @@ export function openUdpXdp(options: {
   const arrival = createArrival();
   const client = createClient();
   client.transport = TRANSPORT.udp;
-  const requests = createRequestViews(memory.octets);
+  // `respond` takes a message as octets from 0 on. One buffer stays in the nearest cache; a view of each chunk would not.
+  const request = new Uint8Array(CHUNK_OCTETS);
+  const requestHalves = new Uint16Array(request.buffer);
   const responses = Array.from({ length: SEND_CHUNKS }, (_, index) => {
     const at = (FILL_CHUNKS + index) * CHUNK_OCTETS + MESSAGE_AT;
     return memory.octets.subarray(at, at + RESPONSE_SLOT_OCTETS);
@@ -150,7 +145,9 @@ export function openUdpXdp(options: {
     for (let index = 0; index < addressOctets; index++) address[index] = memory.octets[sourceAt + index]!;
     client.isIpv6 = isIpv6;
     client.port = arrival.port;
-    const request = requests(messageAt);
+    const messageHalf = messageAt / 2;
+    const halves = (messageOctets + 1) >>> 1; // of an odd message one octet more: every chunk has it
+    for (let index = 0; index < halves; index++) requestHalves[index] = memory.halves[messageHalf + index]!;
     const response = responses[chunk / CHUNK_OCTETS - FILL_CHUNKS]!;
     const responseOctets = respond(request, messageOctets, client, response);
     if (observe !== undefined) observe(client, request, messageOctets, response, responseOctets);
@@ -212,29 +209,5 @@ export function openUdpXdp(options: {
       turns.stop();
       release();
     },
-  };
-}
-
-/** Where messages lie in a chunk: behind IPv4's headers, and up to 24 octets on behind IPv6's and a tag. */
-const VIEW = { first: FIRST_MESSAGE_AT, step: 4, count: 8 } as const;
-
-/**
- * Views of the messages that came, each made once: `respond` takes a message as octets from 0 on. A driver that puts
- * frames elsewhere in their chunks gets a new view each time.
- */
-function createRequestViews(octets: Uint8Array): (messageAt: number) => Uint8Array {
-  const views: (Uint8Array | undefined)[] = new Array(FILL_CHUNKS * VIEW.count).fill(undefined);
-  return (messageAt) => {
-    const chunk = messageAt & ~CHUNK_MASK;
-    const step = (messageAt - chunk - VIEW.first) / VIEW.step;
-    if (step < 0 || step >= VIEW.count || !Number.isInteger(step)) {
-      return octets.subarray(messageAt, chunk + CHUNK_OCTETS);
-    }
-    const index = (chunk / CHUNK_OCTETS) * VIEW.count + step;
-    const made = views[index];
-    if (made !== undefined) return made;
-    const view = octets.subarray(messageAt, chunk + CHUNK_OCTETS);
-    views[index] = view;
-    return view;
   };
 }

@@ -19,8 +19,6 @@ const HEADROOM_OCTETS = 256;
 export const MAX_FRAME_OCTETS = CHUNK_OCTETS - HEADROOM_OCTETS;
 /** Where the message begins in a chunk that is sent: behind the longest headers (66), on a cache line. */
 export const MESSAGE_AT = 128;
-/** Where the first message of one that came can begin: behind Ethernet (14), IPv4 (20) and UDP (8). */
-export const FIRST_MESSAGE_AT = HEADROOM_OCTETS + 42;
 
 const HALF = 2;
 const WORD = 4;

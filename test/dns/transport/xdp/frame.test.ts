@@ -5,7 +5,6 @@ import {
   CHUNK_OCTETS,
   createArrival,
   createFrameMemory,
-  FIRST_MESSAGE_AT,
   MESSAGE_AT,
   readFrame,
   writeHeaders,
@@ -112,12 +111,6 @@ const CALM6: FrameParts = { ...CALM, version: 6, from: octets16(1), to: octets16
 function octets16(last: number): Uint8Array {
   return Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last);
 }
-
-test("FIRST_MESSAGE_AT is where the message of a plain IPv4 frame begins", () => {
-  const arrival = createArrival();
-  readFrame(memoryWith(makeFrame(CALM)), ARRIVED_AT, makeFrame(CALM).length, arrival);
-  assert.equal(arrival.messageAt, FIRST_MESSAGE_AT);
-});
 
 test("writeHeaders() writes all ones where the checksum comes to 0, which would say that there is none", () => {
   // Two octets of a message can make any sum: one of the 65,536 values comes to 0.
