@@ -59,7 +59,7 @@ export function nodeCommand(here: LocalWorld, name: string): Command {
     name,
     words: [process.execPath, rhumb, "start", "-c", "rhumb.yaml"],
     cwd: join(folder, name),
-    ready: name.startsWith("lb-") ? /Balancing web on/ : /serves DNS on/,
+    ready: /Control API on/,
     ...(plan.hasClocks && plan.dns[name] ? { env: clockEnvironment(join(folder, name)) } : {}),
   });
 }
