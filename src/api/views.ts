@@ -15,6 +15,7 @@ import type * as balancer from "#api/schemas-balancer.ts";
 import type * as config from "#api/schemas-config.ts";
 import type * as evacuation from "#api/schemas-evacuation.ts";
 import type * as http from "#api/schemas-http.ts";
+import type * as latency from "#api/schemas-latency.ts";
 import type * as load from "#api/schemas-load.ts";
 import type { RecordDoor } from "#state/exchange.ts";
 import type { TokenRole } from "#state/snapshot.ts";
@@ -43,6 +44,7 @@ export type DesiredView = Shape<typeof config.desiredSchema>;
 export type DesiredLogView = Shape<typeof config.desiredLogSchema>;
 export type DesiredDiffView = Shape<typeof config.desiredDiffSchema>;
 export type NodeStateView = Shape<typeof config.nodeStateSchema>;
+export type RumView = Shape<typeof latency.rumSchema>;
 export type LatencyView = Shape<typeof schemas.latencySchema>;
 export type AnycastShape = Shape<typeof anycast.anycastSchema>;
 export type LoadView = Shape<typeof load.loadSchema>;
@@ -178,6 +180,7 @@ export type Views = {
   /** @throws RhumbError RHUMB_CONFIG_VERSION_UNKNOWN */
   desiredDiff(from: string, to: string | undefined): Maybe<DesiredDiffView>;
   latency(): Maybe<LatencyView>;
+  rum(): Maybe<RumView>;
   load(): Maybe<LoadView>;
   /** All that this node knows of, those that are over for a day. */
   evacuations(): Maybe<readonly EvacuationView[]>;

@@ -28,6 +28,7 @@ import type { Health } from "#health/engine.ts";
 import type { LoadControl } from "#health/load-control.ts";
 import type { Metrics } from "#metrics/create-metrics.ts";
 import type { Notifier } from "#notify/create-notifier.ts";
+import type { Rum } from "#rum/create-rum.ts";
 import type { RhumbEvent } from "#state/events.ts";
 import type { Snapshot } from "#state/snapshot.ts";
 
@@ -82,4 +83,5 @@ export type NodeParts = {
   readonly evacuations: Evacuations;
   readonly anycast: Anycast;
   readonly spreading: Spreading;
+  readonly rum: Pick<Rum, "stats" | "rows">;
 };

@@ -386,6 +386,7 @@ export async function startNode(options: NodeOptions): Promise<RhumbNode> {
       desired,
       ...nodeCluster.parts,
       spreading,
+      rum,
     };
     // The process before us lets go of the API's address, and speaks for this node no more, when we accept in its place.
     await options.predecessor?.released();

@@ -10,6 +10,7 @@ import { generationText } from "#app/generation-text.ts";
 import { loadView } from "#app/load-view.ts";
 import type { NodeParts } from "#app/node-parts.ts";
 import { readQuestion } from "#app/question.ts";
+import { rumView } from "#app/rum-view.ts";
 import { RhumbError } from "#base/errors.ts";
 import { exportConfig } from "#config/export.ts";
 import type { AppliedConfig } from "#config/propose.ts";
@@ -133,6 +134,7 @@ export function createViews(parts: NodeParts): Views {
       }));
       return { generation, networks, entries, learned };
     },
+    rum: () => rumView(parts.rum, Date.now()),
     load: loadNow,
     evacuations: () => parts.evacuations.view(),
     anycast: () => parts.anycast.view(),

@@ -396,6 +396,7 @@ export function createWorld(
     latency: () => ({ generation: 1, networks: 0, entries: [], learned: [] }),
     anycast: () => ANYCAST,
     evacuations: () => [EVACUATION],
+    rum: () => ({ listens: null, beacons: { taken: 0 }, groups: 0, voices: 0, learned: [] }),
     load: () => ({ regions: [], drain: { ttlSeconds: 30, stretchingPercent: 9 }, spread: null }),
     metrics: () => ({ contentType: "text/plain; version=0.0.4; charset=utf-8", text: "rhumb_up 1\n" }),
   };

@@ -115,6 +115,19 @@ test("what pages say of a network at one node changes the answers of all nodes f
       assert.equal(status, 204);
     }
 
+  const beacons = await apiClient(`http://127.0.0.1:${nodes[0]!.api}`, TOKEN)("GET", "/rum");
+  const { learned, ...counts } = beacons.json<{
+    beacons: Record<string, number>;
+    voices: number;
+    learned: unknown[];
+  }>();
+  assert.equal(counts.beacons["taken"], 25);
+  assert.equal(counts.voices, 10);
+  assert.deepEqual(learned, [
+    { network: "AS64500-DE", region: "near", rttMs: 60, samples: 25 },
+    { network: "AS64500-DE", region: "far", rttMs: 10, samples: 25 },
+  ]);
+
   // Once a minute a node tells what it learnt, and makes its map of what all have.
   for (const { name, dns, api } of nodes) {
     const said = await until(

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { ApiError } from "#api/problem-details.ts";
 import { defineRoute, type Route, type RouteContext } from "#api/route.ts";
 import * as schemas from "#api/schemas.ts";
+import { rumSchema } from "#api/schemas-latency.ts";
 import { loadSchema } from "#api/schemas-load.ts";
 import { parseTime } from "#api/time.ts";
 
@@ -128,6 +129,15 @@ export function readRoutes({ views, audit, clock }: RouteContext): Route[] {
       summary: "Measured round trips per client network",
       response: schemas.latencySchema,
       handle: () => views.latency(),
+    }),
+    defineRoute({
+      method: "GET",
+      url: "/rum",
+      role: "read",
+      tag,
+      summary: "Beacons of pages that came to this node, and what they say of round trips",
+      response: rumSchema,
+      handle: () => views.rum(),
     }),
     defineRoute({
       method: "GET",
