@@ -33,6 +33,9 @@ export const XDP_METRICS = {
     "System calls: `kick` tells the kernel to send, `wait` waits for frames",
     ["queue", "call"],
   ),
+  rhumb_dns_xdp_frames_missing: gauge("frames", "Frames that rings and free list do not add up to. Should stay 0", [
+    "queue",
+  ]),
   rhumb_dns_xdp_faults_total: counter(
     "frames",
     "Frames that the kernel handed back and did not have, and answers that it refused. Should stay 0",

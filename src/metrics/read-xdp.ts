@@ -24,5 +24,6 @@ export function readXdp({ interface: name, mode, programId, queues }: XdpStats, 
     total("rhumb_dns_xdp_calls_total", counters.kicks, { queue, call: "kick" });
     total("rhumb_dns_xdp_calls_total", counters.waits, { queue, call: "wait" });
     total("rhumb_dns_xdp_faults_total", counters.frame_faults + counters.invalid_sent, { queue });
+    set("rhumb_dns_xdp_frames_missing", counters.frames_lost, { queue });
   }
 }

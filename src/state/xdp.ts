@@ -40,6 +40,8 @@ export const XDP_COUNTERS = [
   "waits",
   /** Frames that the kernel handed back and that were not its own: always 0. */
   "frame_faults",
+  /** Frames that rings and free list do not add up to, by the last count of each second: always 0. */
+  "frames_lost",
   /** By the kernel's count (XDP_STATISTICS): frames dropped for want of a frame to fill, for want of room in the receive ring, for any other reason. */
   "fill_empty",
   "dropped_ring_full",

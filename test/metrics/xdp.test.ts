@@ -31,6 +31,7 @@ test("createMetrics() tells of each queue of the AF_XDP engine, and nothing with
     `rhumb_dns_xdp_malformed_total{queue="3"} ${value("malformed")}`,
     `rhumb_dns_xdp_calls_total{queue="3",call="kick"} ${value("kicks")}`,
     `rhumb_dns_xdp_calls_total{queue="3",call="wait"} ${value("waits")}`,
+    `rhumb_dns_xdp_frames_missing{queue="3"} ${value("frames_lost")}`,
     `rhumb_dns_xdp_faults_total{queue="3"} ${value("frame_faults") + value("invalid_sent")}`,
   ]);
   assert.deepEqual(await linesOf(undefined), []);

@@ -35,7 +35,7 @@ export function createChunks(options: { fill: number; send: number; octets: numb
   const shift = Math.log2(options.octets);
   const states = new Uint8Array(fill + send).fill(STATE.free, fill);
   /** A stack: what was sent last is in the processor's caches still. */
-  const free = Uint32Array.from({ length: send }, (_, index) => (fill + send - 1 - index) << shift);
+  const freeStack = Uint32Array.from({ length: send }, (_, index) => (fill + send - 1 - index) << shift);
   let freeCount = send;
   return {
     arrive(at) {
@@ -47,27 +47,24 @@ export function createChunks(options: { fill: number; send: number; octets: numb
     refill(at) {
       states[at >>> shift] = STATE.filling;
     },
-    next: () => (freeCount === 0 ? -1 : free[freeCount - 1]!),
+    next: () => (freeCount === 0 ? -1 : freeStack[freeCount - 1]!),
     send() {
       freeCount--;
-      states[free[freeCount]! >>> shift] = STATE.sending;
+      states[freeStack[freeCount]! >>> shift] = STATE.sending;
     },
     complete(at) {
       const chunk = at >>> shift;
       if (states[chunk] !== STATE.sending) return false;
       states[chunk] = STATE.free;
-      free[freeCount] = chunk << shift;
+      freeStack[freeCount] = chunk << shift;
       freeCount++;
       return true;
     },
     count() {
-      const count = (state: number) => states.reduce((sum, each) => sum + (each === state ? 1 : 0), 0);
-      return {
-        filling: count(STATE.filling),
-        held: count(STATE.held),
-        free: count(STATE.free),
-        sending: count(STATE.sending),
-      };
+      const counts = [0, 0, 0, 0];
+      for (const state of states) counts[state]! += 1;
+      const [filling, held, free, sending] = counts as [number, number, number, number];
+      return { filling, held, free, sending };
     },
   };
 }
