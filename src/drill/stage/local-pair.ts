@@ -46,6 +46,7 @@ export function createLocalPair(options: {
   readonly projectFolder: string;
 }): LocalPair {
   const { plan, pair, processes, projectFolder } = options;
+  const ip = findProgram("ip")!;
   const folder = mkdtempSync("/run/rhumb-drill-");
   const nodes = Object.keys(pair.own);
   const networkOf = (place: string): string => `${basename(folder)}-${place}`;
@@ -53,7 +54,7 @@ export function createLocalPair(options: {
     name in pair.own ? name : name.startsWith(`backend-${pair.region}-`) ? BRIDGE : undefined;
   const into = (place: string, command: Command): Command => ({
     ...command,
-    words: [findProgram("ip")!, "netns", "exec", networkOf(place), ...command.words],
+    words: [ip, "netns", "exec", networkOf(place), ...command.words],
   });
   const shell = (place: string, script: string): void =>
     void must("ip", "netns", "exec", networkOf(place), "sh", "-ec", script);
@@ -62,7 +63,7 @@ export function createLocalPair(options: {
     for (const place of [BRIDGE, ...nodes]) {
       const name = networkOf(place);
       // Told before it is made: nothing is left when we are killed in between.
-      processes.atEnd(["sh", "-c", `ip netns pids ${name} | xargs -r kill -KILL; ip netns delete ${name}`]);
+      processes.atEnd(["sh", "-c", `kill -KILL $(${ip} netns pids ${name}); ${ip} netns delete ${name}`]);
       must("ip", "netns", "add", name);
       must("ip", "-n", name, "link", "set", "lo", "up");
     }
