@@ -142,3 +142,30 @@ test("a certificate comes by ACME, and stays over a restart", OPTIONS, async (t)
   assert.equal(await visit(t, bed.port, { ca: pebble.ca }), serial);
   assert.equal(pebble.orders(), 1);
 });
+
+test("a certificate comes by ACME over port 80, past the redirect to HTTPS", OPTIONS, async (t) => {
+  const backend = await startBackend(t, "a");
+  const plainPort = await freePort();
+  const pebble = await startPebble(t, { http: plainPort, tls: 0 });
+  const ca = join(createAuthority(t).folder, "pebble.pem");
+  writeFileSync(ca, pebble.ca);
+  const acme = `{ acceptTerms: true, directory: "${pebble.directory}", ca: "${ca}", challenge: http-01, domains: [one.test, two.test] }`;
+  const bed = await startBalancer(t, (facts) =>
+    configOf(
+      backend.port,
+      `protocol: tls, tls: { acme: ${acme} } }
+    plain: { listen: "127.0.0.1:${plainPort}", protocol: http, rules: [{ match: {}, redirect: { scheme: https } }]`,
+    )(facts),
+  );
+  await bed.printed(/A certificate for one\.test, two\.test is here/);
+  const serials = new Set<string>();
+  for (const servername of ["one.test", "two.test"])
+    serials.add(await visit(t, bed.port, { ca: pebble.ca, servername }));
+  assert.equal(serials.size, 1);
+  // What was proved is over: the path is as any other.
+  const answer = await fetch(`http://127.0.0.1:${plainPort}/.well-known/acme-challenge/x`, { redirect: "manual" });
+  assert.equal(answer.status, 308);
+  await bed.restart();
+  assert.deepEqual(new Set([await visit(t, bed.port, { ca: pebble.ca })]), serials);
+  assert.equal(pebble.orders(), 1);
+});
