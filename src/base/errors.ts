@@ -248,6 +248,10 @@ export const ERRORS = {
     says: "This override would leave the service % without any region that is up",
     fix: "Leave one region in service, or say `--force` if an outage is what you want",
   },
+  RHUMB_HEALTH_SAFETY: {
+    says: "A safety rule forbids it: %",
+    fix: "Do what the rule asks for; or say `--force`, which is told to everybody and stands in the audit log",
+  },
   RHUMB_HEALTH_OVERRIDE_INVALID: {
     says: "Cannot take %",
     fix: "Give a target, one of up, down, drain, ignore-health, a reason, a weight of 0 to 100, and an end within a year",

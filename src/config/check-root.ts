@@ -175,6 +175,27 @@ function checkRum({ root, regions }: ParsedConfig, files: ConfigFiles, report: R
     });
 }
 
+function checkSafety({ root, regions }: ParsedConfig, report: Report): void {
+  for (const [index, { atLeast, of }] of (root.health?.safety.assert ?? []).entries()) {
+    const path = ["health", "safety", "assert", index];
+    if (atLeast > new Set(of).size)
+      report(
+        root.source,
+        [...path, "atLeast"],
+        `${atLeast} of ${of.length} cannot be kept`,
+        "Ask for fewer, or name more",
+      );
+    for (const [at, region] of of.entries())
+      if (!regions.names.has(region))
+        report(
+          root.source,
+          [...path, "of", at],
+          `There is no region ${JSON.stringify(region)}`,
+          suggest(region, [...regions.names], "region"),
+        );
+  }
+}
+
 function checkVantages(parsed: ParsedConfig, report: Report): void {
   const { health, cluster, source, node } = parsed.root;
   if (!health) return;
@@ -250,4 +271,5 @@ export function checkRoot(parsed: ParsedConfig, files: ConfigFiles, policy: Secr
   checkCluster(parsed, files, report);
   checkRum(parsed, files, report);
   checkVantages(parsed, report);
+  checkSafety(parsed, report);
 }

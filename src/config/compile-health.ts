@@ -13,6 +13,8 @@ import type {
   HealthSnapshot,
   OverrideSpec,
   RegionSpec,
+  SafetyChange,
+  SafetyRules,
   TargetSpec,
   TlsCheckOptions,
 } from "#state/snapshot.ts";
@@ -135,6 +137,17 @@ function targetsOf(parsed: ParsedConfig, regions: readonly RegionSpec[]): Target
   });
 }
 
+function safetyOf({ root }: ParsedConfig): SafetyRules | undefined {
+  if (!root.health) return undefined;
+  const { assert, gates } = root.health.safety;
+  return {
+    assert,
+    gates: Object.entries(gates).flatMap(([change, needs]) =>
+      needs === undefined ? [] : [{ change: change as SafetyChange, needs }],
+    ),
+  };
+}
+
 export function compileHealth(
   parsed: ParsedConfig,
   files: ConfigFiles,
@@ -156,5 +169,6 @@ export function compileHealth(
     vantages: Object.keys(parsed.root.health?.vantages ?? {}),
     quorum: quorumOf(parsed),
     references: parsed.root.health?.references ?? [],
+    safety: safetyOf(parsed),
   };
 }

@@ -48,6 +48,37 @@ export const healthSchema = z.strictObject({
     "While most of them fail, this vantage does not trust itself, and its votes do not count. Never steered to.",
     live,
   ),
+  safety: doc(
+    z
+      .strictObject({
+        assert: doc(
+          z
+            .array(
+              z.strictObject({
+                atLeast: doc(integer(1, 64).default(1), "So many of them must stay in service.", live),
+                of: doc(z.array(name("a region")).min(1).max(64), "Regions.", live),
+              }),
+            )
+            .max(64)
+            .default([]),
+          "What overrides and evacuations may not break.",
+          live,
+        ),
+        gates: doc(
+          z
+            .strictObject({
+              override: doc(name("a switch").optional(), "To set a region down, or drain it, by an override.", live),
+              evacuate: doc(name("a switch").optional(), "To evacuate a region.", live),
+            })
+            .prefault({}),
+          "Switches that must be on for a change: `rhumb override up switch/NAME --reason … --for 2h`.",
+          live,
+        ),
+      })
+      .prefault({}),
+    "Rules for operators in a hurry. `--force` goes past them, is told to all and stands in the audit log.",
+    live,
+  ),
 });
 export type HealthConfig = z.output<typeof healthSchema>;
 

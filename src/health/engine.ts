@@ -34,6 +34,7 @@ import type { StartProbe } from "#health/probes/probe.ts";
 import { createProbes } from "#health/probes/table.ts";
 import { createPublisher } from "#health/publish.ts";
 import { createRows } from "#health/rows.ts";
+import { brokenRule, isSwitch } from "#health/safety.ts";
 import type { SchedulerStats } from "#health/scheduler.ts";
 import { viewRow } from "#health/target-view.ts";
 import type { HeapItem } from "#health/timer-heap.ts";
@@ -43,7 +44,7 @@ import { createVoting, type VotingStats } from "#health/voting.ts";
 import { createWatch, type Wanted, type Watched } from "#health/watch.ts";
 import type { Emit, RhumbEvent } from "#state/events.ts";
 import type { RegionReport } from "#state/reports.ts";
-import type { CheckSpec, HealthSnapshot, OverrideSpec } from "#state/snapshot.ts";
+import type { CheckSpec, HealthSnapshot, OverrideSpec, SafetyChange, SafetyRules } from "#state/snapshot.ts";
 import type { VantageVotes } from "#state/votes.ts";
 
 const COALESCE_MS = 10;
@@ -103,6 +104,8 @@ export type Health = {
   setEvacuations(drains: readonly EvacuationDrain[]): void;
   /** @returns a service that would have no region left that is up without this one; undefined: none */
   wouldEmptyWithout(region: string): string | undefined;
+  /** @returns the safety rule against evacuating this region, in words; undefined: there is none */
+  ruleAgainstLeaving(region: string): string | undefined;
   /** Calls `listener` when this node's API set an override, or cleared it (`null`). @returns how to end it */
   onOverride(listener: (target: string, spec: OverrideSpec | null) => void): () => void;
   /** @param region bare name or id. @returns its new state. @throws RHUMB_HEALTH_REGION_UNKNOWN, RHUMB_HEALTH_NOT_HELD */
@@ -310,6 +313,7 @@ export function createHealth(options: HealthOptions): Health {
     watch.apply(wanted, seedOf);
     rows.apply(snapshot, checks);
     overrides.setFile(snapshot.fileOverrides);
+    safety = snapshot.safety;
     memory.restoreRegions();
     regionNames = snapshot.targets.flatMap(({ kind, id }) => (kind === "region" ? [id.slice("region/".length)] : []));
     voting.reconsiderAll();
@@ -322,6 +326,22 @@ export function createHealth(options: HealthOptions): Health {
     );
   };
 
+  let safety: SafetyRules | undefined;
+  /** Takes clients from a region. */
+  const isLess = ({ verb, weightPercent, target }: OverrideSpec): boolean =>
+    (verb === "down" || (verb === "drain" && weightPercent < 100)) &&
+    rows.matching(target).some((id) => rows.region(id) !== undefined);
+  function ruleAgainst(change: SafetyChange, isOut: (target: number) => boolean): string | undefined {
+    const ask = (region: string, isGone: (target: number) => boolean): boolean => {
+      const row = rows.region(fullTarget(region));
+      return row === undefined || isGone(row.spec.index);
+    };
+    return brokenRule(safety, change, {
+      isOut: (region) => ask(region, isOut),
+      isOutNow: (region) => ask(region, rows.isOut),
+      isOn: (target) => overrides.find(target)?.verb === "up",
+    });
+  }
   const withMatches = (spec: OverrideSpec): OverrideView => ({
     ...spec,
     untilMs: shownEnd(spec),
@@ -336,7 +356,7 @@ export function createHealth(options: HealthOptions): Health {
     setOverride(input, { force = false } = {}) {
       const spec = overrides.prepare(input);
       if (!force) {
-        if (rows.matching(spec.target).length === 0)
+        if (rows.matching(spec.target).length === 0 && !isSwitch(safety, spec.target))
           throw new RhumbError("RHUMB_HEALTH_OVERRIDE_NO_MATCH", spec.target);
         const isTakingOut = spec.verb === "down" || (spec.verb === "drain" && spec.weightPercent === 0);
         const emptied = isTakingOut
@@ -344,9 +364,16 @@ export function createHealth(options: HealthOptions): Health {
           : undefined;
         if (emptied !== undefined) throw new RhumbError("RHUMB_HEALTH_OVERRIDE_EMPTIES_SERVICE", emptied);
       }
+      const rule = isLess(spec) ? ruleAgainst("override", (target) => rows.isOut(target, spec)) : undefined;
+      if (rule !== undefined && !force) throw new RhumbError("RHUMB_HEALTH_SAFETY", rule);
       overrides.add(spec);
       restageAll();
       for (const listener of overrideListeners) listener(spec.target, spec);
+      if (rule !== undefined) {
+        const { target: subject, owner, reason } = spec;
+        const says = `${owner} went past a safety rule for ${subject} (${reason}): ${rule}`;
+        tell({ kind: "health.safety", severity: "warning", subject, says, data: { owner, reason } });
+      }
       return withMatches(spec);
     },
     clearOverride(text) {
@@ -365,6 +392,10 @@ export function createHealth(options: HealthOptions): Health {
     wouldEmptyWithout(region) {
       const gone = rows.region(fullTarget(region))?.spec.index;
       return options.wouldEmpty?.((target) => target === gone || rows.isOut(target), rows.isOut);
+    },
+    ruleAgainstLeaving(region) {
+      const gone = rows.region(fullTarget(region))?.spec.index;
+      return ruleAgainst("evacuate", (target) => target === gone || rows.isOut(target));
     },
     onOverride(listener) {
       overrideListeners.add(listener);

@@ -15,6 +15,7 @@ export const EVENT_KINDS = [
   "health.override-cleared",
   "health.override-expiring",
   "health.override-expired",
+  "health.safety",
   "health.failback",
   "health.disagreement",
   "health.quarantine",

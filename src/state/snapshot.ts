@@ -252,6 +252,16 @@ export type HealthSnapshot = {
   readonly quorum: number;
   /** What a vantage probes to know whether it sees the world at all; never steered to. */
   readonly references: readonly ReferenceSpec[];
+  /** What an operator may not do without saying so; undefined: no such rule. */
+  readonly safety?: SafetyRules | undefined;
+};
+
+export type SafetyChange = "override" | "evacuate";
+export type SafetyRules = {
+  /** Of these regions so many must stay in service. */
+  readonly assert: readonly { readonly atLeast: number; readonly of: readonly string[] }[];
+  /** This change needs the switch of this name. */
+  readonly gates: readonly { readonly change: SafetyChange; readonly needs: string }[];
 };
 
 export type ReferenceSpec = { readonly address: string; readonly check: string };

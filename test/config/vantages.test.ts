@@ -69,6 +69,21 @@ test("references are probed by checks of the folder, which must be there and say
   assert.match(problems[1]!, /says no port/);
 });
 
+test("safety rules name regions that there are, and no more of them than they name", (t) => {
+  const withSafety = (safety: string) => compileFolder(write(t, `[], safety: ${safety}`));
+  const { health } = snapshotOf(
+    withSafety("{ assert: [{ of: [us-east, eu-west] }], gates: { evacuate: maintenance } }"),
+  );
+  assert.deepEqual(health.safety, {
+    assert: [{ atLeast: 1, of: ["us-east", "eu-west"] }],
+    gates: [{ change: "evacuate", needs: "maintenance" }],
+  });
+  assert.deepEqual(snapshotOf(compileFolder(write(t))).health.safety, { assert: [], gates: [] });
+  const problems = problemsOf(withSafety("{ assert: [{ atLeast: 2, of: [us-east, us-east] }, { of: [eu-wst] }] }"));
+  assert.ok(problems.some((problem) => /2 of 2 cannot be kept/.test(problem)));
+  assert.ok(problems.some((problem) => /There is no region "eu-wst" \(Did you mean `eu-west`/.test(problem)));
+});
+
 test("vantages without enrolled nodes are warned of: their votes do not arrive", (t) => {
   assert.ok(problemsOf(compileFolder(write(t))).some((problem) => /warning: No node is enrolled/.test(problem)));
 });

@@ -37,7 +37,7 @@ export function commandRoutes(context: RouteContext): Route[] {
       body: schemas.newOverrideSchema,
       status: 201,
       response: schemas.overrideSchema,
-      subject: ({ body }) => `${body.verb} ${body.target}`,
+      subject: ({ body }) => `${body.verb} ${body.target}${body.force ? " by force" : ""}`,
       handle: ({ body, actor }) => {
         const { forMs, untilMs, owner, ...rest } = body;
         if (forMs !== undefined && untilMs !== undefined)

@@ -208,6 +208,7 @@ export function createEvacuations(options: {
   function checkMayLeave(region: string, isForced: boolean): string[] {
     const emptied = health.wouldEmptyWithout(region);
     if (emptied !== undefined) throw new RhumbError("RHUMB_EVACUATION_LAST", emptied);
+    const rule = health.ruleAgainstLeaving(region);
     const other = [...held.values()].find(({ key, body }) => key !== region && body.step !== "serving");
     const otherSays = other && `${other.key} is at ${other.body.step} (${other.body.direction})`;
     const rows = new Map(health.view().map((row) => [row.target, row]));
@@ -219,7 +220,9 @@ export function createEvacuations(options: {
     }));
     const level = options.spread().regions.find((one) => one.region === region)?.levelWithout ?? null;
     const overload = whyNotCarried(region, carriers, level);
-    if (isForced) return [otherSays, overload].flatMap((says) => (says === undefined ? [] : [`By force: ${says}`]));
+    if (isForced)
+      return [rule, otherSays, overload].flatMap((says) => (says === undefined ? [] : [`By force: ${says}`]));
+    if (rule !== undefined) throw new RhumbError("RHUMB_HEALTH_SAFETY", rule);
     if (otherSays !== undefined) throw new RhumbError("RHUMB_EVACUATION_OTHER", otherSays);
     if (overload !== undefined) throw new RhumbError("RHUMB_EVACUATION_CAPACITY", overload);
     return [];
