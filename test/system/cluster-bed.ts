@@ -171,6 +171,8 @@ export type BedOptions = {
   readonly services?: string;
   /** Further lines of the zone. */
   readonly records?: string;
+  /** Further lines of `health:` in rhumb.yaml of the DNS nodes, indented. */
+  readonly health?: string;
   /** Of each region; 1000rps. */
   readonly capacity?: string;
 };
@@ -227,7 +229,7 @@ health:
   checks: health/
   vantage: ${name}
   vantages: { ns1: { at: [50.1, 8.7] }, ns2: { at: [40.7, -74] }, ns3: { at: [35.7, 139.7] } }
-`,
+${options.health ?? ""}`,
     "regions.yaml": `${regions.join("\n")}\n`,
     "health/region-http.yaml": `kind: http\nport: ${webPort}\npath: /\ninterval: ${interval}\ntimeout: ${interval === "1s" ? "500ms" : "2s"}\nfailback: { mode: auto, hold: 1s, ramp: [100] }\n`,
     "zones/services.yaml": `app: { regions: [${REGIONS.join(", ")}], steer: failover, ttl: { min: 1s, max: 5s } }

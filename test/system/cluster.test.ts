@@ -106,6 +106,44 @@ test("an override of one node is served by all, whatever Redis does", { skip, ti
   recorder.finish();
 });
 
+test("safety rules hold at every node, and a switch that is turned on at one opens the gate at all", {
+  skip,
+  timeout: 120_000,
+}, async (t) => {
+  const bed = await startCluster(t, {
+    health: `  safety:
+    assert: [{ atLeast: 2, of: [us-east, eu-west, ap-south] }]
+    gates: { override: maintenance, evacuate: maintenance }
+`,
+  });
+  const [ns1, ns2, ns3] = bed.dns as [ClusterNode, ClusterNode, ClusterNode];
+  const recorder = record(t, bed);
+  await recorder.during("all are up", answersOf(...REGIONS), () => {});
+  const down = { target: "us-east", verb: "down", reason: "a test of the rules" };
+  for (const [path, body] of [
+    ["/overrides", down],
+    ["/regions/us-east/evacuate", { reason: "a test of the rules" }],
+  ] as const) {
+    const refused = await ns1.api("POST", path, body);
+    assert.equal(refused.status, 409, refused.text);
+    assert.match(refused.text, /needs the switch maintenance/);
+  }
+  await setOverride(ns3, "switch/maintenance", "up");
+  const rest = answersOf("eu-west", "ap-south");
+  await recorder.during("the gate is open at ns1 as well", rest, () =>
+    t.waitFor(async () => assert.equal((await ns1.api("POST", "/overrides", down)).status, 201), { timeout: 10_000 }),
+  );
+  const another = { target: "eu-west", verb: "drain", reason: "one too many" };
+  const broken = await ns2.api("POST", "/overrides", another);
+  assert.equal(broken.status, 409, broken.text);
+  assert.match(broken.text, /at least 2 of us-east, eu-west, ap-south .*ap-south would be left/);
+  await recorder.during("by force", answersOf("ap-south"), async () => {
+    assert.equal((await ns2.api("POST", "/overrides", { ...another, force: true })).status, 201);
+  });
+  assert.match((await ns2.api("GET", "/audit")).text, /drain eu-west by force/);
+  recorder.finish();
+});
+
 test("without the right to use channels, nodes agree by what they read", {
   skip: without("redis-server", "redis-cli"),
   timeout: 120_000,
