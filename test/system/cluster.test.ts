@@ -103,6 +103,10 @@ test("an override of one node is served by all, whatever Redis does", { skip, ti
   await recorder.during("Redis stands still", others, override(ns3, "ap-south"), ["ns1", "ns2"]);
   await recorder.during("it goes on", others, () => bed.redis.signal("SIGCONT"));
   await recorder.during("cleared", answersOf(...REGIONS), clear(ns3, "ap-south"));
+
+  for (const { name } of bed.dns) bed.way(name).delay(700);
+  await recorder.during("Redis is slow: all that goes to it or comes is 0.7 s late", others, override(ns2, "ap-south"));
+  await recorder.during("cleared slowly", answersOf(...REGIONS), clear(ns2, "ap-south"));
   recorder.finish();
 });
 
