@@ -168,7 +168,7 @@ export async function runVethStage(args: readonly string[]): Promise<number> {
   const plan: Plan = {
     rounds,
     seconds: isQuick ? 1 : 3,
-    rates: isQuick ? [100_000, 400_000] : [100_000, 200_000, 300_000, 450_000, 600_000],
+    rates: isQuick ? [100_000, 400_000] : [100_000, 200_000, 300_000, 450_000],
     nodes: isQuick ? CITY_NODES.quick : CITY_NODES.full,
   };
   const subjects = SUBJECTS.filter(({ name }) => options.subjects?.includes(name) ?? true);
