@@ -110,6 +110,37 @@ test("an override of one node is served by all, whatever Redis does", { skip, ti
   recorder.finish();
 });
 
+test("without Redis nodes tell each other: overrides, what regions say of themselves, and what a node missed", {
+  skip,
+  timeout: 180_000,
+}, async (t) => {
+  const bed = await startCluster(t, { by: "peers" });
+  const [ns1, ns2, ns3] = bed.dns as [ClusterNode, ClusterNode, ClusterNode];
+  await bed.redis.stop(); // it was never asked
+  const recorder = record(t, bed);
+  await recorder.during("all are up", answersOf(...REGIONS), () => {});
+  let id = "";
+  await recorder.during("an override of ns2", answersOf("us-east", "eu-west"), async () => {
+    id = await setOverride(ns2, "region/ap-south");
+  });
+  await ns3.stop();
+  await recorder.during("cleared at ns1, while ns3 is away", answersOf(...REGIONS), () => clearOverride(ns1, id), [
+    "ns3",
+  ]);
+  await ns3.start();
+  await recorder.during("ns3 is back, and knows", answersOf(...REGIONS), () => {});
+  await recorder.during("us-east says that no backend is healthy", answersOf("eu-west", "ap-south"), () => {
+    for (const backend of bed.backends["us-east"]) backend.setHealthy(false);
+  });
+  await recorder.during("it is well again", answersOf(...REGIONS), () => {
+    for (const backend of bed.backends["us-east"]) backend.setHealthy(true);
+  });
+  await recorder.during("its balancer was killed", answersOf("eu-west", "ap-south"), () =>
+    bed.balancers["us-east"].stop(),
+  );
+  recorder.finish();
+});
+
 test("safety rules hold at every node, and a switch that is turned on at one opens the gate at all", {
   skip,
   timeout: 120_000,
