@@ -25,6 +25,7 @@ import {
   judgePrivilege,
 } from "#app/doctor/machine-rules.ts";
 import { judgeAnswer, type ServerAnswer } from "#app/doctor/server-rules.ts";
+import { judgeXdp, readXdp } from "#app/doctor/xdp-rules.ts";
 import type { ZoneFacts } from "#app/doctor/zone-facts.ts";
 import { countText } from "#base/units.ts";
 import type { ControlSnapshot, ListenAddress, Snapshot } from "#state/snapshot.ts";
@@ -93,6 +94,7 @@ export async function checkNode(options: {
   const hasCapability = readHasCapability(CAPABILITY.netAdmin);
   findings.push(...judgeKernel({ pools: kernel, missing: missingPrograms(["nft", "conntrack"]), hasCapability, unit }));
   if (dns) findings.push(...judgeBuffers(readRmemMax()));
+  if (dns?.interface !== undefined) findings.push(...judgeXdp(readXdp(dns.interface, unit)));
 
   const isRunning = status !== undefined || isServing;
   if (!isRunning) {
