@@ -20,8 +20,8 @@ import { XDP_COUNTER, type XdpInterface } from "#state/xdp.ts";
 
 /** Frames of one batch at most: as many as of the batch engine. */
 const BATCH_FRAMES = 64;
-/** How often what the kernel counts is read. */
-const STATISTICS_EVERY_MS = 1_000;
+/** How often what the kernel counts is read, and the socket looked after. */
+const LOOK_EVERY_MS = 1_000;
 /** Calls that one batch may take to be sent: an older kernel sends 32 frames a call. */
 const KICKS_PER_BATCH = 4;
 const CHUNK_MASK = CHUNK_OCTETS - 1;
@@ -44,6 +44,8 @@ export type XdpAudit = ReturnType<Chunks["count"]> & {
 
 /**
  * Opens the socket of one queue and begins to answer. It serves all addresses that the interface was told to serve.
+ *
+ * An error of the socket that does not pass is thrown into the event loop, and so ends the thread.
  *
  * @param options.face as `attachXdp` made it, perhaps in another thread of this process
  * @param options.queue from 0; each has one socket
@@ -118,7 +120,7 @@ export function openUdpXdp(options: {
       fill.entries[fill.slot(index) * OFFSET_WORDS] = chunk;
     }
     fill.submit(usedCount);
-    if (ready > 0) send(ready);
+    send(ready);
     return count;
   }
 
@@ -162,6 +164,7 @@ export function openUdpXdp(options: {
     return true;
   }
 
+  /** What the kernel has not taken of earlier batches, too: frames that wait for ever would be missing to send. */
   function send(count: number): void {
     transmit.submit(count);
     xdpCounters[XDP_COUNTER.sent]! += count;
@@ -192,12 +195,16 @@ export function openUdpXdp(options: {
 
   xdpCounters[XDP_COUNTER.open] = 1;
   xdpCounters[XDP_COUNTER.zero_copy] = socket.isZeroCopy ? 1 : 0;
-  const statistics = setInterval(() => {
+  const looking = setInterval(() => {
     socket.readStatistics(xdpCounters);
     xdpCounters[XDP_COUNTER.frames_lost] = framesLost(audit());
-  }, STATISTICS_EVERY_MS);
+    socket.mustBeAlive();
+  }, LOOK_EVERY_MS);
   const turns = answerInTurns(answerBatch);
+  let isOpen = true;
   const release = () => {
+    if (!isOpen) return;
+    isOpen = false;
     process.off("exit", release);
     socket.readStatistics(xdpCounters);
     xdpCounters[XDP_COUNTER.open] = 0;
@@ -210,7 +217,8 @@ export function openUdpXdp(options: {
     isZeroCopy: socket.isZeroCopy,
     audit,
     async close() {
-      clearInterval(statistics);
+      if (!isOpen) return; // what the loop would read is gone
+      clearInterval(looking);
       turns.stop();
       release();
     },

@@ -3,6 +3,7 @@
  * that this thread is in, whatever is mounted at /sys.
  * @module
  */
+import { existsSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { RhumbError } from "#base/errors.ts";
 import { systemError } from "#base/native/load.ts";
@@ -22,7 +23,10 @@ const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 const SIOCGIFINDEX = 0x8933;
 const SIOCGIFHWADDR = 0x8927;
 const SIOCETHTOOL = 0x8946;
+const ETHTOOL_GFLAGS = 0x25;
 const ETHTOOL_GCHANNELS = 0x3c;
+/** ETH_FLAG_RXVLAN: the driver takes tags off a frame and keeps them where the program does not see them. */
+const STRIPS_TAGS = 1 << 8;
 const ARPHRD_ETHER = 1;
 /** struct ifreq: name, then a union. */
 const REQUEST = { octets: 40, value: 16 } as const;
@@ -49,15 +53,41 @@ export function describeInterface(calls: XdpCalls, name: string): InterfaceFacts
       throw fail("it is no Ethernet interface");
     }
     const mac = new Uint8Array(request.buffer.slice(REQUEST.value + 2, REQUEST.value + 8));
+    /** @returns whether the driver knows the question */
+    const askDriver = (question: number, answer: Uint32Array): boolean => {
+      answer[0] = question;
+      request.setBigUint64(REQUEST.value, calls.addressOf(answer), true);
+      const fault = ask(SIOCETHTOOL);
+      if (fault !== 0 && fault !== constants.errno.EOPNOTSUPP) throw systemError("ioctl SIOCETHTOOL", fault);
+      return fault === 0;
+    };
+    const flags = new Uint32Array(2);
+    const stripsTags = askDriver(ETHTOOL_GFLAGS, flags) && (flags[1]! & STRIPS_TAGS) !== 0;
+    const [vlan] = stripsTags && existsSync(VLAN_TABLE) ? vlansOn(readFileSync(VLAN_TABLE, "latin1"), name) : [];
+    if (vlan !== undefined) {
+      // The answers would go back without a tag, to where nobody asked.
+      throw fail(
+        `it has the VLAN ${vlan}, and its driver hides tags; run ethtool -K ${name} rxvlan off, or use ${vlan}`,
+      );
+    }
     const channels = new Uint32Array(CHANNELS.words);
-    channels[0] = ETHTOOL_GCHANNELS;
-    request.setBigUint64(REQUEST.value, calls.addressOf(channels), true);
-    const fault = ask(SIOCETHTOOL);
-    if (fault !== 0 && fault !== constants.errno.EOPNOTSUPP) throw systemError("ioctl ETHTOOL_GCHANNELS", fault);
     // A driver that cannot say how many queues it has, has one.
-    const queues = fault === 0 ? channels[CHANNELS.receive]! + channels[CHANNELS.combined]! : 1;
-    return { index, mac, queues };
+    const hasQueues = askDriver(ETHTOOL_GCHANNELS, channels);
+    return { index, mac, queues: hasQueues ? channels[CHANNELS.receive]! + channels[CHANNELS.combined]! : 1 };
   } finally {
     calls.close(descriptor);
   }
+}
+
+/** proc(5), in this thread's network namespace; there when a VLAN was ever made. */
+const VLAN_TABLE = "/proc/thread-self/net/vlan/config";
+
+/**
+ * @param table as the kernel writes it: "eth0.5  | 5  | eth0" behind two lines of titles
+ * @returns names of the VLANs that lie on the interface `name`
+ */
+export function vlansOn(table: string, name: string): string[] {
+  const rows = table.split("\n").slice(2);
+  const columns = rows.map((row) => row.split("|").map((column) => column.trim()));
+  return columns.filter(([, , lower]) => lower === name).map(([vlan]) => vlan!);
 }

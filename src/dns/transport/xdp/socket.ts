@@ -44,8 +44,8 @@ const MAP_SHARED = 0x01;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 const MAP_POPULATE = 0x8000;
 const POLL_IN = 0x0001;
-/** POLLERR, POLLHUP, POLLNVAL: the socket is done for, such as when its interface went away. */
-const POLL_ENDED = 0x0038;
+const SOL_SOCKET = 1;
+const SO_ERROR = 4;
 const MSG_DONTWAIT = 0x40;
 /** struct sockaddr_xdp */
 const ADDRESS = { octets: 16, family: 0, flags: 2, interface: 4, queue: 8 } as const;
@@ -67,10 +67,12 @@ export type XdpSocket = {
   readonly isZeroCopy: boolean;
   /** Has the kernel send what stands in the ring. Does not wait. @throws an error that does not pass */
   kick(): void;
-  /** Until something came, for as long as that. @throws when the socket is done for */
+  /** Until something came, for as long as that. */
   wait(timeoutMs: number): void;
   /** Writes what the kernel counted into a queue's block of `XDP_COUNTERS`. */
   readStatistics(counters: Float64Array): void;
+  /** @throws the system's error when the interface has gone: poll(2) does not tell */
+  mustBeAlive(): void;
   /** The memory and the rings are gone then: nobody may touch them. */
   close(): void;
 };
@@ -148,7 +150,7 @@ export function openXdpSocket(calls: XdpCalls, face: XdpInterface, queue: number
     address.setUint32(ADDRESS.interface, face.index, true);
     address.setUint32(ADDRESS.queue, queue, true);
     const tryBind = () => calls.bind(descriptor, calls.addressOf(address), ADDRESS.octets) === 0;
-    must(tryBind() || retryBusy(tryBind), `bind queue ${queue}`);
+    must(tryBind() || retryBusy(tryBind), "bind");
     const options = new Uint32Array(1);
     must(get(OPTION.options, options), "getsockopt XDP_OPTIONS");
     createBpf(calls).update(
@@ -191,7 +193,6 @@ export function openXdpSocket(calls: XdpCalls, face: XdpInterface, queue: number
   const polled = new Int16Array(4); // struct pollfd: descriptor (32 bits), events, revents
   new Int32Array(polled.buffer)[0] = descriptor;
   polled[2] = POLL_IN;
-  const polledAt = calls.addressOf(polled);
   const statistics = new BigUint64Array(STATISTICS_COUNTS);
   return {
     ...parts,
@@ -201,8 +202,7 @@ export function openXdpSocket(calls: XdpCalls, face: XdpInterface, queue: number
       if (!PASSING.has(errno)) throw systemError("sendto AF_XDP", errno);
     },
     wait(timeoutMs) {
-      const ready = calls.poll(polledAt, 1, timeoutMs);
-      if (ready > 0 && (polled[3]! & POLL_ENDED) !== 0) throw systemError("poll AF_XDP", ENETDOWN);
+      calls.poll(calls.addressOf(polled), 1, timeoutMs);
     },
     readStatistics(counters) {
       if (!get(OPTION.statistics, statistics)) return;
@@ -211,6 +211,12 @@ export function openXdpSocket(calls: XdpCalls, face: XdpInterface, queue: number
       counters[XDP_COUNTER.invalid_sent] = Number(invalidSent);
       counters[XDP_COUNTER.dropped_ring_full] = Number(ringFull);
       counters[XDP_COUNTER.fill_empty] = Number(fillEmpty);
+    },
+    mustBeAlive() {
+      const error = new Int32Array(1);
+      optionOctets[0] = error.byteLength;
+      calls.getsockopt(descriptor, SOL_SOCKET, SO_ERROR, calls.addressOf(error), calls.addressOf(optionOctets));
+      if (error[0] !== 0) throw systemError("AF_XDP", error[0]!);
     },
     close,
   };
