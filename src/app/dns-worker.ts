@@ -14,6 +14,7 @@ import type { DnsWorkerData, DnsWorld, FromDnsWorker, ToDnsWorker, XdpQueue } fr
 import { guardQueue } from "#app/guard-queue.ts";
 import { collectGarbage } from "#app/let-go.ts";
 import { createStepClock, createTurnClock, systemClock } from "#base/clock.ts";
+import { RhumbError } from "#base/errors.ts";
 import { type Admission, createAdmission } from "#dns/guard/admission.ts";
 import { loadLibc } from "#dns/transport/libc.ts";
 import { createTcpCensus, openTcp, type TcpTransport } from "#dns/transport/tcp.ts";
@@ -92,7 +93,9 @@ async function open(key: string, listen: ListenAddress): Promise<void> {
       tell({ type: "opened", key, port: transport.port });
     }
   } catch (error) {
-    const { code = "UNKNOWN", message } = error as NodeJS.ErrnoException;
+    // The main thread makes the sentence: it is told the reason alone.
+    const reason = error instanceof RhumbError && error.cause instanceof Error ? error.cause : error;
+    const { code = "UNKNOWN", message } = reason as NodeJS.ErrnoException;
     tell({ type: "open-failed", key, code, says: message });
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { constants } from "node:os";
 import test from "node:test";
-import { chooseUdpEngine } from "#app/udp-engine.ts";
+import { chooseUdpEngine, socketsOf } from "#app/udp-engine.ts";
 import { type Libc, loadLibc } from "#dns/transport/libc.ts";
 import { withoutLibc } from "../dns/transport/native.ts";
 
@@ -37,4 +37,13 @@ test("chooseUdpEngine() refuses a batch engine that is asked for by name and can
     code: "RHUMB_DNS_ENGINE",
     message: /koffi cannot be loaded/,
   });
+});
+
+test("chooseUdpEngine() takes xdp where it is asked for, with the best sockets that there are beside it", {
+  skip: withoutLibc,
+}, () => {
+  const why = "as configured, with batch for what the kernel is left";
+  assert.deepEqual(chooseUdpEngine("xdp"), { name: "xdp", why, sockets: "batch" });
+  assert.equal(socketsOf(chooseUdpEngine("xdp", forbidden)), "dgram");
+  assert.equal(socketsOf(chooseUdpEngine("batch")), "batch");
 });
