@@ -39,7 +39,7 @@ const JUMP: Readonly<Record<Test, number>> = {
   "<": 0xa0,
   "<=": 0xb0,
 };
-const ALU = { add: 0x00, subtract: 0x10, and: 0x50, move: 0xb0 } as const;
+const ALU = { add: 0x00, and: 0x50, move: 0xb0 } as const;
 const CALL = 0x80;
 const EXIT = 0x90;
 /** The 64-bit immediate is a map's descriptor (RFC 9669 §5.4). */
@@ -71,7 +71,6 @@ const alu =
       : step(CLASS.alu64 | operation | SOURCE_REGISTER, to, operand, 0, 0);
 export const move = alu(ALU.move);
 export const add = alu(ALU.add);
-export const subtract = alu(ALU.subtract);
 export const and = alu(ALU.and);
 
 /** Compares all 64 bits with another register, or the low 32 with a number. */
@@ -79,6 +78,11 @@ export const jumpIf = (left: Register, test: Test, right: Register | number, jum
   typeof right === "number"
     ? { ...step(CLASS.jump32 | JUMP[test], left, 0, 0, right), jumpsTo }
     : { ...step(CLASS.jump | JUMP[test] | SOURCE_REGISTER, left, right, 0, 0), jumpsTo };
+/** For pointers that may be null: the verifier takes no other comparison of them with a number. */
+export const jumpIfNull = (left: Register, jumpsTo: string): Instruction => ({
+  ...step(CLASS.jump | JUMP["=="], left, 0, 0, 0),
+  jumpsTo,
+});
 export const jump = (jumpsTo: string): Instruction => ({ ...step(CLASS.jump, "r0", 0, 0, 0), jumpsTo });
 
 export const label = (name: string): Label => ({ label: name });

@@ -17,6 +17,7 @@ import {
   exit,
   jump,
   jumpIf,
+  jumpIfNull,
   label,
   load,
   loadMap,
@@ -24,7 +25,6 @@ import {
   type Step,
   store,
   storeValue,
-  subtract,
 } from "#dns/transport/xdp/assembler.ts";
 import type { ListenAddress } from "#state/snapshot.ts";
 
@@ -70,9 +70,10 @@ export function buildProgram(options: {
     move("r6", "r1"),
     load(4, "r2", "r1", CONTEXT.data),
     load(4, "r3", "r1", CONTEXT.dataEnd),
-    move("r4", "r3"),
-    subtract("r4", "r2"),
-    jumpIf("r4", ">", options.maxOctets, "pass"),
+    // Pointers are compared, not subtracted: that would take CAP_PERFMON.
+    move("r4", "r2"),
+    add("r4", options.maxOctets + 1),
+    jumpIf("r4", "<=", "r3", "pass"),
     // From here on r4 is where the header behind Ethernet's begins.
     move("r4", "r2"),
     add("r4", ETHERNET.octets),
@@ -97,7 +98,7 @@ export function buildProgram(options: {
     move("r2", "r10"),
     add("r2", KEY_AT),
     call(HELPER.lookUp),
-    jumpIf("r0", "==", 0, "pass"),
+    jumpIfNull("r0", "pass"),
     load(4, "r2", "r6", CONTEXT.queue),
     ...loadMap("r1", options.sockets),
     move("r3", XDP_PASS), // where the queue has no socket

@@ -8,6 +8,7 @@ import {
   exit,
   jump,
   jumpIf,
+  jumpIfNull,
   label,
   load,
   loadMap,
@@ -15,7 +16,6 @@ import {
   type Step,
   store,
   storeValue,
-  subtract,
 } from "#dns/transport/xdp/assembler.ts";
 
 const hex = (steps: readonly Step[]): string => Buffer.from(assemble(steps)).toString("hex");
@@ -24,7 +24,7 @@ const hex = (steps: readonly Step[]): string => Buffer.from(assemble(steps)).toS
 for (const { name, steps, expected } of [
   { name: "a move of a number", steps: [move("r0", 2)], expected: "b700000002000000" },
   { name: "a move of a register", steps: [move("r6", "r1")], expected: "bf16000000000000" },
-  { name: "sums", steps: [add("r4", 14), subtract("r4", "r2")], expected: "070400000e0000001f24000000000000" },
+  { name: "sums", steps: [add("r4", 14), add("r4", "r2")], expected: "070400000e0000000f24000000000000" },
   { name: "a negative number", steps: [add("r2", -24)], expected: "07020000e8ffffff" },
   { name: "a mask", steps: [and("r5", 0xf0)], expected: "57050000f0000000" },
   { name: "a load of 1 octet", steps: [load(1, "r5", "r4", 9)], expected: "7145090000000000" },
@@ -36,6 +36,7 @@ for (const { name, steps, expected } of [
   { name: "a call", steps: [call(51)], expected: "8500000033000000" },
   { name: "an exit", steps: [exit()], expected: "9500000000000000" },
   { name: "a map", steps: loadMap("r1", 7), expected: "18110000070000000000000000000000" },
+  { name: "a pointer that is null", steps: [label("here"), jumpIfNull("r0", "here")], expected: "1500ffff00000000" },
   {
     name: "a number over 31 bits",
     steps: [label("here"), jumpIf("r5", "!=", 0xffff_fffe, "here")],

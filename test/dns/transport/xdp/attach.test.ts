@@ -1,7 +1,9 @@
 /** Program, interface and socket on a veth pair: what is refused and why, and what is left when a part of it ends. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:os";
+import { join } from "node:path";
 import test, { after, type TestContext } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
@@ -69,6 +71,34 @@ test("attachXdp() refuses an interface that has a program, and takes it when tha
   first.close();
   attach(t);
 });
+
+for (const { name, capabilities, expected } of [
+  // CAP_IPC_LOCK stands for a limit of locked memory that suffices.
+  { name: "answers", capabilities: ",+net_admin,+net_raw,+bpf,+ipc_lock", expected: /^native$/ },
+  { name: "names what is missing", capabilities: ",+net_admin", expected: /lacks "CAP_NET_RAW, CAP_BPF"/ },
+]) {
+  test(`A process with ${capabilities.replaceAll(",+", " ").trim()} alone ${name}`, { skip }, () => {
+    const script = `
+      import { loadXdpCalls } from "#dns/transport/xdp/calls.ts";
+      import { attachXdp } from "#dns/transport/xdp/attach.ts";
+      import { openUdpXdp } from "#dns/transport/udp-xdp.ts";
+      const calls = loadXdpCalls();
+      const counters = new Float64Array(200);
+      try {
+        const face = attachXdp({ calls, interface: "${INTERFACE}" }).interface;
+        openUdpXdp({ calls, face, queue: 0, respond: () => 0, counters, xdpCounters: counters });
+        console.log(face.mode);
+      } catch (error) { console.log(error.message); }
+      process.exit();`;
+    const [program, ...args] = bed.within("server", [
+      ...["setpriv", `--bounding-set=-all${capabilities}`, "--inh-caps=-all"],
+      ...[process.execPath, "--input-type=module-typescript", "-e", script],
+    ]);
+    const cwd = join(import.meta.dirname, "../../../..");
+    const { stdout, stderr } = spawnSync(program!, args, { encoding: "utf8", cwd });
+    assert.match(stdout.trim(), expected, stderr);
+  });
+}
 
 test("vlansOn() finds the VLANs of one interface in the kernel's table", () => {
   const table = `VLAN Dev name    | VLAN ID
