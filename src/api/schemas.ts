@@ -68,7 +68,7 @@ export const newOverrideSchema = z
     force: z
       .boolean()
       .default(false)
-      .describe("Also when no region would be left up, or when the glob matches no target yet"),
+      .describe("Also when no region would be left up, the glob matches no target yet, or a safety rule forbids it"),
   })
   .meta({ id: "NewOverride" });
 

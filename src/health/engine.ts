@@ -94,7 +94,7 @@ export type Health = {
   /** What the verdict of an address rests on; undefined where it is not probed. */
   cause(target: number): string | undefined;
   listOverrides(): readonly OverrideView[];
-  /** @throws RhumbError RHUMB_HEALTH_OVERRIDE_… as their sentences say; `force` allows no match and an empty service */
+  /** @throws RhumbError RHUMB_HEALTH_OVERRIDE_… as their sentences say; `force` allows no match, an empty service, and what a safety rule forbids */
   setOverride(input: OverrideInput, options?: { readonly force?: boolean }): OverrideView;
   /** @param text id or target. @returns what was cleared. @throws RHUMB_HEALTH_OVERRIDE_FROM_FILE */
   clearOverride(text: string): readonly OverrideSpec[];
@@ -328,7 +328,7 @@ export function createHealth(options: HealthOptions): Health {
 
   let safety: SafetyRules | undefined;
   /** Takes clients from a region. */
-  const isLess = ({ verb, weightPercent, target }: OverrideSpec): boolean =>
+  const takesClients = ({ verb, weightPercent, target }: OverrideSpec): boolean =>
     (verb === "down" || (verb === "drain" && weightPercent < 100)) &&
     rows.matching(target).some((id) => rows.region(id) !== undefined);
   function ruleAgainst(change: SafetyChange, isOut: (target: number) => boolean): string | undefined {
@@ -364,7 +364,7 @@ export function createHealth(options: HealthOptions): Health {
           : undefined;
         if (emptied !== undefined) throw new RhumbError("RHUMB_HEALTH_OVERRIDE_EMPTIES_SERVICE", emptied);
       }
-      const rule = isLess(spec) ? ruleAgainst("override", (target) => rows.isOut(target, spec)) : undefined;
+      const rule = takesClients(spec) ? ruleAgainst("override", (target) => rows.isOut(target, spec)) : undefined;
       if (rule !== undefined && !force) throw new RhumbError("RHUMB_HEALTH_SAFETY", rule);
       overrides.add(spec);
       restageAll();

@@ -40,7 +40,7 @@ function setCommand(verb: string, says: string): Command {
     .addOption(new Option("--for <duration>", "how long, such as 30m or 2h (default: 4h)").conflicts("until"))
     .option("--until <time>", "until when, RFC 3339")
     .option("--owner <name>", "who answers for it (default: this system user)")
-    .option("--force", "also when no region would be left, or nothing matches yet");
+    .option("--force", "also when no region would be left, nothing matches yet, or a safety rule forbids it");
   if (verb === "drain") made.option("--weight <percent>", "share that the target keeps", "0");
   return made.action(async (target: string, options: SetOptions) => {
     const weightPercent = Number(options.weight ?? 0);
