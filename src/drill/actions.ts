@@ -98,6 +98,9 @@ export function movedRegion({ action, target, options }: Pick<Step, "action" | "
   return ACTION_TABLE[action].movesClients && isWhole ? target.split("/")[1] : undefined;
 }
 
+/** Takes a region out on purpose: nothing there fails. */
+export const isOnPurpose = ({ action }: Pick<Step, "action">): boolean => action === "drain" || action === "evacuate";
+
 /**
  * @returns the region whose anycast route a step takes away. A region that is slow, or fails in part, keeps it: BGP
  * knows of its own serving alone.

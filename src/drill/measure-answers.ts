@@ -2,16 +2,8 @@
  * Measures of DNS: what fresh answers said when, and what nodes said of health. Pure.
  * @module
  */
-import {
-  type Collected,
-  type Fault,
-  faultsOf,
-  lastAt,
-  regionFaults,
-  type Sample,
-  sampleOf,
-  samplesOf,
-} from "#drill/collected.ts";
+import { isOnPurpose } from "#drill/actions.ts";
+import { type Collected, faultsOf, lastAt, regionFaults, type Sample, sampleOf, samplesOf } from "#drill/collected.ts";
 import type { LoadMark } from "#drill/load/protocol.ts";
 
 type Answer = Extract<LoadMark, { kind: "answer" }>;
@@ -34,12 +26,9 @@ const leadsTo = (answer: Answer | undefined, region: string): boolean => answer?
 const firstThat = (answers: readonly Answer[], fromMs: number, region: string, leads: boolean): number | undefined =>
   answers.find((answer) => answer.atMs > fromMs && isSound(answer) && leadsTo(answer, region) === leads)?.atMs;
 
-/** Steps by which somebody takes a region out on purpose: nothing there fails, so nothing is detected. */
-const isOnPurpose = ({ step }: Fault): boolean => step.action === "drain" || step.action === "evacuate";
-
 export function detection(collected: Collected): Sample[] {
   return samplesOf(collected, ({ fault, region }) => {
-    if (isOnPurpose(fault)) return [];
+    if (isOnPurpose(fault.step)) return [];
     const seen = collected.events.filter(
       ({ kind, severity, subject, atMs }) =>
         kind === "health.transition" &&
@@ -111,7 +100,7 @@ export function failovers(collected: Collected): Sample[] {
 export function wrongAnswers(collected: Collected): Sample[] {
   const timelines = timelinesOf(collected);
   if (timelines.length === 0) return [];
-  const outs = regionFaults(collected).filter(({ fault }) => isOnPurpose(fault));
+  const outs = regionFaults(collected).filter(({ fault }) => isOnPurpose(fault.step));
   let wrong = 0;
   for (const { answers } of timelines) {
     wrong += answers.filter(({ regions }) => regions.includes("")).length;

@@ -7,6 +7,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { RhumbError } from "#base/errors.ts";
 import type { Log } from "#base/log.ts";
+import { isOnPurpose, movedRegion } from "#drill/actions.ts";
 import { takeLock } from "#drill/lock.ts";
 import type { Progress } from "#drill/progress.ts";
 import { drillId } from "#drill/read-scenario.ts";
@@ -85,10 +86,19 @@ function checkSteps(scenarios: readonly Scenario[], stage: Stage): void {
   if (problems.length > 0) throw new RhumbError("RHUMB_DRILL_CANNOT", problems.join("; "));
 }
 
-/** Drills that can share a stage stand together, each group in the order of the command line. */
+/**
+ * For a quarter of an hour nodes remember that a region has failed, and take it back later each time (`health/failback.ts`):
+ * the next drill is to begin with nodes that know of nothing.
+ */
+const failsRegion = ({ steps }: Scenario): boolean =>
+  steps.some((step) => movedRegion(step) !== undefined && !isOnPurpose(step));
+
+/** Drills that can share a stage stand together: first those after which it can be used again, then by the command line. */
 function groupsOf(scenarios: readonly Scenario[]): Scenario[][] {
   const worldOf = ({ world, needs }: Scenario): string => JSON.stringify([world, [...needs].sort()]);
-  return [...Map.groupBy(scenarios, worldOf).values()];
+  return [...Map.groupBy(scenarios, worldOf).values()].map((group) =>
+    group.toSorted((a, b) => Number(failsRegion(a)) - Number(failsRegion(b))),
+  );
 }
 
 /** `20261122T041501` */
@@ -179,7 +189,7 @@ export async function runDrills(options: RunsOptions): Promise<Ran[]> {
           if (open && !open.isClean) await close();
           open ??= await openFor(group);
           const report = await runOne(scenario, turn, open.stage);
-          open.isClean = report.leftOver.length === 0 && report.outcome !== "broken";
+          open.isClean = report.leftOver.length === 0 && report.outcome !== "broken" && !failsRegion(scenario);
         }
       }
     }

@@ -90,20 +90,23 @@ test("runDrills() refuses a stage that a drill is not for, and steps that the st
   assert.deepEqual(opened[0]!.log, [], "the stage was never started");
 });
 
+/** Nodes forget it at once. */
+const harmless = { ...short, steps: [step(200, "lose-node", "node/ns2"), step(900, "heal", "node/ns2")] };
+
 test("runDrills() shares a stage between equal worlds, takes another one for another, and stops each", async (context) => {
-  const other = scenario({ ...short, world: { interval: "1s" }, file: "drills/other.yaml" });
-  const { options, opened } = await fakes(context, { scenarios: [scenario(short), other, scenario(short)] });
+  const other = scenario({ ...harmless, world: { interval: "1s" }, file: "drills/other.yaml" });
+  const { options, opened } = await fakes(context, { scenarios: [scenario(harmless), other, scenario(harmless)] });
   const ran = await runDrills(options);
   assert.deepEqual(
     ran.map(({ report }) => report.drill.file),
     ["drills/small.yaml", "drills/small.yaml", "drills/other.yaml"],
   );
-  const kill = ["kill region/eu-west", "undo kill region/eu-west"];
+  const lose = ["lose-node node/ns2", "undo lose-node node/ns2"];
   assert.deepEqual(
     opened.map(({ log }) => log),
     [
-      ["start", ...kill, ...kill, "stop"],
-      ["start", ...kill, "stop"],
+      ["start", ...lose, ...lose, "stop"],
+      ["start", ...lose, "stop"],
     ],
   );
   for (const { json, html, report } of ran) {
@@ -115,7 +118,7 @@ test("runDrills() shares a stage between equal worlds, takes another one for ano
 
 test("runDrills() gives the next drill a fresh stage when one is not as it was", async (context) => {
   const { options, opened } = await fakes(context, {
-    scenarios: [scenario(short)],
+    scenarios: [scenario(harmless)],
     repeat: 2,
     openStage: async () => {
       const fake = await fakeStage(context);
@@ -132,6 +135,29 @@ test("runDrills() gives the next drill a fresh stage when one is not as it was",
   assert.deepEqual(
     opened.map(({ log }) => log.at(-1)),
     ["stop", "stop"],
+  );
+});
+
+test("runDrills() makes the stage anew after a drill in which a region fails, and runs those last", async (context) => {
+  const drained = scenario({
+    ...short,
+    file: "drills/drained.yaml",
+    steps: [step(200, "drain", "region/eu-west"), step(900, "heal", "region/eu-west")],
+  });
+  const killed = scenario({ ...short, file: "drills/killed.yaml" });
+  const { options, opened } = await fakes(context, { scenarios: [killed, drained, killed] });
+  const ran = await runDrills(options);
+  assert.deepEqual(
+    ran.map(({ report }) => report.drill.file),
+    ["drills/drained.yaml", "drills/killed.yaml", "drills/killed.yaml"],
+  );
+  const kill = ["kill region/eu-west", "undo kill region/eu-west"];
+  assert.deepEqual(
+    opened.map(({ log }) => log),
+    [
+      ["start", "drain region/eu-west", "undo drain region/eu-west", ...kill, "stop"],
+      ["start", ...kill, "stop"],
+    ],
   );
 });
 
