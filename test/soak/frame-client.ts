@@ -29,6 +29,7 @@ export function openFrameClient(bed: VethBed, port: number): FrameClient {
     fill.entries[fill.slot(index) * OFFSET_WORDS] = index * CHUNK_OCTETS;
   }
   fill.submit(FILL_CHUNKS);
+  socket.takeQueue();
   const outs = Array.from({ length: SEND_CHUNKS }, (_, index) => {
     const at = (FILL_CHUNKS + index) * CHUNK_OCTETS;
     return memory.octets.subarray(at, at + CHUNK_OCTETS);

@@ -8,6 +8,7 @@
  *          its asker will ask again.
  * @module
  */
+import { setTimeout as pause } from "node:timers/promises";
 import { answerInTurns, WAIT_MS } from "#dns/transport/turns.ts";
 import { type Observe, RESPONSE_SLOT_OCTETS } from "#dns/transport/udp.ts";
 import type { XdpCalls } from "#dns/transport/xdp/calls.ts";
@@ -24,6 +25,8 @@ const BATCH_FRAMES = 64;
 const LOOK_EVERY_MS = 1_000;
 /** Calls that one batch may take to be sent: an older kernel sends 32 frames a call. */
 const KICKS_PER_BATCH = 4;
+/** How long closing may wait for the driver to send what it was given. */
+const CLOSE_WAITS_MS = 20;
 const CHUNK_MASK = CHUNK_OCTETS - 1;
 
 export type XdpTransport = {
@@ -85,6 +88,7 @@ export function openUdpXdp(options: {
   for (let index = 0; index < FILL_CHUNKS; index++)
     fill.entries[fill.slot(index) * OFFSET_WORDS] = index * CHUNK_OCTETS;
   fill.submit(FILL_CHUNKS);
+  socket.takeQueue();
 
   /** @returns frames that were read */
   function answerBatch(canWait: boolean): number {
@@ -201,10 +205,7 @@ export function openUdpXdp(options: {
     socket.mustBeAlive();
   }, LOOK_EVERY_MS);
   const turns = answerInTurns(answerBatch);
-  let isOpen = true;
   const release = () => {
-    if (!isOpen) return;
-    isOpen = false;
     process.off("exit", release);
     socket.readStatistics(xdpCounters);
     xdpCounters[XDP_COUNTER.open] = 0;
@@ -213,14 +214,23 @@ export function openUdpXdp(options: {
   // A descriptor belongs to the process: when this thread ends by a fault, the next one needs the queue.
   process.on("exit", release);
 
+  let closing: Promise<void> | undefined;
+  async function shut(): Promise<void> {
+    clearInterval(looking);
+    turns.stop();
+    for (let wait = 0; wait < CLOSE_WAITS_MS && transmit.cursor() !== completion.cursor(); wait++) {
+      await pause(1);
+      takeBackSent();
+    }
+    release();
+  }
+
   return {
     isZeroCopy: socket.isZeroCopy,
     audit,
-    async close() {
-      if (!isOpen) return; // what the loop would read is gone
-      clearInterval(looking);
-      turns.stop();
-      release();
+    close() {
+      closing = closing ?? shut();
+      return closing;
     },
   };
 }

@@ -65,6 +65,8 @@ export type XdpSocket = {
   readonly transmit: OutRing;
   readonly completion: InRing;
   readonly isZeroCopy: boolean;
+  /** From now on the queue's frames come here: not before the kernel has chunks to fill. @throws RhumbError; it is closed then */
+  takeQueue(): void;
   /** Has the kernel send what stands in the ring. Does not wait. @throws an error that does not pass */
   kick(): void;
   /** Until something came, for as long as that. */
@@ -78,7 +80,7 @@ export type XdpSocket = {
 };
 
 /**
- * Opens the socket and has the queue's frames redirected to it.
+ * Opens the socket of a queue, whose frames still pass to the kernel.
  *
  * @throws RhumbError RHUMB_DNS_XDP
  */
@@ -153,11 +155,6 @@ export function openXdpSocket(calls: XdpCalls, face: XdpInterface, queue: number
     must(tryBind() || retryBusy(tryBind), "bind");
     const options = new Uint32Array(1);
     must(get(OPTION.options, options), "getsockopt XDP_OPTIONS");
-    createBpf(calls).update(
-      face.socketMap,
-      new Uint8Array(Uint32Array.of(queue).buffer),
-      new Uint8Array(Uint32Array.of(descriptor).buffer),
-    );
     return {
       memory: createFrameMemory(chunks.buffer),
       isZeroCopy: (options[0]! & IS_ZERO_COPY) !== 0,
@@ -196,6 +193,15 @@ export function openXdpSocket(calls: XdpCalls, face: XdpInterface, queue: number
   const statistics = new BigUint64Array(STATISTICS_COUNTS);
   return {
     ...parts,
+    takeQueue() {
+      const [key, value] = [queue, descriptor].map((number) => new Uint8Array(Uint32Array.of(number).buffer));
+      try {
+        createBpf(calls).update(face.socketMap, key!, value!);
+      } catch (error) {
+        close();
+        throw asRhumbError(error as Error);
+      }
+    },
     kick() {
       if (calls.sendto(descriptor, 0n, 0, MSG_DONTWAIT, 0n, 0) >= 0) return;
       const errno = calls.errno();
