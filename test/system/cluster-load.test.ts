@@ -17,7 +17,7 @@ const WINDOW_MS = 15_000;
  * over 15 s a node lies within 6 points of what is planned, mostly.
  */
 const ARRIVED_WITHIN = 0.1;
-const STAYS_WITHIN = 0.18;
+const STAYS_WITHIN = 0.22;
 
 type Load = {
   readonly regions: readonly { region: string; measuredPercent: number | null; measuredRps: number | null }[];
@@ -46,7 +46,7 @@ const told = (crowd: Crowd): string =>
 
 test("nodes shift the same share away from a region that is full, and spread that of one that dies", {
   skip: without("redis-server"),
-  timeout: 240_000,
+  timeout: 400_000,
 }, async (t) => {
   const bed = await startCluster(t, {
     capacity: `${CAPACITY_RPS}rps`,
