@@ -10,7 +10,9 @@ const skip = without("faketime");
 /** Says both of its clocks whenever it is asked. */
 const CLOCKS = `process.stdin.on("data", () => console.log(Date.now(), performance.now()))`;
 
-test("a process's clock is moved while it runs, its intervals stay true, and others keep theirs", { skip }, async (t) => {
+test("a process's clock is moved while it runs, its intervals stay true, and others keep theirs", {
+  skip,
+}, async (t) => {
   const folder = folderWith(t, {});
   const env = { ...process.env, NODE_OPTIONS: "", ...clockEnvironment(folder) };
   const child = spawn(process.execPath, ["-e", CLOCKS], { env, stdio: ["pipe", "pipe", "inherit"] });
