@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { loadNative, type Native } from "#base/native/load.ts";
 
 export const SERVER = { 4: "10.89.0.1", 6: "fd89::1" } as const;
@@ -48,6 +48,13 @@ function sh(script: string): string {
   return stdout;
 }
 
+/** Of processes that were killed, or fell over, and could not remove theirs. */
+function removeLeftovers(): void {
+  const { stdout } = spawnSync("ip", ["netns", "list"], { encoding: "utf8" });
+  for (const [name, pid] of (stdout ?? "").matchAll(/^rhumb-veth-(\d+)-\S+/gm))
+    if (!existsSync(`/proc/${pid}`)) spawnSync("ip", ["netns", "delete", name]);
+}
+
 let beds = 0;
 
 /**
@@ -59,6 +66,7 @@ export function createVethBed(options: { queues?: number; isStatic?: boolean } =
   const { queues = 1, isStatic = false } = options;
   const calls = loadNative<Setns>({ setns: "int setns(int, int)" }, "setns");
   if (typeof calls === "string") throw new Error(`no namespaces: ${calls}`);
+  removeLeftovers();
   const prefix = `rhumb-veth-${process.pid}-${beds++}`;
   const ns = (place: Place): string => `${prefix}-${place}`;
   const descriptors = new Map<Place, number>();
