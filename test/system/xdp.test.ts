@@ -78,7 +78,15 @@ test("rhumb answers by AF_XDP, and on sockets what the kernel is left", { skip, 
   while ((await statusOf(world)).listen.every(({ address }) => address !== "10.89.0.9"));
   assert.equal(kdig(world, "10.89.0.9"), "192.0.2.1");
   assert.equal(receivedBy(await statusOf(world)), 3);
-  assert.throws(() => kdig(world, SERVER[4], "+retry=0", "+timeout=1"), "nobody answers at the address that went");
+  // What came by it is answered first: it may go a little later than the other came.
+  const isAnswered = (address: string): boolean => {
+    try {
+      return kdig(world, address, "+retry=0", "+timeout=1") !== "";
+    } catch {
+      return false;
+    }
+  };
+  while (isAnswered(SERVER[4]));
 
   rhumb.signal("SIGTERM");
   assert.equal(await rhumb.ended, 0);
