@@ -11,11 +11,12 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
-import { type AddressInfo, BoundSocket, connect, createServer } from "node:net";
+import { type AddressInfo, BoundSocket, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { systemClock } from "#base/clock.ts";
+import { createPorts } from "#base/ports.ts";
 import { createDeadlines } from "#l7/exchange/deadlines.ts";
 import { serveHttp1 } from "#l7/http1/client-connection.ts";
 import { createHttp1Upstreams } from "#l7/http1/upstream-pool.ts";
@@ -158,10 +159,7 @@ function startRhumb(name: string, backendPort: number): Proxy {
 }
 
 async function startHaproxy(backendPort: number): Promise<Proxy> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
+  const port = await createPorts().take();
   const folder = mkdtempSync(join(tmpdir(), "rhumb-haproxy-"));
   const file = join(folder, "haproxy.cfg");
   writeFileSync(

@@ -22,9 +22,9 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createPorts } from "#base/ports.ts";
 import { cityDatabaseFile } from "./lib/dns-city.ts";
 import { percentile, readDnsperf, readLatencies } from "./lib/dns-measure.ts";
 import { REGIONS, writeQueries, ZONE, zoneText } from "./lib/dns-world.ts";
@@ -47,14 +47,6 @@ const TOKEN = "a-token-of-this-bench-0123456789abcdef";
 
 type Round = { p50Micros: number; p99Micros: number; maxMicros: number; lost: number; reloads: number };
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen({ host: "127.0.0.1", port: 0 });
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 const statusMib = (pid: number, field: "VmRSS" | "VmHWM"): number =>
   Math.round(
     Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1_024,
@@ -67,7 +59,8 @@ if (spawnSync("sh", ["-c", "command -v dnsperf"]).status !== 0) {
 const database = cityDatabaseFile(MAP_NODES);
 const folder = mkdtempSync(join(tmpdir(), "rhumb-bench-reload-"));
 const zoneFile = join(folder, "zones", `${ZONE}.zone`);
-const [dnsPort, apiPort] = [await freePort(), await freePort()];
+const ports = createPorts();
+const [dnsPort, apiPort] = [await ports.take(), await ports.take()];
 let node: ChildProcess | undefined;
 
 function prepare(): void {

@@ -3,8 +3,8 @@
  * @module
  */
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { delimiter, join } from "node:path";
+import { createPorts } from "#base/ports.ts";
 import { answersAt, backendCommand } from "./balancer-backend.ts";
 import { BALANCER_CORE, LOAD_CORE, type Target } from "./balancer-measure.ts";
 import type { BalancerRecipe, Certificate } from "./balancer-recipe.ts";
@@ -27,14 +27,7 @@ export type Bed = {
   stop(): Promise<void>;
 };
 
-/** A port that is free for TCP now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+const free = createPorts();
 
 /** Is a program in the PATH, or a file there? */
 export const isInstalled = (name: string): boolean =>
@@ -67,7 +60,7 @@ export async function startBed(
     return pinned;
   };
   try {
-    const ports = [await freePort(), await freePort()];
+    const ports = [await free.take(), await free.take()];
     const backends = ports.map((port) => `${HOST}:${port}`);
     const command = backend(join(folder, "backend"), backends, DESCRIPTORS);
     const servers = await start(LOAD_CORE, ports[0]!, command);
@@ -77,7 +70,7 @@ export async function startBed(
           leftOut[recipe.name] = `${recipe.needs} is not installed`;
           return undefined;
         }
-        const port = await freePort();
+        const port = await free.take();
         const own = join(folder, recipe.name);
         mkdirSync(own);
         const site = { folder: own, listen: `${HOST}:${port}`, backends, maxConnections: MAX_CONNECTIONS, certificate };

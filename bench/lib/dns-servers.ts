@@ -4,6 +4,7 @@
  */
 import { createSocket } from "node:dgram";
 import { mkdirSync } from "node:fs";
+import { createPorts } from "#base/ports.ts";
 import type { Recipe, Site } from "./dns-recipe.ts";
 import { firstQuery } from "./dns-world.ts";
 import { type Pinned, startPinned } from "./pinned.ts";
@@ -17,14 +18,7 @@ const LOOPBACK = "127.0.0.1";
 
 export type DnsServer = Pinned & { readonly recipe: Recipe; readonly port: number };
 
-/** A port that is free for UDP now. */
-async function freePort(): Promise<number> {
-  const socket = createSocket("udp4");
-  await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(() => resolve()));
-  return port;
-}
+const ports = createPorts();
 
 /** Whether the server gives an answer (not REFUSED or SERVFAIL) for a name of the zone. */
 export async function answers(address: string, port: number): Promise<boolean> {
@@ -50,7 +44,7 @@ export async function startServer(
   { folder, ...rest }: Omit<Site, "port" | "address">,
 ): Promise<DnsServer> {
   mkdirSync(folder, { recursive: true });
-  const port = await freePort();
+  const port = await ports.take();
   const command = recipe.prepare({ folder, address: LOOPBACK, port, ...rest });
   const options = { core: SERVER_CORE, isReady: () => answers(LOOPBACK, port), timeoutMs: START_TIMEOUT_MS };
   return { recipe, port, ...(await startPinned(command, options)) };

@@ -342,6 +342,10 @@ export const ERRORS = {
     says: "Cannot make load for a drill: %",
     fix: "`rhumb drill run` starts `rhumb drill load` and gives it its order: a `LoadSpec` of src/drill/load/protocol.ts",
   },
+  RHUMB_PORTS_TAKEN: {
+    says: "No block of ports is left: all of % have owners",
+    fix: "End other drills, demos and tests of this machine: `ss -tlnp` shows who listens there",
+  },
   RHUMB_DRILL_STAGE: {
     says: "The stage of the drill: %",
     fix: "See what it says; the output of each process lies in the stage's folder, and `rhumb drill check` tells what a drill may ask for",

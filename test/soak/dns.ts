@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { RhumbEvent } from "#state/events.ts";
-import { apiClient, followEvents, freePortBase, projectFolder, startRhumb } from "../system/running.ts";
+import { apiClient, followEvents, freePortsOfDemo, projectFolder, startRhumb } from "../system/running.ts";
 import { findTool, folderWith } from "../system/tools.ts";
 import { NAMES, writeQueries } from "./queries.ts";
 import { describeTrend } from "./trend.ts";
@@ -71,7 +71,7 @@ const kernelDrops = (port: number): number => {
 };
 
 async function soak(): Promise<void> {
-  const dnsPort = await freePortBase();
+  const dnsPort = await freePortsOfDemo();
   const [apiPort, checkPort] = [dnsPort + 1, dnsPort + 2];
   const folder = folderWith(context, {
     "rhumb.yaml": `version: 1

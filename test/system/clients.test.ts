@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { TCPClient, UDPClient } from "dns2";
-import { freePortBase, run, startRhumb } from "./running.ts";
+import { freePortsOfDemo, run, startRhumb } from "./running.ts";
 import { folderWith, freePort, startDaemon, without } from "./tools.ts";
 
 const DEMO_DATABASE = new URL("../../geo-data/demo.mmdb", import.meta.url).pathname;
@@ -36,7 +36,7 @@ describe("a node and clients of others", { timeout: 60_000 }, () => {
   const context = { after: (cleanup: () => unknown) => void cleanups.push(cleanup) };
   let port: number;
   before(async () => {
-    port = await freePortBase();
+    port = await freePortsOfDemo();
     const folder = folderWith(context, FILES(port));
     await startRhumb(context, ["start", "-c", "rhumb.yaml"], folder).printed(/rhumb \S+ serves DNS on/);
   });

@@ -18,7 +18,7 @@ import {
   type DemoWorld,
   type EventStream,
   followEvents,
-  freePortBase,
+  freePortsOfDemo,
   run,
   startDemoWorld,
   startRhumb,
@@ -285,7 +285,7 @@ test("no balancer or backend outlives a demo world that was killed", { timeout: 
 });
 
 test("a busy port is named with its owner, and the way out", { timeout: 60_000 }, async (context) => {
-  const base = await freePortBase();
+  const base = await freePortsOfDemo();
   for (const [name, address, port] of [
     ["DNS", "127.0.0.1", base],
     ["API", "127.0.0.1", base + 1],

@@ -22,7 +22,7 @@ import {
   apiClient,
   type EventStream,
   followEvents,
-  freePortBase,
+  freePortsOfDemo,
   projectFolder,
   type RhumbProcess,
   startRhumb,
@@ -105,7 +105,7 @@ describe("a running node", { timeout: 120_000 }, () => {
   };
 
   before(async () => {
-    dnsPort = await freePortBase();
+    dnsPort = await freePortsOfDemo();
     apiPort = dnsPort + 1;
     const alive = createServer((socket) => socket.destroy()).listen({ host: "127.0.21.1", port: dnsPort + 2 });
     await once(alive, "listening");
@@ -246,7 +246,7 @@ describe("a running node", { timeout: 120_000 }, () => {
   });
 
   test("follows its listen address, and refuses to give up a role while it runs", async () => {
-    const other = await freePortBase();
+    const other = await freePortsOfDemo();
     const told = applied("file");
     replace("rhumb.yaml", root(other, apiPort));
     await told;

@@ -3,16 +3,14 @@
  * `/events`, ended by their own pid.
  */
 import { spawn } from "node:child_process";
-import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { RhumbEvent } from "#state/events.ts";
 import { childEnv } from "../cli/rhumb.ts";
-import { findTool } from "./tools.ts";
+import { findTool, freePort } from "./tools.ts";
 
 type Context = Pick<TestContext, "after">;
 export const projectFolder = join(import.meta.dirname, "../..");
@@ -103,41 +101,8 @@ export function startRhumb(
   };
 }
 
-function canBind(address: string, port: number, kind: "tcp" | "udp"): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  if (kind === "tcp") {
-    const server = createServer().once("error", () => resolve(false));
-    server.listen({ host: address, port }, () => server.close(() => resolve(true)));
-  } else {
-    const socket = createSocket(address.includes(":") ? "udp6" : "udp4").once("error", () => resolve(false));
-    socket.bind({ address, port, exclusive: true }, () => socket.close(() => resolve(true)));
-  }
-  return promise;
-}
-
-const DEMO_ADDRESSES = ["11", "12", "13"].flatMap((region) =>
-  ["1", "11", "12"].map((host) => `127.0.${region}.${host}`),
-);
-/** Of a demo world: DNS, its control API; the balancers' HTTP and control API; two backends. */
-const DEMO_PORTS = 6;
-let lastBase = 0;
-
-/**
- * Six ports in a row that are free for UDP and TCP on all loopback addresses of the demo world. Below the range from
- * which the system hands out ports by itself, and apart for test files that run at once.
- */
-export async function freePortBase(): Promise<number> {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    lastBase = lastBase === 0 ? 15_000 + (process.pid % 1_600) * 10 : lastBase + DEMO_PORTS;
-    const ports = Array.from({ length: DEMO_PORTS }, (_, index) => lastBase + index);
-    const wanted = ports.flatMap((port) => ["127.0.0.1", ...DEMO_ADDRESSES].map((address) => ({ address, port })));
-    const free = await Promise.all(
-      wanted.flatMap(({ address, port }) => [canBind(address, port, "tcp"), canBind(address, port, "udp")]),
-    );
-    if (free.every(Boolean)) return lastBase;
-  }
-  throw new Error("no free ports");
-}
+/** Of a demo world: DNS, its control API; the balancers' HTTP and control API; two backends. On addresses of 127/8. */
+export const freePortsOfDemo = (): Promise<number> => freePort(6);
 
 export type EventStream = {
   readonly seen: readonly RhumbEvent[];
@@ -239,7 +204,7 @@ export type DemoWorld = {
 
 /** The demo world on ports of its own, with a run folder of its own. Resolves once it serves. */
 export async function startDemoWorld(context: Context): Promise<DemoWorld> {
-  const base = await freePortBase();
+  const base = await freePortsOfDemo();
   const folder = mkdtempSync(join(tmpdir(), "rhumb-demo-"));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   const words = ["demo", "--port-base", String(base), "--run", join(folder, "run")];

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { startPebble } from "../acme/pebble.ts";
-import { createAuthority, freePort, type Issued } from "../tls/authority.ts";
+import { createAuthority, type Issued } from "../tls/authority.ts";
 import { keepSession, sClient } from "../tls/tls-bed.ts";
 import { type BedConfig, configHead, lineClient, startBackend, startBalancer } from "./balancer-bed.ts";
-import { without } from "./tools.ts";
+import { freePort, without } from "./tools.ts";
 
 const OPTIONS = { timeout: 90_000, skip: without("openssl") };
 

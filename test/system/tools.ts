@@ -2,12 +2,11 @@
  * What tests of real daemons share: finding programs, free ports, starting and stopping by pid.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
+import { createPorts } from "#base/ports.ts";
 
 export const findTool = (tool: string): string | undefined =>
   ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/sbin", "/bin"]
@@ -20,25 +19,9 @@ export function without(...tools: readonly string[]): string | false {
   return missing.length > 0 && !process.env["CI"] && `not installed: ${missing.join(", ")}`;
 }
 
-/** Below the ports that the kernel gives to outgoing connections (net.ipv4.ip_local_port_range): none of them takes ours. */
-const PORTS = { from: 12_000, count: 20_000 };
-
-/** A port that is free on 127.0.0.1 now, and that nobody gets by chance before it is used. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer();
-    try {
-      const port = PORTS.from + Math.floor(Math.random() * PORTS.count);
-      server.listen(port, "127.0.0.1");
-      await once(server, "listening");
-      server.close();
-      await once(server, "close");
-      return port;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
-    }
-  }
-}
+const ports = createPorts();
+/** @returns the first of `count` in a row that nobody uses, by TCP or UDP, and that no other test is given */
+export const freePort = (count?: number): Promise<number> => ports.take(count);
 
 /** A folder with these files in it, removed when the test ends. */
 export function folderWith(context: Pick<TestContext, "after">, files: Readonly<Record<string, string>>): string {

@@ -5,8 +5,8 @@ import { createSeededRng } from "#base/rng.ts";
 import { createTlsContexts } from "#tls/contexts.ts";
 import { type OcspQuestion, ocspQuestion, readOcspAnswer } from "#tls/ocsp.ts";
 import { DRIVERS } from "../net/drivers.ts";
-import { without } from "../system/tools.ts";
-import { createAuthority, freePort } from "./authority.ts";
+import { freePort, without } from "../system/tools.ts";
+import { createAuthority } from "./authority.ts";
 import { openTlsBed, sClient } from "./tls-bed.ts";
 
 const skip = without("openssl");

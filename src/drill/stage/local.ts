@@ -5,12 +5,12 @@
  */
 import { randomBytes } from "node:crypto";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { RhumbError } from "#base/errors.ts";
 import type { Log } from "#base/log.ts";
+import { createPorts } from "#base/ports.ts";
 import { regionsUp, wordsOf } from "#drill/node-api.ts";
 import type { Need } from "#drill/scenario.ts";
 import { regionOn } from "#drill/stage/bird.ts";
@@ -45,22 +45,6 @@ export type LocalStageOptions = {
   readonly needs: readonly Need[];
 };
 
-/** Below the ports that Linux gives to outgoing connections: nobody gets one of ours by chance. */
-const PORTS = { from: 12_000, count: 20_000 };
-async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>();
-  while (ports.size < count) {
-    const port = PORTS.from + Math.floor(Math.random() * PORTS.count);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once("error", () => resolve(false));
-      server.listen(port, "0.0.0.0", () => resolve(true));
-    });
-    server.close();
-    if (isFree) ports.add(port);
-  }
-  return [...ports];
-}
 /** A link, an API or a listener each. */
 const PORTS_OF_A_STAGE = 120;
 
@@ -69,6 +53,7 @@ export function createLocalStage(options: LocalStageOptions): Stage {
   const { needs, log } = options;
   const world = readWorld(options.world);
   const folder = resolve(options.folder);
+  const ports = createPorts();
   const token = randomBytes(24).toString("base64url");
   // The plan without ports names what there is; its ports are chosen when it starts.
   let plan: Plan = planStage(world, needs, () => 1);
@@ -138,9 +123,9 @@ export function createLocalStage(options: LocalStageOptions): Stage {
   }
 
   async function startAll(): Promise<void> {
-    const ports = await freePorts(PORTS_OF_A_STAGE);
+    const taken = await Promise.all(Array.from({ length: PORTS_OF_A_STAGE }, () => ports.take()));
     plan = planStage(world, needs, () => {
-      const port = ports.pop();
+      const port = taken.pop();
       if (port === undefined) throw new RhumbError("RHUMB_DRILL_STAGE", "it wants more ports than it has taken");
       return port;
     });
@@ -240,6 +225,7 @@ export function createLocalStage(options: LocalStageOptions): Stage {
       bgp?.close();
       await pair?.close();
       await processes?.close();
+      ports.close();
     },
   };
 }

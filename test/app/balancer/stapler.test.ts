@@ -5,8 +5,8 @@ import { createStapler } from "#app/balancer/stapler.ts";
 import { createManualClock } from "#base/clock.ts";
 import { EXPIRY_STEPS_DAYS, expiryStep } from "#tls/expiry.ts";
 import { until } from "../../net/bed.ts";
-import { without } from "../../system/tools.ts";
-import { createAuthority, freePort } from "../../tls/authority.ts";
+import { freePort, without } from "../../system/tools.ts";
+import { createAuthority } from "../../tls/authority.ts";
 
 test("createStapler() warns of a responder that is away, and staples when it is back", {
   skip: without("openssl"),
