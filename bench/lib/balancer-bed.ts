@@ -18,7 +18,8 @@ const DESCRIPTORS = Math.min(40_000, Number.isNaN(hardLimit) ? Number.POSITIVE_I
 /** Connections that each balancer is set up for. */
 export const MAX_CONNECTIONS = Math.floor(DESCRIPTORS / 2);
 
-export type Runner = Target & { readonly recipe: BalancerRecipe; readonly port: number };
+export type Runner = Target &
+  Pick<Pinned, "pause" | "resume"> & { readonly recipe: BalancerRecipe; readonly port: number };
 export type Bed = {
   readonly runners: readonly Runner[];
   /** To one of the web servers, past every balancer. */
@@ -75,8 +76,13 @@ export async function startBed(
         mkdirSync(own);
         const site = { folder: own, listen: `${HOST}:${port}`, backends, maxConnections: MAX_CONNECTIONS, certificate };
         try {
-          const { pids } = await start(BALANCER_CORE, port, recipe.prepare(site), certificate !== undefined);
-          return { recipe, port, pids, url: `${scheme}://${HOST}:${port}` };
+          const { pids, pause, resume } = await start(
+            BALANCER_CORE,
+            port,
+            recipe.prepare(site),
+            certificate !== undefined,
+          );
+          return { recipe, port, pids, pause, resume, url: `${scheme}://${HOST}:${port}` };
         } catch (error) {
           leftOut[recipe.name] = (error as Error).message.slice(0, 300);
           return undefined;

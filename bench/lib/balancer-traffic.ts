@@ -3,6 +3,7 @@
  * every balancer once, so that what else the machine does hits all alike.
  * @module
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Bed, Runner } from "./balancer-bed.ts";
 import { LOAD_CORE, measureLatency, measureWrk, type Sample, type WrkLoad } from "./balancer-measure.ts";
 import { type LoadResult, medianOf, type Subject } from "./balancer-results.ts";
@@ -100,10 +101,13 @@ async function capacityOf(runner: Runner, whole: LoadResult | undefined, output:
 
 /** So long a round of latencies is, that counts or does not. */
 const CALM_SECONDS = 0.5;
+/** For what a balancer has to do at once that stood still. */
+const SETTLE_MS = 100;
 
 /**
- * Asks at half of what the slowest does, in rounds that count where the machine was calm (`calm.ts`). What is added is
- * against the median of the direct way.
+ * Asks at half of what the slowest does, in rounds that count where the machine was calm (`calm.ts`). The balancers that do
+ * not have their turn stand still: timers and collections of all the others would be the tail of each. What is added
+ * is against the median of the direct way.
  * @param whole results of `REQUEST`, where there are any
  * @param rounds that each shall have, before `patienceMs` end
  */
@@ -120,17 +124,22 @@ export async function runHalf(
   }
   const rate = Math.round(Math.min(...capacities) / 2 / 100) * 100;
   const pids = [...direct.pids, ...all.flatMap((runner) => runner.pids)];
+  for (const runner of all) runner.pause();
   const subjects = [
-    { name: DIRECT, url: direct.url },
-    ...runners.map(({ recipe, url }) => ({ name: recipe.name, url })),
+    { name: DIRECT, url: direct.url, runner: undefined },
+    ...runners.map((runner) => ({ name: runner.recipe.name, url: runner.url, runner })),
   ];
   const { samples, measured, counted } = await runCalmRounds(
-    subjects.map(({ name, url }) => ({
+    subjects.map(({ name, url, runner }) => ({
       name,
       async measure() {
+        runner?.resume();
+        await sleep(SETTLE_MS);
         const before = observe(pids);
         const sample = await measureLatency(url, rate, CALM_SECONDS, output);
-        return { sample, weather: weatherBetween(before, observe(pids), LOAD_CORE) };
+        const weather = weatherBetween(before, observe(pids), LOAD_CORE);
+        runner?.pause();
+        return { sample, weather };
       },
     })),
     {
@@ -142,6 +151,7 @@ export async function runHalf(
     },
   );
   say("\n");
+  for (const runner of all) runner.resume();
   const base = { title: "none (direct)", isOurs: false, samples: samples.get(DIRECT)! };
   const [baseP50, baseP99] = [medianOf(base, "p50"), medianOf(base, "p99")];
   const addedTo = (sample: Sample): Sample =>

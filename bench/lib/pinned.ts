@@ -19,6 +19,9 @@ export type Pinned = {
   readonly startMs: number;
   /** What it printed so far, the end of it. */
   words(): string;
+  /** Stands still until `resume()`: what others on its core must not be disturbed by. */
+  pause(): void;
+  resume(): void;
   stop(): Promise<void>;
 };
 export type PinnedOptions = {
@@ -31,7 +34,7 @@ export type PinnedOptions = {
 const isRunning = (child: ChildProcess): boolean => child.exitCode === null && child.signalCode === null;
 
 /** The whole group: some servers fork, and children may outlive the leader. */
-function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-child.pid!, signal);
   } catch {
@@ -55,7 +58,7 @@ export async function startPinned(
     detached: true, // a process group of its own
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const forget = atEnd(() => endGroup(child, "SIGKILL"));
+  const forget = atEnd(() => signalGroup(child, "SIGKILL"));
   let words = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (chunk: Buffer) => {
@@ -64,17 +67,27 @@ export async function startPinned(
   }
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const stop = async (): Promise<void> => {
-    if (isRunning(child)) endGroup(child, "SIGTERM");
-    const timer = setTimeout(() => endGroup(child, "SIGKILL"), STOP_TIMEOUT_MS);
+    if (isRunning(child)) {
+      signalGroup(child, "SIGTERM");
+      signalGroup(child, "SIGCONT");
+    }
+    const timer = setTimeout(() => signalGroup(child, "SIGKILL"), STOP_TIMEOUT_MS);
     await ended;
     clearTimeout(timer);
-    endGroup(child, "SIGKILL");
+    signalGroup(child, "SIGKILL");
     forget();
   };
   while (isRunning(child) && performance.now() - startedMs < timeoutMs) {
     if (await isReady(words)) {
       const startMs = Math.round(performance.now() - startedMs);
-      return { pids: processesOf(child.pid!), startMs, words: () => words, stop };
+      return {
+        pids: processesOf(child.pid!),
+        startMs,
+        words: () => words,
+        pause: () => signalGroup(child, "SIGSTOP"),
+        resume: () => signalGroup(child, "SIGCONT"),
+        stop,
+      };
     }
     await sleep(POLL_MS);
   }
@@ -91,7 +104,7 @@ export async function runPinned(core: number, command: readonly string[], output
     stdio: ["ignore", descriptor, descriptor],
   });
   closeSync(descriptor);
-  const forget = atEnd(() => endGroup(child, "SIGKILL"));
+  const forget = atEnd(() => signalGroup(child, "SIGKILL"));
   await new Promise<void>((resolve) => child.once("exit", () => resolve()));
   forget();
   return readFileSync(output, "utf8");

@@ -10,6 +10,7 @@ import { flushCompileCache } from "node:module";
 import { createLog } from "#app/create-log.ts";
 import { startNode } from "#app/node.ts";
 import { StartRefused } from "#app/start-refused.ts";
+import { yieldHelpers } from "#app/yield-cpu.ts";
 import { keepHeapTight } from "#base/heap.ts";
 import { formatProblem } from "#base/problem.ts";
 import { readVersion } from "#cli/version.ts";
@@ -23,6 +24,7 @@ process.on("disconnect", () => process.exit(0));
 process.on("SIGINT", () => {}); // Ctrl-C reaches the whole group; the parent decides when we end
 
 keepHeapTight();
+yieldHelpers();
 const stream = createWriteStream(logFile, { flags: "a", mode: 0o600 });
 try {
   await startNode({ config, version: readVersion(), log: createLog({ level: "info", format: "json", stream }) });

@@ -7,6 +7,7 @@ import { findPredecessor } from "#app/handover.ts";
 import { type RhumbNode, startNode } from "#app/node.ts";
 import { untilSignal } from "#app/signals.ts";
 import { StartRefused } from "#app/start-refused.ts";
+import { yieldHelpers } from "#app/yield-cpu.ts";
 import { keepHeapTight } from "#base/heap.ts";
 import { formatProblem } from "#base/problem.ts";
 import { readVersion } from "#cli/version.ts";
@@ -16,6 +17,7 @@ export type StartOptions = { readonly config: string; readonly logLevel: string;
 /** @returns the exit code: 0 after SIGTERM or SIGINT, 1 when the configuration is refused */
 export async function start({ config, logLevel, logFormat }: StartOptions): Promise<number> {
   keepHeapTight();
+  yieldHelpers();
   const log = createLog({ level: logLevel, format: logFormat });
   // Somebody forgot one of two endings. What serves is in other threads and in order: it must not end for that.
   process.on("unhandledRejection", (error) =>
