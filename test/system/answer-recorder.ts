@@ -56,7 +56,7 @@ export type Asker = {
   overdue(): readonly number[];
   close(): Promise<void>;
 };
-/** Asks one node for A records. @param onAnswer gets the addresses, in order, or the rcode */
+/** Asks one node for A records. @param onAnswer gets the addresses, in order, or the rcode, or "truncated" */
 export const createAsker = (port: number, onAnswer: (name: string, says: string) => void): Asker =>
   new UdpAsker(port, onAnswer);
 
@@ -75,7 +75,8 @@ class UdpAsker implements Asker {
       const asked = this.#waiting.get(header.id);
       if (!asked || !this.#waiting.delete(header.id)) return;
       const addresses = answers.flatMap((answer) => ("address" in answer ? [String(answer.address)] : []));
-      onAnswer(asked.name, header.rcode === 0 ? text(addresses) : `rcode ${header.rcode}`);
+      if (header.tc === 1) onAnswer(asked.name, "truncated");
+      else onAnswer(asked.name, header.rcode === 0 ? text(addresses) : `rcode ${header.rcode}`);
     });
   }
 
