@@ -6,7 +6,7 @@ import { createTimerHeap, type HeapItem } from "#health/timer-heap.ts";
 
 fc.configureGlobal({ seed: 20_260, numRuns: 400 });
 
-test("createTimerHeap() fires each item once, in order, never early and at most 5 ms late", () => {
+test("createTimerHeap() fires each item once, in order, never early and at most 20 ms late", () => {
   const step = fc.record({ item: fc.nat(20), action: fc.constantFrom("set", "remove", "advance"), ms: fc.nat(200) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
@@ -20,8 +20,8 @@ test("createTimerHeap() fires each item once, in order, never early and at most 
         fire(nowMs) {
           const dueMs = due.get(index)!;
           due.delete(index);
-          assert.ok(nowMs >= dueMs && nowMs <= dueMs + 5, `due ${dueMs}, fired ${nowMs}`);
-          assert.ok(dueMs >= lastDueMs - 5);
+          assert.ok(nowMs >= dueMs && nowMs <= dueMs + 20, `due ${dueMs}, fired ${nowMs}`);
+          assert.ok(dueMs >= lastDueMs - 20);
           lastDueMs = dueMs;
         },
       }));
@@ -48,9 +48,9 @@ test("createTimerHeap() is not put off by a stream of new items", () => {
   const heap = createTimerHeap(clock);
   let firedMs = -1;
   heap.set({ dueMs: 0, heapIndex: -1, fire: (nowMs) => (firedMs = nowMs) }, 1);
-  for (let index = 0; index < 10; index++) {
+  for (let index = 0; index < 20; index++) {
     clock.advance(2);
     heap.set({ dueMs: 0, heapIndex: -1, fire() {} }, clock.monotonicMs() + 1);
   }
-  assert.ok(firedMs >= 1 && firedMs <= 6, `${firedMs}`);
+  assert.ok(firedMs >= 1 && firedMs <= 21, `${firedMs}`);
 });

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
+import { sClient } from "../tls/tls-bed.ts";
 import { HOST, startHttpBackend, startSite } from "./http-site.ts";
 import { run } from "./running.ts";
 import { folderWith, freePort, without } from "./tools.ts";
@@ -39,6 +40,8 @@ test("testssl.sh finds nothing at an https listener", { skip, timeout: 300_000 }
     appendFileSync(issued.certFile, authority.ca);
     return issued;
   });
+  // The staple comes when the responder has answered, which a listener does not wait for.
+  while (!/Cert Status: good/.test(await sClient(site.tlsPort, ["-status", "-servername", HOST])));
   const file = join(folderWith(t, {}), "found.json");
   const { out, err } = await run("testssl", [
     ...PARTS,
