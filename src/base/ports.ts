@@ -25,12 +25,14 @@ export type Ports = {
   close(): void;
 };
 
+type Block = { next: number; readonly end: number };
+
 export function createPorts({ from, blocks, portsOfBlock }: PortRange = RANGE): Ports {
   const inTurn = createInTurn();
   const claims: Server[] = [];
-  let block: { next: number; readonly end: number } | undefined;
+  let block: Block | undefined;
 
-  async function claimBlock(): Promise<typeof block & {}> {
+  async function claimBlock(): Promise<Block> {
     const start = Math.floor(Math.random() * blocks);
     for (let tried = 0; tried < blocks; tried++) {
       const first = from + ((start + tried) % blocks) * portsOfBlock;
